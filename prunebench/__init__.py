@@ -1,0 +1,1 @@
+"""PruneBench: does a pruned network still look where it looked?"""

@@ -1,0 +1,36 @@
+"""The contract of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from prunebench.plugin import Plugin
+
+if TYPE_CHECKING:
+    from prunebench.data import Data
+
+
+class Dataset(Plugin):
+    """Base class of data sets: where the images are and how they are split."""
+
+    method: ClassVar[str] = "load"
+
+    def files(self) -> list[Path]:
+        """Every file the images come from; their content enters all keys. Imports no torch.
+
+        Raises:
+            RequestError: Something is missing; the message says what to do about it.
+        """
+        raise NotImplementedError
+
+    def fetch(self) -> None:
+        """Downloads what is missing, where the data set can be downloaded."""
+
+    def load(self) -> Data:
+        """Reads the images.
+
+        Raises:
+            RequestError: A file is corrupt; the message names it.
+        """
+        raise NotImplementedError

@@ -1,0 +1,34 @@
+"""The one exception for a request that cannot be carried out as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RequestError(Exception):
+    """What the user asked for is wrong: one message, exit status 2, no traceback.
+
+    Args:
+        message: What was found and what was expected.
+        where: The place to look at, such as ``suite.yaml:12`` or a file's path.
+    """
+
+    def __init__(self, message: str, *, where: str | None = None) -> None:
+        self.message = message
+        self.where = where
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns a sentence that offers the nearest known name, or all of them.
+
+    Args:
+        name: The name that was not found.
+        known: The names that exist.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there is: {', '.join(names)}" if names else "there is none"

@@ -1,0 +1,70 @@
+"""The contract of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from prunebench.plugin import Plugin
+from prunebench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.data import Normalisation
+
+
+class Model(Plugin):
+    """Base class of models: an architecture, its target layer and its training recipe."""
+
+    method: ClassVar[str] = "build"
+    random: ClassVar[bool] = True
+
+    minimum_map: ClassVar[int] = 4
+    """Smallest height and width of the target layer's map that is not refused."""
+
+    weights: Path | None = Field(
+        None, description="file of a state dict (safetensors, or torch format read weights-only)"
+    )
+    training: Recipe | None = Field(None, description="replaces the model's own training recipe")
+    adapt: Recipe | None = Field(
+        None, description="fine-tuning of given weights to this data set, before anything is pruned"
+    )
+
+    def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
+        """Builds the untrained network.
+
+        Args:
+            classes: Number of outputs.
+            channels: Channels of the input images.
+            size: Height and width of the input images.
+
+        Raises:
+            RequestError: The network cannot take such images.
+        """
+        raise NotImplementedError
+
+    def target_layer(self) -> str:
+        """Name of the module whose output is explained: the last convolutional stage."""
+        raise NotImplementedError
+
+    def recipe(self) -> Recipe:
+        """How the network is trained from scratch."""
+        raise NotImplementedError
+
+    def normalisation(self) -> Normalisation | None:
+        """The normalisation that the weights demand; None for the data set's own."""
+        return None
+
+    def pretrained(self) -> dict[str, Tensor] | None:
+        """Published weights, where a parameter asks for them."""
+        return None
+
+    def fixed_channels(self) -> tuple[str, ...]:
+        """Names of layers whose output channels a structured pruner must leave alone.
+
+        The classifier is found by the harness and need not be named.
+        """
+        return ()

@@ -1,0 +1,183 @@
+"""A network and everything needed to build it again from JSON and tensors, without pickle."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from prunebench.data import Normalisation
+from prunebench.errors import RequestError
+from prunebench.factory import build_module
+
+
+class Architecture(BaseModel):
+    """How a module is built, and how it wants its input.
+
+    Attributes:
+        factory: A model plugin's name, ``torchvision/NAME``, or ``file.py:function``.
+        parameters: The plugin's parameters.
+        classes: Number of outputs.
+        channels: Channels of the input.
+        size: Height and width of the input.
+        mean: Channel means of the input normalisation.
+        std: Channel deviations of the input normalisation.
+        resized: Attributes of layers that pruning changed, such as
+            ``{"layer1.0.conv1": {"out_channels": 8}}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    factory: str
+    parameters: dict[str, Any] = {}
+    classes: int
+    channels: int
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resized: dict[str, dict[str, int]] = {}
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """The input normalisation."""
+        return Normalisation(self.mean, self.std)
+
+    def build(self) -> nn.Module:
+        """Builds the module with its original layer sizes and fresh weights."""
+        return build_module(
+            self.factory, self.parameters, self.classes, self.channels, self.size
+        )
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module without hooks or parametrisations, its architecture and its masks.
+
+    Attributes:
+        module: The network, in evaluation mode.
+        architecture: How to build it again.
+        masks: For masked pruning, 0/1 tensors by parameter name; the parameters themselves are
+            already zero there.
+    """
+
+    module: nn.Module
+    architecture: Architecture
+    masks: dict[str, Tensor] = field(default_factory=dict)
+
+    def to(self, device: torch.device | str) -> Network:
+        """The same network on a device."""
+        masks = {name: mask.to(device) for name, mask in self.masks.items()}
+        return Network(self.module.to(device), self.architecture, masks)
+
+    def copy(self) -> Network:
+        """A copy that can be changed."""
+        masks = {name: mask.clone() for name, mask in self.masks.items()}
+        return Network(copy.deepcopy(self.module), self.architecture, masks)
+
+    def example(self, batch: int = 1) -> Tensor:
+        """An input of zeros, batch×C×H×W, on the network's device."""
+        device = next(self.module.parameters()).device
+        return torch.zeros(batch, self.architecture.channels, *self.architecture.size, device=device)
+
+
+def from_module(module: nn.Module, architecture: Architecture) -> Network:
+    """Turns what a compression method returns into a network.
+
+    Masks of torch.nn.utils.prune are made permanent; changed layer sizes are written down.
+
+    Args:
+        module: The compressed module.
+        architecture: The architecture it was compressed from.
+
+    Raises:
+        RequestError: A layer was replaced by another type or renamed, so that the network could
+            not be built again from its architecture.
+    """
+    masks = make_masks_permanent(module)
+    original = architecture.build()
+    before, after = dict(original.named_modules()), dict(module.named_modules())
+    if changed := sorted(before.keys() ^ after.keys()):
+        raise RequestError(
+            f"compression added or removed the layer {changed[0]!r}; only sizes and weights may "
+            "change, or return a Network of another architecture"
+        )
+    resized = {}
+    for name, layer in after.items():
+        if type(layer) is not type(before[name]):
+            raise RequestError(
+                f"compression replaced layer {name!r} ({type(before[name]).__name__}) by a "
+                f"{type(layer).__name__}; only sizes and weights may change"
+            )
+        sizes = {
+            attribute: value
+            for attribute, value in vars(layer).items()
+            if _is_size(attribute, value) and vars(before[name]).get(attribute) != value
+        }
+        if sizes:
+            resized[name] = sizes
+    return Network(module.eval(), architecture.model_copy(update={"resized": resized}), masks)
+
+
+def _is_size(attribute: str, value: Any) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and not attribute.startswith("_")
+
+
+def make_masks_permanent(module: nn.Module) -> dict[str, Tensor]:
+    """Replaces torch.nn.utils.prune's masks by zeros and returns the masks, by parameter name."""
+    masks = {}
+    for name, layer in module.named_modules():
+        for parameter in [key[: -len("_mask")] for key in layer._buffers if key.endswith("_mask")]:
+            if parameter + "_orig" in layer._parameters:
+                masks[f"{name}.{parameter}"] = layer._buffers[parameter + "_mask"].detach().clone()
+                prune.remove(layer, parameter)
+    return masks
+
+
+def apply_masks(module: nn.Module, masks: dict[str, Tensor]) -> None:
+    """Puts masks on again for training (torch.nn.utils.prune), so that zeros stay zero."""
+    for name, mask in masks.items():
+        layer, _, parameter = name.rpartition(".")
+        prune.custom_from_mask(module.get_submodule(layer), parameter, mask)
+
+
+def to_tensors(network: Network) -> dict[str, Tensor]:
+    """All tensors of a network, for safetensors: ``state/...`` and ``mask/...``."""
+    state = {f"state/{k}": v.detach().cpu() for k, v in network.module.state_dict().items()}
+    # A mask is kept as bytes: safetensors stores booleans as such.
+    return state | {f"mask/{k}": v.bool().cpu() for k, v in network.masks.items()}
+
+
+def from_tensors(architecture: Architecture, tensors: dict[str, Tensor]) -> Network:
+    """Builds a network from its architecture and tensors, byte for byte as it was saved."""
+    module = architecture.build()
+    state = {k.removeprefix("state/"): v for k, v in tensors.items() if k.startswith("state/")}
+    masks = {
+        k.removeprefix("mask/"): v.float() for k, v in tensors.items() if k.startswith("mask/")
+    }
+    layers = dict(module.named_modules())
+    for name, sizes in architecture.resized.items():
+        for attribute, value in sizes.items():
+            setattr(layers[name], attribute, value)
+    if architecture.resized:
+        resize(module, state)
+    module.load_state_dict(state)
+    return Network(module.eval(), architecture, masks)
+
+
+def resize(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Gives parameters and buffers the shapes that a state dict has."""
+    for name, layer in module.named_modules():
+        for key, parameter in layer._parameters.items():
+            wanted = state.get(f"{name}.{key}" if name else key)
+            if parameter is not None and wanted is not None and wanted.shape != parameter.shape:
+                layer._parameters[key] = nn.Parameter(torch.empty_like(wanted))
+        for key, buffer in layer._buffers.items():
+            wanted = state.get(f"{name}.{key}" if name else key)
+            if buffer is not None and wanted is not None and wanted.shape != buffer.shape:
+                layer._buffers[key] = torch.empty_like(wanted)

@@ -1,0 +1,155 @@
+"""Finding plugins: five entry-point groups, loaded by name and only when named."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from prunebench.errors import RequestError, did_you_mean
+from prunebench.plugin import Plugin, from_function
+
+KINDS = {
+    "datasets": "prunebench.datasets.dataset:Dataset",
+    "models": "prunebench.models.model:Model",
+    "pruners": "prunebench.pruners.pruner:Pruner",
+    "cams": "prunebench.cams.cam:Cam",
+    "metrics": "prunebench.metrics.metric:Metric",
+}
+
+P = TypeVar("P", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plugin as a package registers it, not yet imported."""
+
+    kind: str
+    name: str
+    target: str
+    package: str
+
+    @cached_property
+    def plugin_class(self) -> type[Plugin]:
+        """The plugin's class.
+
+        Raises:
+            RequestError: The plugin's module cannot be imported or is no plugin of its kind.
+        """
+        module, _, attribute = self.target.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise RequestError(
+                f"{self.kind[:-1]} {self.name!r} of package {self.package!r} is broken: importing "
+                f"{self.target} failed with {type(error).__name__}: {error}"
+            ) from error
+        base_module, _, base_name = KINDS[self.kind].partition(":")
+        base: type[Plugin] = getattr(importlib.import_module(base_module), base_name)
+        if inspect.isfunction(found):
+            return from_function(found, base)
+        if not (inspect.isclass(found) and issubclass(found, base)):
+            raise RequestError(
+                f"{self.kind[:-1]} {self.name!r} of package {self.package!r} is broken: "
+                f"{self.target} is neither a {base.__name__} class nor a function"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[P]):
+    """A plugin chosen by name, with its parameters."""
+
+    kind: str
+    name: str
+    plugin: P
+
+    @property
+    def label(self) -> str:
+        """The name, with the parameters that differ from their defaults."""
+        parameters = self.plugin.changed_parameters()
+        if not parameters or (len(parameters) == 1 and "/" in self.name):
+            return self.name
+        shown = ", ".join(f"{k}={_short(v)}" for k, v in sorted(parameters.items()) if k != "name")
+        return f"{self.name}({shown})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Classes made from functions cannot be pickled; names and parameters can.
+        return choose, (self.kind, self.name, self.plugin.model_dump(exclude_unset=True))
+
+
+def _short(value: Any) -> str:
+    return "..." if isinstance(value, dict | list) else str(value)
+
+
+@cache
+def entries(kind: str) -> dict[str, tuple[Entry, ...]]:
+    """Every registered name of a kind, with all packages that claim it."""
+    found: dict[str, dict[tuple[str, str], Entry]] = {}
+    for point in entry_points(group=f"prunebench.{kind}"):
+        entry = Entry(kind, point.name, point.value, _package(point))
+        found.setdefault(point.name, {})[entry.package, entry.target] = entry
+    return {name: tuple(claims.values()) for name, claims in sorted(found.items())}
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "(unknown package)"
+
+
+def find(kind: str, name: str) -> Entry:
+    """Finds a plugin by name; ``family/member`` is found as ``family``.
+
+    Raises:
+        RequestError: Nobody or more than one package registers the name.
+    """
+    known = entries(kind)
+    claims = known.get(name) or known.get(name.partition("/")[0])
+    if not claims:
+        raise RequestError(f"unknown {kind[:-1]} {name!r}; {did_you_mean(name, known)}")
+    if len(claims) > 1:
+        packages = " and ".join(repr(entry.package) for entry in claims)
+        raise RequestError(f"{kind[:-1]} {name!r} is claimed by {packages}; uninstall one of them")
+    return claims[0]
+
+
+def choose(kind: str, name: str, parameters: dict[str, Any] | None = None) -> Chosen[Any]:
+    """Finds a plugin and validates its parameters.
+
+    Args:
+        kind: One of ``KINDS``.
+        name: The registered name. In ``torchvision/resnet18`` the part after the slash is the
+            family's parameter ``name``.
+        parameters: The plugin's parameters, as written in a suite.
+
+    Raises:
+        RequestError: No such plugin, or a wrong parameter.
+    """
+    entry = find(kind, name)
+    given = dict(parameters or {})
+    if name != entry.name:
+        if "name" not in entry.plugin_class.model_fields:
+            raise RequestError(f"unknown {kind[:-1]} {name!r}; {entry.name!r} has no members")
+        given["name"] = name.partition("/")[2]
+    try:
+        return Chosen(kind, name, entry.plugin_class.model_validate(given))
+    except ValidationError as error:
+        raise RequestError(explain(error, kind, name, entry.plugin_class)) from None
+
+
+def explain(error: ValidationError, kind: str, name: str, plugin_class: type[Plugin]) -> str:
+    """Says in one line what is wrong with a plugin's parameters."""
+    first = error.errors()[0]
+    parameter = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        known = [field for field in plugin_class.model_fields if field != "name"]
+        problem = f"unknown parameter {parameter!r}; {did_you_mean(parameter, known)}"
+    elif first["type"] == "missing":
+        problem = f"parameter {parameter!r} is required"
+    else:
+        problem = f"parameter {parameter!r}: {first['msg']}, found {first['input']!r}"
+    return f"{kind[:-1]} {name!r}: {problem}"
