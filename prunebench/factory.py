@@ -124,7 +124,11 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
             last = name == [key for key in own if key.endswith("weight")][-1]
-            hint = "; is the number of classes the data set's?" if last or name.endswith(".bias") else ""
+            hint = (
+                "; is the number of classes the data set's?"
+                if last or name.endswith(".bias")
+                else ""
+            )
             raise RequestError(
                 f"the weights do not fit the model: {name!r} is {tuple(tensor.shape)} in the file "
                 f"and {tuple(own[name].shape)} in the model{hint}",

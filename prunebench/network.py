@@ -49,9 +49,7 @@ class Architecture(BaseModel):
 
     def build(self) -> nn.Module:
         """Builds the module with its original layer sizes and fresh weights."""
-        return build_module(
-            self.factory, self.parameters, self.classes, self.channels, self.size
-        )
+        return build_module(self.factory, self.parameters, self.classes, self.channels, self.size)
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,9 @@ class Network:
     def example(self, batch: int = 1) -> Tensor:
         """An input of zeros, batch×C×H×W, on the network's device."""
         device = next(self.module.parameters()).device
-        return torch.zeros(batch, self.architecture.channels, *self.architecture.size, device=device)
+        return torch.zeros(
+            batch, self.architecture.channels, *self.architecture.size, device=device
+        )
 
 
 def from_module(module: nn.Module, architecture: Architecture) -> Network:
