@@ -12,11 +12,16 @@ class RequestError(Exception):
     Args:
         message: What was found and what was expected.
         where: The place to look at, such as ``suite.yaml:12`` or a file's path.
+        place: Which part of the given value is meant, such as ``("recovery", "epochs")``, for a
+            caller that knows its line.
     """
 
-    def __init__(self, message: str, *, where: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, where: str | None = None, place: tuple[str | int, ...] = ()
+    ) -> None:
         self.message = message
         self.where = where
+        self.place = place
         super().__init__(f"{where}: {message}" if where else message)
 
 

@@ -9,10 +9,11 @@ from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugin import Plugin, from_function
+from prunebench.recipe import Recipe
 
 KINDS = {
     "datasets": "prunebench.datasets.dataset:Dataset",
@@ -138,18 +139,19 @@ def choose(kind: str, name: str, parameters: dict[str, Any] | None = None) -> Ch
     try:
         return Chosen(kind, name, entry.plugin_class.model_validate(given))
     except ValidationError as error:
-        raise RequestError(explain(error, kind, name, entry.plugin_class)) from None
+        raise invalid(error, f"{kind[:-1]} {name!r}", entry.plugin_class) from None
 
 
-def explain(error: ValidationError, kind: str, name: str, plugin_class: type[Plugin]) -> str:
-    """Says in one line what is wrong with a plugin's parameters."""
+def invalid(error: ValidationError, subject: str, model: type[BaseModel]) -> RequestError:
+    """Says in one line which parameter is wrong, what was found and what was expected."""
     first = error.errors()[0]
     parameter = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        known = [field for field in plugin_class.model_fields if field != "name"]
-        problem = f"unknown parameter {parameter!r}; {did_you_mean(parameter, known)}"
+        known = model.model_fields if len(first["loc"]) == 1 else Recipe.model_fields
+        word = str(first["loc"][-1])
+        problem = f"unknown parameter {word!r}; {did_you_mean(word, known)}"
     elif first["type"] == "missing":
         problem = f"parameter {parameter!r} is required"
     else:
         problem = f"parameter {parameter!r}: {first['msg']}, found {first['input']!r}"
-    return f"{kind[:-1]} {name!r}: {problem}"
+    return RequestError(f"{subject}: {problem}", place=first["loc"])

@@ -1,0 +1,169 @@
+"""A step: one node of the experiment tree, named by a hash of what it is and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prunebench.digests import Digests
+from prunebench.environment import Environment
+from prunebench.plugin import Plugin
+from prunebench.plugins import Chosen
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of step.
+
+    Attributes:
+        version: Raise it when the step computes something else: old results are then not found.
+        carries: How far a result holds: ``portable``, ``numeric`` or ``hardware``.
+    """
+
+    version: int
+    carries: str = "numeric"
+
+
+KINDS = {
+    "dataset": Kind(1, "portable"),
+    "baseline": Kind(1),
+    "prepared": Kind(1),
+    "compressed": Kind(1),
+    "recovered": Kind(1),
+    "predicted": Kind(1),
+    "targets": Kind(1, "portable"),
+    "explained": Kind(1),
+    "scored": Kind(1),  # each metric says for itself how far its values carry
+}
+
+
+class Step:
+    """One node. It can be pickled and holds all that is needed to carry it out.
+
+    Attributes:
+        kind: One of ``KINDS``; ``dataset`` is a source and is never carried out.
+        key: 32 hexadecimal digits.
+        plugin: The plugin at work, with its parameters.
+        options: Further options, as the stage of this kind expects them.
+        seed: The experiment's seed; None where no randomness is used.
+        parents: Steps whose results this one reads, by their role.
+    """
+
+    __slots__ = ("key", "kind", "options", "parents", "plugin", "seed")
+
+    def __init__(
+        self,
+        kind: str,
+        key: str,
+        plugin: Any,
+        options: Mapping[str, Any],
+        seed: int | None,
+        parents: tuple[tuple[str, Step], ...],
+    ) -> None:
+        self.kind = kind
+        self.key = key
+        self.plugin = plugin
+        self.options = options
+        self.seed = seed
+        self.parents = parents
+
+    def __repr__(self) -> str:
+        name = getattr(self.plugin, "name", "")
+        return f"<{self.kind} {name} {self.key[:8]}>"
+
+    def parent(self, role: str) -> Step:
+        """The parent in a role."""
+        return next(step for name, step in self.parents if name == role)
+
+    def has_parent(self, role: str) -> bool:
+        """Whether there is a parent in a role."""
+        return any(name == role for name, _ in self.parents)
+
+    @property
+    def needs(self) -> str:
+        """``exclusive`` for timing, which runs alone on its machine; else ``shared``."""
+        return "exclusive" if getattr(_plugin(self), "carries", "") == "hardware" else "shared"
+
+    def ancestors(self, seen: set[str]) -> Iterator[Step]:
+        """This step after everything it needs, without steps that were seen before."""
+        if self.key in seen:
+            return
+        seen.add(self.key)
+        for _, parent in self.parents:
+            if parent.key not in seen:
+                yield from parent.ancestors(seen)
+        yield self
+
+
+def _plugin(step: Step) -> Plugin | None:
+    return step.plugin.plugin if isinstance(step.plugin, Chosen) else None
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What all steps of one kind, plugin and set of options share: hashed once, used often."""
+
+    kind: str
+    plugin: Any
+    options: Mapping[str, Any]
+    seed: int | None
+    identity: str
+
+    def step(self, *parents: tuple[str, Step]) -> Step:
+        """The step with these parents."""
+        text = self.identity + "".join([f"|{role}={step.key}" for role, step in parents])
+        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return Step(self.kind, key, self.plugin, self.options, self.seed, parents)
+
+
+def blueprint(
+    kind: str,
+    *,
+    plugin: Any = None,
+    identity: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    environment: Environment | None = None,
+    carries: str | None = None,
+) -> Blueprint:
+    """Describes steps of a kind.
+
+    Args:
+        kind: One of ``KINDS``.
+        plugin: The plugin at work (``Chosen``, or a ``Preparation``).
+        identity: What of the plugin enters the key: see ``plugin_identity``.
+        options: JSON-like options that enter the key, those at their default left out.
+        seed: The experiment's seed, where randomness is used.
+        environment: Where it runs; enters the key as far as results depend on it.
+        carries: How far results hold, where it is not the kind's own.
+    """
+    definition = KINDS[kind]
+    what = {
+        "kind": kind,
+        "version": definition.version,
+        "plugin": identity,
+        "options": {k: v for k, v in (options or {}).items() if v is not None},
+        "seed": seed,
+        "environment": environment.part(carries or definition.carries) if environment else {},
+    }
+    text = json.dumps(what, sort_keys=True, separators=(",", ":"))
+    return Blueprint(kind, plugin, options or {}, seed, text)
+
+
+def plugin_identity(name: str, plugin: Plugin, digests: Digests) -> dict[str, Any]:
+    """What a plugin is: name, version, parameters that differ from their defaults, files' content.
+
+    Args:
+        name: Its registered name.
+        plugin: The plugin with its parameters.
+        digests: Digests of files; a path never enters a key, the content behind it does.
+    """
+    found: dict[str, Any] = {"name": name, "version": plugin.version}
+    if parameters := plugin.changed_parameters():
+        found["parameters"] = parameters
+    if files := plugin.files():
+        found["content"] = digests.of_files(files)
+    return found

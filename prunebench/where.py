@@ -1,0 +1,88 @@
+"""Choosing cells by an expression: ``pruner == "l1-unstructured" and level > 0.3``."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prunebench.errors import RequestError, did_you_mean
+
+Test = Callable[[Mapping[str, Any]], bool]
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+
+
+def parse_where(text: str, fields: tuple[str, ...]) -> Test:
+    """Compiles an expression to a test of one cell; nothing of it is executed as Python.
+
+    Comparisons, ``and``, ``or``, ``not``, ``in`` and lists are understood. An order comparison
+    with a field that a cell lacks (the level of ``none``) is false.
+
+    Args:
+        text: The expression.
+        fields: Names that may be used.
+
+    Raises:
+        RequestError: It cannot be understood.
+    """
+    where = f"--where {text!r}"
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise RequestError(f"is not an expression: {error.msg}", where=where) from None
+
+    def compiled(node: ast.expr) -> Callable[[Mapping[str, Any]], Any]:
+        match node:
+            case ast.BoolOp(op=ast.And(), values=values):
+                parts = [compiled(value) for value in values]
+                return lambda cell: all(part(cell) for part in parts)
+            case ast.BoolOp(op=ast.Or(), values=values):
+                parts = [compiled(value) for value in values]
+                return lambda cell: any(part(cell) for part in parts)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = compiled(operand)
+                return lambda cell: not inner(cell)
+            case ast.Compare(left=left, ops=ops, comparators=rights):
+                terms = [compiled(term) for term in (left, *rights)]
+                tests = [_COMPARISONS.get(type(op)) for op in ops]
+                if None in tests:
+                    raise RequestError("only == != < <= > >= in are understood", where=where)
+                return lambda cell: _chain([term(cell) for term in terms], tests)
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                values = [compiled(item) for item in items]
+                return lambda cell: [value(cell) for value in values]
+            case ast.Constant(value=str() | int() | float() | None as constant):
+                return lambda cell: constant
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                return lambda cell: -number
+            case ast.Name(id=name):
+                if name not in fields:
+                    raise RequestError(
+                        f"unknown field {name!r}; {did_you_mean(name, fields)}", where=where
+                    )
+                return lambda cell: cell[name]
+        raise RequestError(f"{ast.unparse(node)!r} is not understood", where=where)
+
+    test = compiled(tree)
+    return lambda cell: bool(test(cell))
+
+
+def _chain(values: list[Any], tests: list[Any]) -> bool:
+    for test, left, right in zip(tests, values, values[1:], strict=False):
+        try:
+            if not test(left, right):
+                return False
+        except TypeError:  # a level of None has no order
+            return False
+    return True
