@@ -1,8 +1,9 @@
-"""Digests of files' content, cached by path, size and time, so that planning reads nothing twice."""
+"""Digests of files' content, cached by path, size and time: nothing is read twice."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,6 +50,22 @@ class Digests:
         return digest
 
     def of_files(self, paths: Iterable[Path]) -> str:
-        """One digest for several files, whatever their order and folder."""
-        each = sorted(f"{path.name}\0{self.of_file(path)}" for path in paths)
-        return hashlib.sha256("\n".join(each).encode()).hexdigest()[:32]
+        """One digest for several files, whatever their names and order."""
+        return _combine(sorted(self.of_file(path) for path in paths))
+
+    def of_tree(self, paths: Iterable[Path]) -> str:
+        """One digest for files that make one whole, their names within it included.
+
+        The folder that contains them all does not matter, nor does the order.
+        """
+        files = list(paths)
+        top = os.path.commonpath([path.absolute().parent for path in files])
+        return _combine(
+            sorted(
+                f"{os.path.relpath(path.absolute(), top)}\0{self.of_file(path)}" for path in files
+            )
+        )
+
+
+def _combine(parts: list[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

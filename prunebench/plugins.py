@@ -7,6 +7,7 @@ import inspect
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -74,10 +75,13 @@ class Chosen(Generic[P]):
     def label(self) -> str:
         """The name, with the parameters that differ from their defaults."""
         parameters = self.plugin.changed_parameters()
-        if not parameters or (len(parameters) == 1 and "/" in self.name):
-            return self.name
-        shown = ", ".join(f"{k}={_short(v)}" for k, v in sorted(parameters.items()) if k != "name")
-        return f"{self.name}({shown})"
+        if "/" in self.name:
+            parameters.pop("name", None)
+        if self.kind == "datasets":  # for data, the folder's name says what it is
+            set_paths = {name: getattr(self.plugin, name) for name in self.plugin.model_fields_set}
+            parameters |= {k: v.name for k, v in set_paths.items() if isinstance(v, Path)}
+        shown = ", ".join(f"{name}={_short(value)}" for name, value in sorted(parameters.items()))
+        return f"{self.name}({shown})" if shown else self.name
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Classes made from functions cannot be pickled; names and parameters can.
@@ -85,7 +89,9 @@ class Chosen(Generic[P]):
 
 
 def _short(value: Any) -> str:
-    return "..." if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in value.items()) + "}"
+    return str(value)
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prunebench.datasets import Dataset
 from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.plugin import Plugin
@@ -165,5 +166,6 @@ def plugin_identity(name: str, plugin: Plugin, digests: Digests) -> dict[str, An
     if parameters := plugin.changed_parameters():
         found["parameters"] = parameters
     if files := plugin.files():
-        found["content"] = digests.of_files(files)
+        whole = digests.of_tree if isinstance(plugin, Dataset) else digests.of_files
+        found["content"] = whole(files)
     return found

@@ -60,8 +60,8 @@ def parse_where(text: str, fields: tuple[str, ...]) -> Test:
                     raise RequestError("only == != < <= > >= in are understood", where=where)
                 return lambda cell: _chain([term(cell) for term in terms], tests)
             case ast.List(elts=items) | ast.Tuple(elts=items):
-                values = [compiled(item) for item in items]
-                return lambda cell: [value(cell) for value in values]
+                entries = [compiled(item) for item in items]
+                return lambda cell: [entry(cell) for entry in entries]
             case ast.Constant(value=str() | int() | float() | None as constant):
                 return lambda cell: constant
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):

@@ -1,0 +1,379 @@
+"""The store: results by key, whole or absent, shared by any number of processes.
+
+store.json            the store's schema
+artefacts/ab/abcd.../ artefact.json, tensors.safetensors
+scratch/abcd.../      the last checkpoint of a step under way
+leases/abcd...        who is at work on a step; its time is the heartbeat
+failures/abcd....json what went wrong at the last attempt
+journal.jsonl         one line a commit
+digests.sqlite        content digests of data files
+records/SUITE/ID.json results for people, made from artefacts
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunebench.digests import Digests
+from prunebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA = 1
+HEARTBEAT = 5.0  # seconds between signs of life
+DEAD_AFTER = 60.0  # seconds of silence after which a lease is taken over
+
+
+class StoreError(RequestError):
+    """The store cannot be read or written: nothing can go on."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A step's result.
+
+    Attributes:
+        key: The step's key.
+        kind: The step's kind.
+        data: JSON data.
+        measured: Times and the like, which differ from run to run.
+        folder: Where it lies.
+    """
+
+    key: str
+    kind: str
+    data: dict[str, Any]
+    measured: dict[str, Any]
+    folder: Path
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The result's tensors."""
+        from safetensors.torch import load_file
+
+        path = self.folder / "tensors.safetensors"
+        return load_file(path) if path.is_file() else {}
+
+
+class Store:
+    """Opens a store, making it where there is none.
+
+    Args:
+        root: Its folder.
+
+    Raises:
+        StoreError: It cannot be written, or a newer version made it.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._held: set[str] = set()
+        self._beating: threading.Thread | None = None
+        with _saving(self.root):
+            for folder in ("artefacts", "scratch", "leases", "failures", "records"):
+                (self.root / folder).mkdir(parents=True, exist_ok=True)
+            header = self.root / "store.json"
+            if not header.exists():
+                _write(header, json.dumps({"schema": SCHEMA}).encode())
+            (self.root / f"leases/.probe-{os.getpid()}").touch()
+            (self.root / f"leases/.probe-{os.getpid()}").unlink()
+        try:
+            found = json.loads(header.read_text())["schema"]
+        except (ValueError, KeyError, TypeError, OSError):
+            raise StoreError("is not a store", where=str(header)) from None
+        if found > SCHEMA:
+            raise StoreError(
+                f"has schema {found}; this version reads up to {SCHEMA}: upgrade prunebench",
+                where=str(header),
+            )
+
+    @property
+    def digests(self) -> Digests:
+        """Digests of data files, remembered in this store."""
+        with _saving(self.root):
+            return Digests(self.root / "digests.sqlite")
+
+    # --- artefacts ---------------------------------------------------------------------------
+
+    def folder(self, key: str) -> Path:
+        """Where a key's artefact lies or would lie."""
+        return self.root / "artefacts" / key[:2] / key
+
+    def keys(self) -> set[str]:
+        """All keys in the store, listed once."""
+        return {
+            entry.name
+            for shelf in os.scandir(self.root / "artefacts")
+            if len(shelf.name) == 2
+            for entry in os.scandir(shelf.path)
+        }
+
+    def has(self, key: str) -> bool:
+        """Whether a key's artefact is there."""
+        return (self.folder(key) / "artefact.json").is_file()
+
+    def read(self, key: str) -> Artefact:
+        """Reads an artefact.
+
+        Raises:
+            StoreError: It is damaged; the message says how to be rid of it.
+        """
+        folder = self.folder(key)
+        try:
+            content = json.loads((folder / "artefact.json").read_text(encoding="utf-8"))
+            for name, size in content["sizes"].items():
+                if (folder / name).stat().st_size != size:
+                    raise ValueError(f"{name} is incomplete")
+            return Artefact(key, content["kind"], content["data"], content["measured"], folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(
+                f"artefact is damaged ({error}); `prunebench store rm {key}` removes it",
+                where=str(folder),
+            ) from None
+
+    def commit(
+        self,
+        key: str,
+        kind: str,
+        data: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        measured: Mapping[str, Any],
+        name: str = "",
+    ) -> bool:
+        """Stores a result: written beside, then renamed, so that it is whole or absent.
+
+        Args:
+            key: The step's key.
+            kind: The step's kind.
+            data: JSON data.
+            tensors: Tensors.
+            measured: Times and the like.
+            name: The plugin's name, for the journal.
+
+        Returns:
+            Whether this call stored it; False if it was there already.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        from safetensors.torch import save
+
+        final = self.folder(key)
+        beside = final.parent / f".{key}-{uuid.uuid4().hex}"
+        with _saving(final):
+            final.parent.mkdir(exist_ok=True)
+            beside.mkdir()
+            try:
+                sizes = {}
+                if tensors:
+                    blob = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+                    (beside / "tensors.safetensors").write_bytes(blob)
+                    sizes["tensors.safetensors"] = len(blob)
+                content = {
+                    "key": key,
+                    "kind": kind,
+                    "data": dict(data),
+                    "measured": dict(measured),
+                    "sizes": sizes,
+                }
+                (beside / "artefact.json").write_text(json.dumps(content, sort_keys=True))
+                try:
+                    beside.rename(final)
+                except OSError as error:
+                    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                        return False
+                    raise
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+            seconds = measured.get("seconds")
+            line = json.dumps({"key": key, "kind": kind, "name": name, "seconds": seconds})
+            with (self.root / "journal.jsonl").open("a") as journal:
+                journal.write(line + "\n")
+        shutil.rmtree(self.root / "scratch" / key, ignore_errors=True)
+        (self.root / "failures" / f"{key}.json").unlink(missing_ok=True)
+        return True
+
+    def remove(self, key: str) -> None:
+        """Removes an artefact, and what is left of attempts at it."""
+        gone = self.folder(key).parent / f".{key}-{uuid.uuid4().hex}"
+        if self.folder(key).exists():
+            self.folder(key).rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(self.root / "scratch" / key, ignore_errors=True)
+
+    def collect(self) -> int:
+        """Removes what killed processes left half written; returns how much there was."""
+        left = [
+            entry
+            for shelf in (self.root / "artefacts").iterdir()
+            for entry in shelf.iterdir()
+            if entry.name.startswith(".") and time.time() - entry.stat().st_mtime > DEAD_AFTER
+        ]
+        left += [entry for entry in (self.root / "scratch").iterdir() if self.has(entry.name)]
+        for entry in left:
+            shutil.rmtree(entry, ignore_errors=True)
+        return len(left)
+
+    def times(self) -> dict[tuple[str, str], float]:
+        """Mean seconds of past steps, by kind and plugin name."""
+        sums: dict[tuple[str, str], list[float]] = {}
+        journal = self.root / "journal.jsonl"
+        for line in journal.read_text().splitlines() if journal.is_file() else ():
+            try:
+                entry = json.loads(line)
+                sums.setdefault((entry["kind"], entry["name"]), []).append(float(entry["seconds"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # the last line of a process killed while it wrote
+        return {step: sum(seconds) / len(seconds) for step, seconds in sums.items()}
+
+    # --- failures ----------------------------------------------------------------------------
+
+    def fail(self, key: str, kind: str, message: str, trace: str) -> None:
+        """Writes down what went wrong; it is no artefact, so the next run tries again."""
+        entry = {"key": key, "kind": kind, "message": message, "trace": trace, "time": time.time()}
+        with _saving(self.root):
+            _write(self.root / "failures" / f"{key}.json", json.dumps(entry).encode())
+
+    def failures(self) -> list[dict[str, Any]]:
+        """What went wrong and has not gone right since."""
+        found = sorted((self.root / "failures").glob("[0-9a-f]*.json"))
+        return [json.loads(path.read_text()) for path in found]
+
+    # --- leases ------------------------------------------------------------------------------
+
+    @contextmanager
+    def lease(self, key: str) -> Iterator[bool]:
+        """Claims a step for this process; yields False if a living process is at work on it."""
+        path = self.root / "leases" / key
+        token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
+        with _saving(self.root), self._lease_book():
+            free = _is_free(path)
+            if free:
+                path.write_text(token)
+        if not free:
+            yield False
+            return
+        self._held.add(key)
+        self._start_heartbeat()
+        try:
+            yield True
+        finally:
+            self._held.discard(key)
+            with self._lease_book():
+                if path.is_file() and path.read_text() == token:
+                    path.unlink()
+
+    @contextmanager
+    def _lease_book(self) -> Iterator[None]:
+        # Looking at a lease and taking it over must be one act.
+        with (self.root / "leases" / ".book").open("w") as book:
+            fcntl.flock(book, fcntl.LOCK_EX)
+            yield
+
+    def _start_heartbeat(self) -> None:
+        if self._beating is None:
+            self._beating = threading.Thread(target=self._beat, daemon=True)
+            self._beating.start()
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT)
+            for key in tuple(self._held):
+                try:
+                    os.utime(self.root / "leases" / key)
+                except OSError:
+                    continue  # given back in between
+
+    # --- scratch and records -----------------------------------------------------------------
+
+    def scratch(self, key: str) -> Scratch:
+        """Checkpoints of a long step; dropped when its result is stored."""
+        return Scratch(self.root / "scratch" / key)
+
+    def write_record(self, suite: str, name: str, text: str) -> Path:
+        """Writes a record's file, whole."""
+        path = self.root / "records" / suite / f"{name}.json"
+        with _saving(path):
+            path.parent.mkdir(exist_ok=True)
+            _write(path, text.encode())
+        return path
+
+
+class Scratch:
+    """Keeps the last checkpoint of a step."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "checkpoint.safetensors"
+
+    def save(self, state: Mapping[str, Tensor]) -> None:
+        """Keeps this state, replacing the last one."""
+        from safetensors.torch import save
+
+        with _saving(self.file):
+            self.file.parent.mkdir(exist_ok=True)
+            _write(self.file, save({k: v.detach().cpu().contiguous() for k, v in state.items()}))
+
+    def load(self) -> dict[str, Tensor] | None:
+        """The state kept by an interrupted attempt."""
+        from safetensors.torch import load_file
+
+        return load_file(self.file) if self.file.is_file() else None
+
+
+def _is_free(lease: Path) -> bool:
+    try:
+        host, pid, _ = lease.read_text().split()
+        age = time.time() - lease.stat().st_mtime
+    except (FileNotFoundError, ValueError):
+        return True
+    if age > DEAD_AFTER:
+        return True
+    return host == socket.gethostname() and not _is_alive(int(pid))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _saving(where: Path) -> Iterator[None]:
+    """Turns a failure to write into the one message that says so."""
+    import sqlite3
+
+    try:
+        yield
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+        raise StoreError(f"the store cannot be written: {reason}", where=str(where)) from error
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"the store cannot be written: {error}", where=str(where)) from error
