@@ -120,7 +120,7 @@ def predict(module: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
         batch_size: Images a batch.
     """
     with frozen(module), torch.no_grad():
-        batches = [module(_to_module(batch, module)) for batch in images.split(batch_size)]
+        batches = [module(_to_module(batch, module)) for batch in torch.split(images, batch_size)]
     return torch.cat(batches).to(images.device)
 
 

@@ -1,0 +1,87 @@
+"""The untouched network: given weights, adapted or not, or trained from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from prunebench.data import Data
+from prunebench.factory import load_weights, read_weights
+from prunebench.models import Model
+from prunebench.network import Architecture, Network, to_tensors
+from prunebench.plugins import Chosen
+from prunebench.seeding import seeded
+from prunebench.stages.workspace import Result, Workspace
+from prunebench.steps import Step
+from prunebench.training import train
+
+
+def make_baseline(step: Step, work: Workspace) -> Result:
+    """Builds the network; trains or adapts it where the model says so."""
+    model: Model = step.plugin.plugin
+    data = work.data(step.parent("data"))
+    seed = step.seed or 0
+    network = untrained(step.plugin, data, seed)
+    module = network.module
+    recipe = model.adapt if model.trained() else (model.training or model.recipe())
+    curve, images_seen = [], 0
+    if recipe is not None:
+        curve, images_seen = train(
+            module,
+            data,
+            network.architecture.normalisation,
+            recipe,
+            seed,
+            work.device,
+            checkpoint=work.store.scratch(step.key),
+            progress=work.progress,
+        )
+    found = {
+        "architecture": network.architecture.model_dump(mode="json"),
+        "curve": curve,
+        "images_seen": images_seen,
+    }
+    return Result(found, to_tensors(network))
+
+
+def untrained(chosen: Chosen[Model], data: Data, seed: int) -> Network:
+    """The network with its given weights, or with random ones.
+
+    Raises:
+        RequestError: The weights do not fit the model or the number of classes.
+    """
+    model = chosen.plugin
+    architecture = architecture_of(chosen, data)
+    with seeded(seed, "initialisation"):
+        module = architecture.build()
+    _load(module, model)
+    return Network(module.eval(), architecture)
+
+
+def architecture_of(chosen: Chosen[Model], data: Data) -> Architecture:
+    """How the model is built for this data set."""
+    channels, height, width = data.shape
+    normalisation = chosen.plugin.normalisation() or data.normalisation
+    parameters = chosen.plugin.model_dump(
+        mode="json", exclude_defaults=True, exclude={"weights", "training", "adapt"}
+    )
+    if "/" in chosen.name:
+        parameters.pop("name")
+    return Architecture(
+        factory=chosen.name,
+        parameters=parameters,
+        classes=data.classes,
+        channels=channels,
+        size=(height, width),
+        mean=normalisation.mean,
+        std=normalisation.std,
+    )
+
+
+def _load(module: nn.Module, model: Model) -> None:
+    if model.weights is not None:
+        path = Path(model.weights)
+        load_weights(module, read_weights(path), str(path))
+    elif (state := model.pretrained()) is not None:
+        load_weights(module, state, "published weights")

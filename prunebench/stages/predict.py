@@ -1,0 +1,44 @@
+"""Predictions on all test images, and the classes whose maps are made."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from prunebench.data import Data, batches
+from prunebench.seeding import derive
+from prunebench.stages.workspace import Result, Workspace
+from prunebench.steps import Step
+
+
+@torch.no_grad()
+def predict(step: Step, work: Workspace) -> Result:
+    """The logits of every test image, N×K."""
+    network = work.network(step.parent("network"))
+    data = work.data(step.parent("data"))
+    logits = []
+    for inputs, _ in batches(data.test, network.architecture.normalisation, 500, work.device):
+        logits.append(network.module(inputs).cpu())
+        work.progress(sum(map(len, logits)) / len(data.test), "predicting")
+    return Result({}, {"logits": torch.cat(logits)})
+
+
+def choose_targets(step: Step, work: Workspace) -> Result:
+    """The test images explained and the class explained in each.
+
+    The images are the same for all networks and seeds; the class is, by the suite's policy, the
+    baseline's prediction, the label, or the network's own prediction.
+    """
+    data = work.data(step.parent("data"))
+    images = explained_images(data, step.options["images"])
+    if step.options["classes"] == "label":
+        classes = data.test.labels.cpu()[images]
+    else:
+        classes = work.artefact(step.parent("predictions")).tensors["logits"].argmax(1)[images]
+    return Result({"images": len(images)}, {"images": images, "classes": classes})
+
+
+def explained_images(data: Data, count: int) -> Tensor:
+    """Indices of the explained images: a fixed draw from the test split, in order."""
+    generator = torch.Generator().manual_seed(derive(0, "explained images"))
+    return torch.randperm(len(data.test), generator=generator)[:count].sort().values

@@ -1,0 +1,235 @@
+"""One training loop for all: training from scratch, adaptation and recovery fine-tuning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prunebench.data import Data, Normalisation, Split, batches
+from prunebench.pruners.pruner import Checkpoint, NoCheckpoint
+from prunebench.recipe import Recipe
+from prunebench.seeding import derive, seeded
+
+Curve = list[dict[str, float | int | None]]
+
+
+class Diverged(Exception):
+    """The loss is no longer a number."""
+
+
+def train(
+    module: nn.Module,
+    data: Data,
+    normalise: Normalisation,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, text: None,
+) -> tuple[Curve, int]:
+    """Trains a network in place and leaves it in evaluation mode.
+
+    The epoch kept is chosen on the validation split. An interrupted training goes on from its last
+    whole epoch and ends as it would have without the interruption.
+
+    Args:
+        module: The network, with masks of torch.nn.utils.prune where zeros must stay zero.
+        data: The data set; its test split is not touched.
+        normalise: How the network wants to see images.
+        recipe: The options.
+        seed: The experiment's seed.
+        device: Where to train.
+        checkpoint: Scratch space for whole epochs.
+        progress: ``progress(fraction, text)``.
+
+    Returns:
+        The learning curve, and the number of training images seen.
+
+    Raises:
+        Diverged: The loss became infinite or NaN.
+    """
+    scratch = checkpoint or NoCheckpoint()
+    module.to(device)
+    optimizer = _optimizer(module, recipe)
+    split = data.train.to(device)
+    chosen = _subset(len(split), recipe.images, seed)
+    curve: Curve = []
+    best: dict[str, Tensor] = {}
+    best_accuracy = -1.0
+    if (state := scratch.load()) is not None:
+        curve, best, best_accuracy = _restore(state, module, optimizer)
+    for epoch in range(len(curve), recipe.epochs):
+        lr = learning_rate(recipe, epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        order = chosen[_permutation(len(chosen), seed, epoch)]
+        with seeded(seed, "training", epoch):  # dropout draws from the global generator
+            loss = _epoch(module, split, normalise, recipe, order, optimizer, device, seed, epoch)
+        accuracy = evaluate(module, data.validation, normalise, device)
+        curve.append({"epoch": epoch + 1, "loss": loss, "lr": lr, "validation_accuracy": accuracy})
+        if recipe.keep == "best" and accuracy is not None and accuracy > best_accuracy:
+            best_accuracy = accuracy
+            best = {k: v.detach().clone() for k, v in module.state_dict().items()}
+        if epoch + 1 < recipe.epochs:
+            scratch.save(_state(module, optimizer, curve, best, best_accuracy))
+        shown = "" if accuracy is None else f", validation accuracy {accuracy:.1%}"
+        progress((epoch + 1) / recipe.epochs, f"epoch {epoch + 1}/{recipe.epochs}{shown}")
+    if best:
+        module.load_state_dict(best)
+    module.eval()
+    return curve, len(chosen) * recipe.epochs
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """The learning rate of an epoch, counted from 0."""
+    if recipe.schedule == "cosine":
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
+    passed = sum(epoch >= milestone for milestone in recipe.milestones)
+    return float(recipe.lr * recipe.gamma**passed)
+
+
+@torch.no_grad()
+def evaluate(
+    module: nn.Module, split: Split, normalise: Normalisation, device: torch.device
+) -> float | None:
+    """Top-1 accuracy on a split, in [0, 1]; None if it is empty."""
+    if not len(split):
+        return None
+    module.eval()
+    correct = 0
+    for inputs, labels in batches(split, normalise, 500, device):
+        correct += int((module(inputs).argmax(1) == labels).sum())
+    return correct / len(split)
+
+
+def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _subset(total: int, wanted: int | None, seed: int) -> Tensor:
+    if wanted is None or wanted >= total:
+        return torch.arange(total)
+    generator = torch.Generator().manual_seed(derive(seed, "training subset"))
+    return torch.randperm(total, generator=generator)[:wanted]
+
+
+def _permutation(total: int, seed: int, epoch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(derive(seed, "data order", epoch))
+    return torch.randperm(total, generator=generator)
+
+
+def _epoch(
+    module: nn.Module,
+    split: Split,
+    normalise: Normalisation,
+    recipe: Recipe,
+    order: Tensor,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    seed: int,
+    epoch: int,
+) -> float:
+    module.train()
+    draw = torch.Generator().manual_seed(derive(seed, "augmentation", epoch))
+    total = torch.zeros((), device=device)
+    for inputs, labels in batches(split, normalise, recipe.batch_size, device, order):
+        if len(labels) == 1 and len(order) > 1:
+            continue  # BatchNorm has no variance over one image
+        augmented = augment(inputs, recipe.augment, draw)
+        loss = F.cross_entropy(module(augmented), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.detach() * len(labels)
+    mean = float(total) / len(order)
+    if not math.isfinite(mean):
+        raise Diverged(f"the loss is {mean} in epoch {epoch + 1}; a smaller lr may help")
+    return mean
+
+
+def augment(inputs: Tensor, how: str, draw: torch.Generator) -> Tensor:
+    """Random horizontal flips, and random crops after padding by an eighth of the size.
+
+    Args:
+        inputs: B×C×H×W.
+        how: ``none``, ``flip`` or ``crop-flip``.
+        draw: Where random numbers come from, on the CPU.
+    """
+    if how == "none":
+        return inputs
+    count, _, height, width = inputs.shape
+    flip = (torch.rand(count, generator=draw) < 0.5).to(inputs.device)
+    inputs = torch.where(flip[:, None, None, None], inputs.flip(3), inputs)
+    if how == "flip":
+        return inputs
+    pad = max(height // 8, 1)
+    top = torch.randint(2 * pad + 1, (count, 1), generator=draw).to(inputs.device)
+    left = torch.randint(2 * pad + 1, (count, 1), generator=draw).to(inputs.device)
+    padded = F.pad(inputs, (pad, pad, pad, pad))
+    rows = top + torch.arange(height, device=inputs.device)
+    columns = left + torch.arange(width, device=inputs.device)
+    images = torch.arange(count, device=inputs.device)[:, None, None]
+    return padded[images, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _state(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    curve: Curve,
+    best: dict[str, Tensor],
+    best_accuracy: float,
+) -> dict[str, Tensor]:
+    tensors = {f"module/{k}": v for k, v in module.state_dict().items()}
+    tensors |= {f"best/{k}": v for k, v in best.items()}
+    for index, entries in optimizer.state_dict()["state"].items():
+        tensors |= {
+            f"optimizer/{index}/{k}": torch.as_tensor(v)
+            for k, v in entries.items()
+            if v is not None
+        }
+    rows = [[_number(value) for value in point.values()] for point in curve]
+    tensors["curve"] = torch.tensor(rows, dtype=torch.float64)
+    tensors["best_accuracy"] = torch.tensor(best_accuracy, dtype=torch.float64)
+    return tensors
+
+
+def _number(value: float | int | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _restore(
+    state: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[Curve, dict[str, Tensor], float]:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+    module.load_state_dict(part("module/"))
+    moments: dict[int, dict[str, Any]] = {}
+    for name, tensor in part("optimizer/").items():
+        index, _, entry = name.partition("/")
+        moments.setdefault(int(index), {})[entry] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    curve: Curve = [
+        {
+            "epoch": int(epoch),
+            "loss": loss,
+            "lr": lr,
+            "validation_accuracy": None if math.isnan(accuracy) else accuracy,
+        }
+        for epoch, loss, lr, accuracy in state["curve"].tolist()
+    ]
+    device = next(module.parameters()).device
+    best = {k: v.to(device) for k, v in part("best/").items()}
+    return curve, best, float(state["best_accuracy"])

@@ -1,0 +1,144 @@
+"""Carrying out steps: lease, compute, commit. This is what an executor calls, anywhere."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from prunebench.environment import Environment
+from prunebench.machine import occupy
+from prunebench.steps import Step
+from prunebench.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from prunebench.stages.workspace import Result, Workspace
+
+
+@dataclass(frozen=True)
+class Task:
+    """Steps that are carried out together: one, or the explanations of one network.
+
+    Attributes:
+        steps: The steps; their parents are all in the store.
+        store: The store's folder.
+        environment: The device to use.
+    """
+
+    steps: tuple[Step, ...]
+    store: Path
+    environment: Environment
+
+    @property
+    def needs(self) -> str:
+        """``exclusive`` if it must run alone on its machine; else ``shared``."""
+        return self.steps[0].needs
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step.
+
+    Attributes:
+        key: The step's key.
+        status: ``done`` here; ``stored`` already; ``busy`` in another process; ``failed``.
+        message: What went wrong.
+        seconds: Time it took.
+    """
+
+    key: str
+    status: Literal["done", "stored", "busy", "failed"]
+    message: str = ""
+    seconds: float = 0.0
+
+
+def perform(
+    task: Task, progress: Callable[[float, str], None] = lambda fraction, text: None
+) -> list[Outcome]:
+    """Carries out a task, each step of it at most once among all processes of a store.
+
+    Args:
+        task: What to do.
+        progress: ``progress(fraction, text)``.
+
+    Returns:
+        What became of each step. A failed computation is an outcome and written down.
+
+    Raises:
+        StoreError: The store cannot be written: nothing can go on.
+    """
+    work = _workspace(task.store, task.environment)
+    work.progress = progress
+    outcomes: list[Outcome] = []
+    with ExitStack() as leases:
+        mine: list[Step] = []
+        for step in task.steps:
+            if work.store.has(step.key):
+                outcomes.append(Outcome(step.key, "stored"))
+            elif not leases.enter_context(work.store.lease(step.key)):
+                outcomes.append(Outcome(step.key, "busy"))
+            elif work.store.has(step.key):  # committed between the look and the lease
+                outcomes.append(Outcome(step.key, "stored"))
+            else:
+                mine.append(step)
+        if mine:
+            outcomes += _carry_out(mine, work)
+    return outcomes
+
+
+@cache
+def _workspace(store: Path, environment: Environment) -> Workspace:
+    from prunebench.stages.workspace import Workspace
+
+    return Workspace(Store(store), environment)
+
+
+def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
+    started = time.perf_counter()
+    try:
+        with occupy(exclusive=steps[0].needs == "exclusive"):
+            results = _compute(steps, work)
+    except StoreError:
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        for step in steps:
+            work.store.fail(step.key, step.kind, message, traceback.format_exc())
+        return [Outcome(step.key, "failed", message) for step in steps]
+    seconds = (time.perf_counter() - started) / len(steps)
+    outcomes = []
+    for step, result in zip(steps, results, strict=True):
+        name = getattr(step.plugin, "name", "")
+        new = work.store.commit(
+            step.key, step.kind, result.data, result.tensors, {"seconds": seconds}, name
+        )
+        outcomes.append(Outcome(step.key, "done" if new else "stored", seconds=seconds))
+    return outcomes
+
+
+def _compute(steps: Sequence[Step], work: Workspace) -> list[Result]:
+    from prunebench.stages.baseline import make_baseline
+    from prunebench.stages.compress import compress, prepare
+    from prunebench.stages.explain import explain
+    from prunebench.stages.predict import choose_targets, predict
+    from prunebench.stages.recover import recover
+    from prunebench.stages.score import score
+
+    stage = {
+        "baseline": make_baseline,
+        "prepared": prepare,
+        "compressed": compress,
+        "recovered": recover,
+        "predicted": predict,
+        "targets": choose_targets,
+        "scored": score,
+    }
+    kind = steps[0].kind
+    if kind == "explained":
+        return explain(steps, work)
+    return [stage[kind](step, work) for step in steps]
