@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,30 @@ def build_module(
     offered = {"classes": classes, "channels": channels, "size": size}
     accepted = inspect.signature(function).parameters
     return function(**{k: v for k, v in offered.items() if k in accepted}, **parameters)
+
+
+def parse_model(text: str) -> tuple[str, Path | None]:
+    """Splits ``FACTORY[@WEIGHTS]``.
+
+    Args:
+        text: A model plugin's name, ``torchvision/NAME`` or ``file.py:function``; and, after an
+            ``@``, the file of its weights.
+
+    Returns:
+        The factory, and the file if one is given.
+
+    Raises:
+        RequestError: There is nothing before or after the ``@``.
+    """
+    # The folders of file.py may hold an @ of their own, the name of a plugin or function may not.
+    parts = re.fullmatch(r"(.*?\.py:\w+|[^@]+)(?:@(.+))?", text.strip())
+    if parts is None:
+        raise RequestError(
+            f"cannot read the model {text!r}; expected FACTORY[@WEIGHTS], where FACTORY is a model "
+            "plugin's name, torchvision/NAME or file.py:function"
+        )
+    factory, weights = parts.groups()
+    return factory, Path(weights) if weights else None
 
 
 def source_file(factory: str) -> Path | None:

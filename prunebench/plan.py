@@ -161,6 +161,7 @@ class Branch:
         self._recovered = self._recovery()
         self._base_predicted = self._predicted.step(("network", self.baseline), ("data", self.data))
         self._base_maps = self._maps(self.baseline, self._base_predicted)
+        self.untouched = self._trial("baseline", None, None, None, self.baseline)
 
     def _baseline(self) -> Step:
         plugin = self.model.plugin
@@ -186,7 +187,7 @@ class Branch:
 
     def trials(self, where: Test | None) -> Iterator[Trial]:
         """The baseline, then the networks of every pruner."""
-        waiting = [self._trial("baseline", None, None, None, self.baseline)]
+        waiting = [self.untouched]
         for trial in self._compressed():
             if trial.role == "control":
                 waiting.append(trial)

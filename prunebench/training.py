@@ -18,7 +18,7 @@ from prunebench.seeding import derive, seeded
 Curve = list[dict[str, float | int | None]]
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """The loss is no longer a number."""
 
 
@@ -52,7 +52,7 @@ def train(
         The learning curve, and the number of training images seen.
 
     Raises:
-        Diverged: The loss became infinite or NaN.
+        DivergedError: The loss became infinite or NaN.
     """
     scratch = checkpoint or NoCheckpoint()
     module.to(device)
@@ -155,7 +155,7 @@ def _epoch(
         total += loss.detach() * len(labels)
     mean = float(total) / len(order)
     if not math.isfinite(mean):
-        raise Diverged(f"the loss is {mean} in epoch {epoch + 1}; a smaller lr may help")
+        raise DivergedError(f"the loss is {mean} in epoch {epoch + 1}; a smaller lr may help")
     return mean
 
 

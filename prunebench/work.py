@@ -72,7 +72,7 @@ def perform(
     Raises:
         StoreError: The store cannot be written: nothing can go on.
     """
-    work = _workspace(task.store, task.environment)
+    work = workspace(task.store, task.environment)
     work.progress = progress
     outcomes: list[Outcome] = []
     with ExitStack() as leases:
@@ -92,7 +92,8 @@ def perform(
 
 
 @cache
-def _workspace(store: Path, environment: Environment) -> Workspace:
+def workspace(store: Path, environment: Environment) -> Workspace:
+    """This process's workspace on a store."""
     from prunebench.stages.workspace import Workspace
 
     return Workspace(Store(store), environment)

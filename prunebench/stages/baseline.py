@@ -14,7 +14,7 @@ from prunebench.plugins import Chosen
 from prunebench.seeding import seeded
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
-from prunebench.training import train
+from prunebench.training import Curve, train
 
 
 def make_baseline(step: Step, work: Workspace) -> Result:
@@ -25,7 +25,8 @@ def make_baseline(step: Step, work: Workspace) -> Result:
     network = untrained(step.plugin, data, seed)
     module = network.module
     recipe = model.adapt if model.trained() else (model.training or model.recipe())
-    curve, images_seen = [], 0
+    curve: Curve = []
+    images_seen = 0
     if recipe is not None:
         curve, images_seen = train(
             module,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from prunebench.cams.maps import encode
 from prunebench.data import batches
@@ -40,7 +41,13 @@ def explain(steps: Sequence[Step], work: Workspace) -> list[Result]:
         seed=derive(first.seed or 0, "explanation", first.parent("network").key),
         progress=work.progress,
     )
-    return [Result({}, {"maps": encode(maps[step.key]).cpu()}) for step in steps]
+    return [_result(maps[step.key]) for step in steps]
+
+
+def _result(maps: Tensor) -> Result:
+    empty = maps.flatten(1).amax(1) == 0
+    data = {"zero_map_fraction": float(empty.float().mean()), "size": list(maps.shape[1:])}
+    return Result(data, {"maps": encode(maps).cpu()})
 
 
 def target_layer(network: Network, wanted: str) -> str:

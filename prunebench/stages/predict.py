@@ -35,7 +35,11 @@ def choose_targets(step: Step, work: Workspace) -> Result:
         classes = data.test.labels.cpu()[images]
     else:
         classes = work.artefact(step.parent("predictions")).tensors["logits"].argmax(1)[images]
-    return Result({"images": len(images)}, {"images": images, "classes": classes})
+    # Records show a few images; kept here, they can be written without loading the data set.
+    shown = torch.tensor(sorted({0, len(images) // 2}))
+    pixels = data.test.pixels[images[shown]].cpu()
+    found = {"images": images, "classes": classes, "shown": shown, "pixels": pixels}
+    return Result({"images": len(images)}, found)
 
 
 def explained_images(data: Data, count: int) -> Tensor:

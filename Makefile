@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine: `make bench` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: bench test test-slow lint ui leaderboard perf clean
+
+bench: $(READY)            ## run the quick suite on real images; ends with a leaderboard
+	$(BIN)/prunebench run benchmarks/quick.yaml
+
+test: $(READY)             ## all tests but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(READY)        ## the slow tests too
+	$(BIN)/pytest
+
+lint: $(READY)             ## the same checks as in CI
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: $(READY)               ## MLflow on the embedded store
+	$(BIN)/prunebench ui
+
+leaderboard: $(READY)      ## regenerate the published board and the README's pictures
+	$(BIN)/prunebench leaderboard --results leaderboard/results --out leaderboard
+
+perf: $(READY)             ## how fast the suite itself is, as ratios
+	$(BIN)/pytest benchmarks/perf -p no:cacheprovider
+
+clean:                     ## remove the environment, the store and caches
+	rm -rf $(VENV) .prunebench .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "PruneBench needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --upgrade --quiet pip
+	$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[dev]'
+	touch $@

@@ -1,0 +1,89 @@
+"""Listing and describing plugins, without importing torch for those that ship with PruneBench."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunebench.cards import Card, read_card
+from prunebench.errors import RequestError, did_you_mean
+from prunebench.plugin import Plugin
+from prunebench.plugins import KINDS, Entry, entries, find
+
+
+def catalogue(kind: str | None = None) -> list[dict[str, Any]]:
+    """One row a plugin: kind, name, package, summary, and why it is broken, if it is.
+
+    Args:
+        kind: One kind, singular or plural; all by default.
+    """
+    kinds = [plural(kind)] if kind else list(KINDS)
+    return [_row(claims) for one in kinds for claims in entries(one).values()]
+
+
+def plural(kind: str) -> str:
+    """The kind as the entry-point groups name it.
+
+    Raises:
+        RequestError: There is no such kind.
+    """
+    wanted = kind if kind.endswith("s") else kind + "s"
+    if wanted not in KINDS:
+        raise RequestError(f"unknown kind {kind!r}; {did_you_mean(wanted, KINDS)}")
+    return wanted
+
+
+def _row(claims: tuple[Entry, ...]) -> dict[str, Any]:
+    entry = claims[0]
+    packages = ", ".join(claim.package for claim in claims)
+    row = {"kind": entry.kind[:-1], "name": entry.name, "package": packages, "broken": None}
+    try:
+        find(entry.kind, entry.name)
+        _ = entry.plugin_class
+        card = read_card(entry)
+    except RequestError as error:
+        return {**row, "summary": "", "broken": str(error)}
+    return {**row, "summary": card.summary if card else _first_line(entry.plugin_class)}
+
+
+def _first_line(plugin_class: type[Plugin]) -> str:
+    return (plugin_class.__doc__ or "").strip().partition("\n")[0]
+
+
+def describe(kind: str, name: str) -> str:
+    """A plugin's card and parameters as text.
+
+    Raises:
+        RequestError: There is no such plugin, or it is broken.
+    """
+    entry = find(plural(kind), name)
+    card = read_card(entry)
+    lines = [f"{entry.kind[:-1]} {name} (package {entry.package}, {entry.target})"]
+    if card is None:
+        lines += ["", _first_line(entry.plugin_class)]
+    else:
+        lines += ["", card.title, card.summary, *_facts(card)]
+    lines += ["", "parameters:", *_parameters(entry.plugin_class)]
+    return "\n".join(lines)
+
+
+def _facts(card: Card) -> list[str]:
+    lines = [f"family: {card.family}"]
+    if card.paper:
+        paper = card.paper
+        place = paper.doi or (f"arXiv:{paper.arxiv}" if paper.arxiv else paper.url)
+        lines.append(f"paper: {paper.authors} ({paper.year}). {paper.title}. {place or ''}".strip())
+    lines += [f"choice: {choice}" for choice in card.choices]
+    lines += [f"published: {p.what}: {p.value} ({p.source})" for p in card.published]
+    return lines
+
+
+def _parameters(plugin_class: type[Plugin]) -> list[str]:
+    lines = []
+    for name, field in plugin_class.model_fields.items():
+        kind = str(field.annotation).replace("typing.", "")
+        if isinstance(field.annotation, type):
+            kind = field.annotation.__name__
+        default = "required" if field.is_required() else f"default {field.default!r}"
+        text = f": {field.description}" if field.description else ""
+        lines.append(f"  {name} ({kind}, {default}){text}")
+    return lines or ["  none"]

@@ -1,0 +1,367 @@
+"""The command line: a thin skin on importable functions."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from prunebench.errors import RequestError, did_you_mean
+
+app = typer.Typer(
+    name="prunebench",
+    help="Does a pruned network still look where it looked?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+store_app = typer.Typer(help="Look into the store, or tidy it.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+out = Console()
+
+Suite = Annotated[Path, typer.Argument(help="a suite's YAML file")]
+StoreDir = Annotated[Path, typer.Option("--store", help="folder of results")]
+Tracking = Annotated[
+    str | None,
+    typer.Option(help="MLflow tracking server; by default sqlite in the store, '' for none"),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Where = Annotated[
+    str | None,
+    typer.Option(help="choose cells: 'pruner == \"l1-unstructured\" and level > 0.3'"),
+]
+DEFAULT_STORE = Path(".prunebench")
+
+
+def main() -> None:
+    """Entry point: a wrong request is one message and exit status 2."""
+    try:
+        app()
+    except RequestError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+@app.command()
+def run(
+    suite: Suite,
+    store: StoreDir = DEFAULT_STORE,
+    tracking_uri: Tracking = None,
+    executor: Annotated[str, typer.Option(help="where steps are carried out: local")] = "local",
+    device: Device = "auto",
+    where: Where = None,
+    force: Annotated[
+        list[str] | None, typer.Option(help="do again: a kind of step, a plugin, or a key")
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(help="start no step after this: 90s, 30m, 2h")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="plan only")] = False,
+) -> None:
+    """Run a suite, or what is missing of it."""
+    from prunebench.leaderboard.terminal import to_terminal
+    from prunebench.run import run as run_suite
+
+    if dry_run:
+        plan(suite, store, device, where)
+        return
+    results = run_suite(
+        suite,
+        store,
+        tracking_uri,
+        executor,
+        device,
+        where,
+        force or (),
+        None if max_time is None else _seconds(max_time),
+    )
+    to_terminal(results.records, out)
+    board = store / "leaderboard"
+    _write_board(results.records, board)
+    out.print(f"board: {board / 'README.md'}", highlight=False, soft_wrap=True)
+    if tracking_uri is None:
+        out.print(f"MLflow: {store / 'mlflow.db'} (prunebench ui)", highlight=False, soft_wrap=True)
+    for key, message in results.failed.items():
+        print(f"failed: step {key[:8]}: {message}", file=sys.stderr)
+    if results.failed or results.blocked:
+        print(
+            f"{len(results.failed)} steps failed and {results.blocked} could not be done without "
+            f"them; details in {store / 'failures'}; the next run tries again",
+            file=sys.stderr,
+        )
+    if results.undone:
+        print(f"stopped with {results.undone} steps to do; run again to go on", file=sys.stderr)
+    if results.tracking_error:
+        print(
+            f"MLflow was not filled ({results.tracking_error}); run again to fill it",
+            file=sys.stderr,
+        )
+    raise typer.Exit(results.exit_status)
+
+
+@app.command()
+def plan(
+    suite: Suite,
+    store: StoreDir = DEFAULT_STORE,
+    device: Device = "auto",
+    where: Where = None,
+) -> None:
+    """Count cells and steps, what is stored already, and the time the rest may take."""
+    from prunebench.environment import current
+    from prunebench.plan import FIELDS, Planner, summarise
+    from prunebench.store import Store
+    from prunebench.suite import load_suite
+    from prunebench.where import parse_where
+
+    loaded, place = load_suite(suite), Store(store)
+    planner = Planner(loaded, current(device), place.digests)
+    test = parse_where(where, FIELDS) if where else None
+    summary = summarise(planner.trials(test), place.keys(), place.times())
+    table = Table("step", "distinct", "stored", title=f"{loaded.name}: {summary.cells:,} cells")
+    for kind, count in summary.steps.items():
+        table.add_row(kind, f"{count:,}", f"{summary.stored.get(kind, 0):,}")
+    table.add_row(
+        "all",
+        f"{sum(summary.steps.values()):,}",
+        f"{sum(summary.stored.values()):,}",
+        end_section=True,
+    )
+    out.print(table)
+    out.print(f"{summary.networks:,} networks, baselines included", highlight=False)
+    missing = sum(summary.steps.values()) - sum(summary.stored.values())
+    known = missing - summary.unknown
+    if missing:
+        out.print(
+            f"estimated time: {summary.seconds / 60:.1f} min for {known:,} of {missing:,} missing "
+            f"steps ({summary.unknown:,} of a sort this store has not seen)",
+            highlight=False,
+        )
+
+
+@app.command()
+def validate(suites: Annotated[list[Path], typer.Argument(help="suites' YAML files")]) -> None:
+    """Check suites without running anything: names, parameters, files and values."""
+    from prunebench.digests import Digests
+    from prunebench.environment import Environment
+    from prunebench.plan import Planner
+    from prunebench.suite import load_suite
+
+    wrong = 0
+    for path in suites:
+        try:
+            suite = load_suite(path)
+            networks = sum(1 for _ in Planner(suite, Environment(), Digests()).trials())
+            out.print(f"{path}: fine, {networks} networks", highlight=False, soft_wrap=True)
+        except RequestError as error:
+            wrong += 1
+            print(f"error: {error}", file=sys.stderr)
+    if wrong:
+        raise typer.Exit(2)
+
+
+@app.command("list")
+def list_plugins(
+    kind: Annotated[
+        str | None, typer.Argument(help="datasets, models, pruners, cams, metrics")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """List plugins, broken ones with their reason."""
+    from prunebench.catalogue import catalogue
+
+    rows = catalogue(kind)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("kind", "name", "package", "what it is")
+    for row in rows:
+        text = row["summary"] if not row["broken"] else f"BROKEN: {row['broken']}"
+        table.add_row(row["kind"], row["name"], row["package"], text)
+    out.print(table)
+
+
+@app.command()
+def show(
+    kind: Annotated[str, typer.Argument(help="dataset, model, pruner, cam or metric")],
+    name: Annotated[str, typer.Argument(help="the plugin's name")],
+) -> None:
+    """Show a plugin: its card and its parameters."""
+    from prunebench.catalogue import describe
+
+    out.print(describe(kind, name), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    baseline: Annotated[str, typer.Argument(help="FACTORY[@WEIGHTS]")],
+    pruned: Annotated[str, typer.Argument(help="FACTORY[@WEIGHTS]")],
+    data: Annotated[Path, typer.Option(help="folder of images; one folder a class gives labels")],
+    classes: Annotated[int | None, typer.Option(help="number of classes")] = None,
+    size: Annotated[str, typer.Option(help="images are resized to this: 224 or 224x160")] = "224",
+    mean: Annotated[str, typer.Option(help="channel means")] = "0.485,0.456,0.406",
+    std: Annotated[str, typer.Option(help="channel deviations")] = "0.229,0.224,0.225",
+    target_layer: Annotated[
+        str | None, typer.Option(help="layer explained, or BASELINE'S,PRUNED'S")
+    ] = None,
+    cams: Annotated[
+        str, typer.Option(help="explanation methods")
+    ] = "grad-cam,grad-cam++,ablation-cam",
+    class_policy: Annotated[str, typer.Option(help="baseline, label or own")] = "baseline",
+    limit: Annotated[int, typer.Option(help="images at most")] = 500,
+    save: Annotated[Path, typer.Option(help="folder of the report")] = Path("comparison"),
+    unsafe_pickle: Annotated[
+        bool, typer.Option("--unsafe-pickle", help="read whole pickles: they can run any code")
+    ] = False,
+) -> None:
+    """Does a compressed network look where its baseline looks? Two models and images in, a report out."""
+    from prunebench.compare_files import compare_files
+
+    if unsafe_pickle:
+        print("warning: a pickle can run any code; only open files you trust", file=sys.stderr)
+    comparison = compare_files(
+        baseline,
+        pruned,
+        data,
+        classes=classes,
+        size=size,
+        mean=mean,
+        std=std,
+        target_layer=target_layer,
+        cams=tuple(cams.split(",")),
+        class_policy=class_policy,
+        limit=limit,
+        unsafe_pickle=unsafe_pickle,
+    )
+    comparison.save(save)
+    out.print(comparison.scores.round(3).to_string(), highlight=False)
+    out.print(comparison.verdict, highlight=False)
+    out.print(f"report: {save / 'comparison.md'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def leaderboard(
+    results: Annotated[
+        Path | None, typer.Option(help="folder of published records; by default the store's")
+    ] = None,
+    store: StoreDir = DEFAULT_STORE,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="where the board is written; by default the store")
+    ] = None,
+) -> None:
+    """Write the leaderboard from records."""
+    from prunebench.leaderboard.terminal import to_terminal
+    from prunebench.record import read_record
+    from prunebench.results import stored_records
+    from prunebench.store import Store
+
+    if results is not None and not results.is_dir():
+        raise RequestError("no such folder", where=str(results))
+    paths = sorted(results.glob("*.json")) if results else stored_records(Store(store))
+    records = [read_record(path) for path in paths]
+    target = out_dir or store / "leaderboard"
+    _write_board(records, target)
+    to_terminal(records, out)
+    out.print(f"board: {target / 'README.md'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def submit(
+    runs: Annotated[list[str], typer.Argument(help="suites, records' names, or files")],
+    store: StoreDir = DEFAULT_STORE,
+    to: Annotated[Path, typer.Option(help="folder of published records")] = Path(
+        "leaderboard/results"
+    ),
+    replace: Annotated[bool, typer.Option("--replace", help="replace rows that are there")] = False,
+) -> None:
+    """Copy chosen records to the published results."""
+    from prunebench.leaderboard.publish import submit as publish
+    from prunebench.results import chosen_records
+    from prunebench.store import Store
+
+    written = publish(chosen_records(Store(store), runs), to, replace=replace)
+    out.print(f"{len(written)} records in {to}; `make leaderboard` shows them", soft_wrap=True)
+
+
+@app.command()
+def ui(
+    store: StoreDir = DEFAULT_STORE,
+    port: Annotated[int, typer.Option(help="port on this machine")] = 5000,
+) -> None:
+    """Open MLflow on the embedded store."""
+    from prunebench.tracking import default_uri
+
+    if not (store / "mlflow.db").is_file():
+        raise RequestError("nothing was run yet: `make bench` first", where=str(store))
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
+    raise SystemExit(subprocess.call([*command, "--backend-store-uri", default_uri(store)]))
+
+
+@store_app.command("ls")
+def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
+    """Count what is stored, and list what failed."""
+    from prunebench.store import Store
+
+    place = Store(store)
+    sizes: dict[str, list[int]] = {}
+    for key in place.keys():
+        artefact = place.read(key)
+        size = sum(file.stat().st_size for file in artefact.folder.iterdir())
+        sizes.setdefault(artefact.kind, []).append(size)
+    table = Table("step", "stored", "MB")
+    for kind, each in sorted(sizes.items()):
+        table.add_row(kind, f"{len(each):,}", f"{sum(each) / 1e6:,.1f}")
+    out.print(table)
+    for failure in place.failures():
+        print(f"failed: {failure['kind']} {failure['key'][:8]}: {failure['message']}")
+
+
+@store_app.command("gc")
+def store_gc(store: StoreDir = DEFAULT_STORE) -> None:
+    """Remove what killed processes left half written."""
+    from prunebench.store import Store
+
+    out.print(f"{Store(store).collect()} leftovers removed")
+
+
+@store_app.command("rm")
+def store_rm(
+    keys: Annotated[list[str], typer.Argument(help="keys, or their first six digits or more")],
+    store: StoreDir = DEFAULT_STORE,
+) -> None:
+    """Remove results by key; the next run makes them again."""
+    from prunebench.store import Store
+
+    place = Store(store)
+    known = place.keys()
+    for wanted in keys:
+        found = [key for key in known if len(wanted) >= 6 and key.startswith(wanted)]
+        if not found:
+            raise RequestError(f"no result {wanted!r}; {did_you_mean(wanted, known)}")
+        for key in found:
+            place.remove(key)
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        return float(number) * units[unit]
+    except ValueError:
+        raise RequestError(
+            f"{text!r} is no time; expected 90s, 30m or 2h", where="--max-time"
+        ) from None
+
+
+def _write_board(records: Any, folder: Path) -> None:
+    from prunebench.leaderboard.publish import write_board
+
+    write_board(records, folder)

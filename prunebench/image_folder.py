@@ -1,0 +1,93 @@
+"""A folder of image files as one batch of a network's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from prunebench.data import Normalisation
+from prunebench.errors import RequestError
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MODES = {1: "L", 3: "RGB"}
+
+
+def load_images(
+    folder: Path | str,
+    size: tuple[int, int] | int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    limit: int | None = None,
+) -> tuple[Tensor, list[str]]:
+    """Reads the images in a folder and its subfolders, in the order of their names.
+
+    Each image is scaled bilinearly until it covers the size asked for, and cut around its
+    centre. There are as many channels as means: three for colour, one for grey.
+
+    Args:
+        folder: Where the files are (bmp, gif, jpeg, png, ppm, tiff, webp).
+        size: Height and width that the network wants; one number for a square.
+        mean: Mean of each channel, for pixels in [0, 1].
+        std: Standard deviation of each channel.
+        limit: Read at most so many; all by default.
+
+    Returns:
+        Normalised images, float32, N×C×H×W, and their paths relative to the folder.
+
+    Raises:
+        RequestError: No such folder, no images in it, an image that cannot be read, or a
+            normalisation or size that makes no sense.
+    """
+    root, shape = Path(folder), (size, size) if isinstance(size, int) else size
+    if min(shape) < 1:
+        raise RequestError(f"size {shape} is no image size; expected height and width of 1 or more")
+    if limit is not None and limit < 1:
+        raise RequestError(f"limit {limit} leaves no image; expected 1 or more")
+    if len(mean) not in MODES or len(mean) != len(std) or min(std) <= 0:
+        raise RequestError(
+            f"mean {tuple(mean)} and deviation {tuple(std)} do not fit; expected one or three "
+            "numbers each, deviations above 0"
+        )
+    if not root.is_dir():
+        raise RequestError("no such folder", where=str(root))
+    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        raise RequestError(
+            f"the folder holds no image ({', '.join(sorted(SUFFIXES))})", where=str(root)
+        )
+    paths = paths[:limit]
+    normalise = Normalisation(tuple(mean), tuple(std))
+    images = torch.cat([normalise(_read(path, MODES[len(mean)], shape)) for path in paths])
+    return images, [path.relative_to(root).as_posix() for path in paths]
+
+
+def _read(path: Path, mode: str, size: tuple[int, int]) -> Tensor:
+    """One image, cut to size, uint8, 1×C×H×W."""
+    try:
+        with Image.open(path) as file:
+            image = file.convert(mode)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RequestError(
+            f"cannot be read as an image ({type(error).__name__}: {error})", where=str(path)
+        ) from error
+    height, width = size
+    scale = max(height / image.height, width / image.width)
+    # The part of the image that the network will see, in the image's own pixels.
+    half_width, half_height = width / scale / 2, height / scale / 2
+    x, y = image.width / 2, image.height / 2
+    box = (x - half_width, y - half_height, x + half_width, y + half_height)
+    cut = image.resize((width, height), Image.Resampling.BILINEAR, _inside(box, image.size))
+    pixels = torch.from_numpy(np.array(cut)).view(height, width, -1)
+    return pixels.permute(2, 0, 1)[None]
+
+
+def _inside(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """The box without what rounding put outside the image."""
+    return max(box[0], 0), max(box[1], 0), min(box[2], size[0]), min(box[3], size[1])

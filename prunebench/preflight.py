@@ -1,0 +1,48 @@
+"""What can only be seen with the data at hand, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prunebench.environment import Environment
+from prunebench.errors import RequestError
+from prunebench.plan import Branch
+from prunebench.store import Store
+from prunebench.work import workspace
+
+
+def check(branches: Iterable[Branch], store: Store, environment: Environment) -> None:
+    """Loads the data, builds each model, loads its weights and looks at its target layer.
+
+    Args:
+        branches: Data sets and models to check.
+        store: Where the run will happen.
+        environment: The device of the run.
+
+    Raises:
+        RequestError: The data is corrupt, weights do not fit, or the target layer does not exist
+            or is too small.
+    """
+    checked = set()
+    for branch in branches:
+        pair = (branch.data.key, branch.model.label, branch.target_layer)
+        if pair in checked:
+            continue
+        checked.add(pair)
+        from prunebench.cams.target_layer import check_target_layer
+        from prunebench.stages.baseline import untrained
+
+        data = workspace(store.root, environment).data(branch.data)
+        for split in ("train", "test"):
+            if not len(getattr(data, split)):
+                raise RequestError(f"the {split} split is empty", where=branch.dataset.label)
+        network = untrained(branch.model, data, seed=0)
+        try:
+            check_target_layer(
+                network.module,
+                branch.target_layer,
+                network.example(),
+                minimum=branch.model.plugin.minimum_map,
+            )
+        except RequestError as error:
+            raise RequestError(str(error), where=f"model {branch.model.name!r}") from None

@@ -1,0 +1,140 @@
+"""Means with intervals: over images by bootstrap, over seeds by Student's t."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prunebench.errors import RequestError
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+LEAST_SEEDS = 3
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95% interval.
+
+    Attributes:
+        mean: Mean of the defined values; None where there is none.
+        low: Lower end; None with fewer than two defined values.
+        high: Upper end; None with fewer than two defined values.
+        n: Number of defined values.
+        undefined: Number of values that are NaN (or infinite) and were left out.
+        method: How the interval was made, and so what it covers.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    undefined: int
+    method: str
+
+
+def mean_interval(
+    values: ArrayLike, seed: int = 0, *, method: str = "bootstrap over images"
+) -> Interval:
+    """Mean and percentile interval from 1000 bootstrap resamples.
+
+    All values are resampled, undefined ones too: how many are defined is itself a matter of
+    which images were drawn.
+
+    Args:
+        values: One number an image, N; NaN where undefined.
+        seed: Seed of the resamples. Equal N and seed give equal resamples.
+        method: What to call it.
+
+    Raises:
+        RequestError: The values are not one-dimensional.
+    """
+    given = _vector(values)
+    defined = np.isfinite(given)
+    n, undefined = int(defined.sum()), int((~defined).sum())
+    if n == 0:
+        return Interval(None, None, None, 0, undefined, method)
+    mean = float(given[defined].mean())
+    if n == 1:
+        return Interval(mean, None, None, 1, undefined, method)
+    weights = _resamples(len(given), seed)
+    # Around the mean, so that single precision is plenty and equal values give no width.
+    deviations = np.where(defined, given - mean, 0.0).astype(np.float32)
+    drawn = weights @ defined.astype(np.float32) if undefined else np.float32(n)
+    with np.errstate(invalid="ignore"):
+        means = (weights @ deviations) / drawn
+    tail = (1 - CONFIDENCE) / 2
+    low, high = mean + np.nanquantile(means.astype(np.float64), [tail, 1 - tail])
+    return Interval(mean, min(float(low), mean), max(float(high), mean), n, undefined, method)
+
+
+def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:
+    """Mean of ``base - pruned`` over images, with a paired bootstrap interval.
+
+    Args:
+        base: One number an image for the baseline, N.
+        pruned: One number for the same images in the same order, N.
+        seed: Seed of the resamples.
+
+    Returns:
+        The drop: positive where pruning made the value smaller. An image that is undefined in
+        either is left out and counted.
+
+    Raises:
+        RequestError: The two are not of one length.
+    """
+    first, second = _vector(base), _vector(pruned)
+    if len(first) != len(second):
+        raise RequestError(
+            f"a paired drop needs the same images, found {len(first)} and {len(second)} values"
+        )
+    with np.errstate(invalid="ignore"):
+        differences = first - second
+    return mean_interval(differences, seed, method="paired bootstrap over images")
+
+
+def seed_interval(means: ArrayLike) -> Interval:
+    """Mean over seeds with Student's t-interval.
+
+    Args:
+        means: One mean a seed; NaN where a seed's mean is undefined.
+
+    Raises:
+        RequestError: Fewer than three seeds have a mean.
+    """
+    from scipy.special import stdtrit
+
+    given = _vector(means)
+    defined = given[np.isfinite(given)]
+    n = len(defined)
+    if n < LEAST_SEEDS:
+        raise RequestError(
+            f"an interval over seeds needs at least {LEAST_SEEDS} seeds with a mean, found {n}"
+        )
+    mean = float(defined.mean())
+    spread = float(defined.std(ddof=1)) if np.ptp(defined) else 0.0
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * spread / n**0.5
+    return Interval(mean, mean - half, mean + half, n, len(given) - n, "t-interval over seeds")
+
+
+def _vector(values: ArrayLike) -> Floats:
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1:
+        raise RequestError(f"one number an image is expected, found shape {found.shape}")
+    return found
+
+
+@lru_cache(maxsize=4)
+def _resamples(n: int, seed: int) -> NDArray[np.float32]:
+    """How often each of n images is drawn in each resample: multinomial, RESAMPLES×n."""
+    generator = np.random.default_rng([seed, n])
+    counts = np.empty((RESAMPLES, n), dtype=np.float32)
+    for row in counts:
+        row[:] = np.bincount(generator.integers(0, n, n), minlength=n)
+    counts.flags.writeable = False
+    return counts

@@ -1,0 +1,224 @@
+"""MLflow as a projection of the store: it can be filled again at any time, on any server."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunebench.errors import RequestError
+from prunebench.record import Record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file", "databricks")
+
+
+def default_uri(store: Path) -> str:
+    """The embedded tracking database of a store."""
+    return f"sqlite:///{store.absolute() / 'mlflow.db'}"
+
+
+def metric_name(name: str) -> str:
+    """A value's name as MLflow accepts it: ``sp2ps/grad-cam++`` becomes ``sp2ps/grad-cam-pp``."""
+    return re.sub(r"[^\w./ -]", "_", name.replace("++", "-pp"))
+
+
+class Tracker:
+    """Logs records: one experiment a suite, one run a network.
+
+    Logging is idempotent: a run is found by its record's name, what is there stays, what is missing
+    is added, and the tag ``complete`` is set last.
+
+    Args:
+        uri: The tracking server.
+        suite: The suite's name.
+
+    Raises:
+        RequestError: The address is none.
+    """
+
+    def __init__(self, uri: str, suite: str) -> None:
+        scheme = uri.partition(":")[0].partition("+")[0]
+        if scheme not in SCHEMES:
+            raise RequestError(
+                f"{uri!r} is no tracking server; expected http://..., postgresql://... or "
+                "sqlite:///FILE",
+                where="--tracking-uri",
+            )
+        self.uri = uri
+        self.suite = suite
+        self.error: str | None = None
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri)
+
+    @cached_property
+    def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(self.suite)
+        if found is None:
+            location = None
+            if self.uri.startswith("sqlite:///"):
+                beside = Path(self.uri.removeprefix("sqlite:///")).parent
+                location = (beside / "mlartifacts" / self.suite).as_uri()
+            try:
+                return str(self._client.create_experiment(self.suite, artifact_location=location))
+            except MlflowException:  # another process was faster
+                found = self._client.get_experiment_by_name(self.suite)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    def log(self, record: Record) -> None:
+        """Logs a record. A server that fails is noted and left alone: the store is the truth."""
+        if self.error is not None:
+            return
+        try:
+            self._log(record)
+        except Exception as error:
+            first_line = str(error).strip().partition("\n")[0]
+            self.error = f"{self.uri}: {type(error).__name__}: {first_line}"
+
+    def _log(self, record: Record) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        client = self._client
+        run = self._find(record) or self._start(record)
+        run_id = run.info.run_id
+        metrics = [
+            Metric(metric_name(name), value.mean, 0, 0)
+            for name, value in record.values.items()
+            if value.mean is not None and run.data.metrics.get(metric_name(name)) != value.mean
+        ]
+        metrics += self._reached(record, run)
+        known = {name for name in run.data.metrics if name.startswith("curve/")}
+        metrics += [metric for metric in self._curves(record) if metric.key not in known]
+        params = [
+            Param(name, str(value)[:500])
+            for name, value in self._params(record).items()
+            if name not in run.data.params
+        ]
+        tags = [RunTag(name, value[:5000]) for name, value in self._tags(record).items()]
+        if metrics or params or run.data.tags.get("complete") != "true":
+            for start in range(0, max(len(metrics), 1), 900):
+                client.log_batch(run_id, metrics[start : start + 900])
+            client.log_batch(run_id, params=params, tags=tags)
+            self._log_pictures(record, run_id)
+            client.set_tag(run_id, "complete", "true")
+            client.set_terminated(run_id)
+
+    def _find(self, record: Record) -> Run | None:
+        found = self._client.search_runs(
+            [self._experiment], f"tags.`prunebench.record` = '{record.id}'", max_results=1
+        )
+        return found[0] if found else None
+
+    def _start(self, record: Record) -> Run:
+        level = "" if record.level is None else f" {record.level:g}"
+        return self._client.create_run(
+            self._experiment,
+            run_name=f"{record.model} {record.pruner}{level} seed {record.seed}",
+            tags={"prunebench.record": record.id},
+        )
+
+    def _reached(self, record: Record, run: Run) -> Iterable[Any]:
+        from mlflow.entities import Metric
+
+        reached = record.reached
+        ratios = {
+            "macs_ratio": 1 - reached.macs,
+            "params_ratio": 1 - reached.params,
+            "weights_ratio": 1 - reached.weights,
+            "level": record.level,
+        }
+        return [
+            Metric(name, value, 0, 0)
+            for name, value in ratios.items()
+            if value is not None and run.data.metrics.get(name) != value
+        ]
+
+    def _curves(self, record: Record) -> Iterable[Any]:
+        from mlflow.entities import Metric
+
+        for stage, curve in record.curves.items():
+            for point in curve:
+                yield Metric(f"curve/{stage}_loss", point.loss, 0, point.epoch)
+                if point.validation_accuracy is not None:
+                    name = f"curve/{stage}_validation_accuracy"
+                    yield Metric(name, point.validation_accuracy, 0, point.epoch)
+
+    def _params(self, record: Record) -> dict[str, Any]:
+        recovery = record.conditions.recovery or {}
+        return {
+            "dataset": record.dataset,
+            "model": record.model,
+            "pruner": record.pruner_name,
+            "level": record.level,
+            "round": record.round,
+            "seed": record.seed,
+            "role": record.role,
+            "target_layer": record.conditions.target_layer,
+            "class_policy": record.conditions.class_policy,
+            **{f"pruner.{k}": v for k, v in record.pruner_parameters.items()},
+            **{f"recovery.{k}": v for k, v in recovery.items()},
+        }
+
+    def _tags(self, record: Record) -> dict[str, str]:
+        tags = {
+            "prunebench.protocol": record.protocol,
+            "prunebench.keys": json.dumps(record.keys),
+            "prunebench.provenance": json.dumps(record.provenance),
+        }
+        missing = {k: v.reason for k, v in record.values.items() if v.mean is None}
+        return tags | ({"prunebench.missing": json.dumps(missing)} if missing else {})
+
+    def _log_pictures(self, record: Record, run_id: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "record.json").write_text(record.to_json())
+            (root / "overlays").mkdir()
+            for name, picture in overlays(record):
+                (root / "overlays" / f"{name}.png").write_bytes(picture)
+            self._client.log_artifacts(run_id, folder)
+
+
+def overlays(record: Record) -> Iterable[tuple[str, bytes]]:
+    """For each image a record keeps: the image, and every method's map laid over it, as PNG."""
+    import numpy as np
+    from matplotlib import colormaps
+    from PIL import Image
+
+    def picture(png: str) -> Any:
+        return Image.open(io.BytesIO(base64.b64decode(png)))
+
+    images = {heat.image: heat for heat in record.heatmaps if heat.cam is None}
+    for heat in record.heatmaps:
+        image = np.asarray(picture(images[heat.image].png).convert("RGB"), dtype=float)
+        if heat.cam is not None:
+            grey = np.asarray(picture(heat.png), dtype=float) / 255
+            image = 0.5 * image + 0.5 * 255 * colormaps["viridis"](grey)[:, :, :3]
+        scale = max(1, 192 // max(image.shape[:2]))
+        shown = Image.fromarray(image.round().astype(np.uint8))
+        shown = shown.resize((shown.width * scale, shown.height * scale), Image.Resampling.NEAREST)
+        buffer = io.BytesIO()
+        shown.save(buffer, "PNG")
+        name = re.sub(r"[^\w.-]", "_", heat.cam.replace("++", "-pp")) if heat.cam else "image"
+        yield f"image-{heat.image}-{name}", buffer.getvalue()
