@@ -1,0 +1,121 @@
+"""Images in folders, one folder a class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+
+from prunebench.datasets.encoded import EncodedDataset, Examples
+from prunebench.errors import RequestError, did_you_mean
+
+SUFFIXES = frozenset(
+    [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+)
+SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
+
+class Folder(EncodedDataset):
+    """One folder a class, either under ``train/`` and ``test/`` or directly in the folder.
+
+    With ``PATH/train/CLASS`` and ``PATH/test/CLASS`` these are the splits, and so is
+    ``PATH/validation`` (or ``val``). With ``PATH/CLASS`` alone the test images are cut off by a
+    fixed permutation. Classes are numbered in the order of their folders' names. Files directly
+    in a class's folder count if their suffix is that of an image; names that begin with a dot do
+    not. A link that leads out of the folder is refused.
+    """
+
+    path: Path = Field(description="folder of train/CLASS and test/CLASS, or of CLASS alone")
+    test: float = Field(
+        0.2, gt=0, lt=1, description="share of the images cut off for testing if there is no test/"
+    )
+
+    def files(self) -> list[Path]:
+        """All images of all splits."""
+        return [path for split in self._classes().values() for c in split.values() for path in c]
+
+    def examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
+        """Finds the images; nothing is decoded."""
+        found = self._classes()
+        names = tuple(found.get("train", found.get("all", {})))
+        splits = {split: _examples(classes, names) for split, classes in found.items()}
+        if "all" in splits:
+            from prunebench.datasets.splits import divide
+
+            everything = splits.pop("all")
+            kept, cut = divide(len(everything.images), self.test, "test")
+            splits = {"train": everything.at(kept), "test": everything.at(cut)}
+        return splits, names
+
+    def _classes(self) -> dict[str, dict[str, list[Path]]]:
+        """The images by split and class; the split is ``all`` where the folder has no splits."""
+        if not self.path.is_dir():
+            raise RequestError("folder: no such folder; check `path`", where=str(self.path))
+        root = self.path.resolve()
+        places = {
+            split: next((self.path / name for name in names if (self.path / name).is_dir()), None)
+            for split, names in SPLITS.items()
+        }
+        if places["train"] is None or not _subfolders(places["train"], root):
+            return {"all": _images(self.path, root)}
+        if places["test"] is None:
+            raise RequestError("folder: there is train/, but no test/", where=str(self.path))
+        found = {split: _images(place, root) for split, place in places.items() if place}
+        for split, classes in found.items():
+            for name in classes:
+                if name not in found["train"]:
+                    raise RequestError(
+                        f"folder: class {name!r} has no training images; "
+                        f"{did_you_mean(name, found['train'])}",
+                        where=str(places[split]),
+                    )
+        return found
+
+
+def _images(place: Path, root: Path) -> dict[str, list[Path]]:
+    """The images in the class folders of a place, both sorted by name."""
+    found = {folder.name: _image_files(folder, root) for folder in _subfolders(place, root)}
+    if not found:
+        raise RequestError("folder: no folders of classes there", where=str(place))
+    for name, images in found.items():
+        if not images:
+            raise RequestError(
+                f"folder: no images there ({', '.join(sorted(SUFFIXES))})", where=str(place / name)
+            )
+    return found
+
+
+def _subfolders(place: Path, root: Path) -> list[Path]:
+    return _inside([entry for entry in os.scandir(place) if entry.is_dir()], root)
+
+
+def _image_files(place: Path, root: Path) -> list[Path]:
+    entries = [entry for entry in os.scandir(place) if not entry.is_dir()]
+    return _inside([e for e in entries if Path(e.name).suffix.lower() in SUFFIXES], root)
+
+
+def _inside(entries: list[os.DirEntry[str]], root: Path) -> list[Path]:
+    """The visible ones of these entries, sorted by name.
+
+    Raises:
+        RequestError: One is a link that leads nowhere or out of the root.
+    """
+    visible = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in visible:
+        target = Path(entry).resolve() if entry.is_symlink() else None
+        if target and not (target.exists() and target.is_relative_to(root)):
+            raise RequestError(
+                "folder: a link out of the data set, or to nowhere", where=entry.path
+            )
+    return sorted(Path(entry) for entry in visible)
+
+
+def _examples(classes: dict[str, list[Path]], names: tuple[str, ...]) -> Examples:
+    from prunebench.datasets.image_files import Encoded
+
+    images, labels = [], []
+    for name, paths in classes.items():
+        images += [Encoded(path, str(path)) for path in paths]
+        labels += [names.index(name)] * len(paths)
+    return Examples(images, labels)

@@ -1,0 +1,154 @@
+"""Encoded images (JPEG, PNG ...), decoded into a tensor when somebody asks for them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from prunebench.errors import RequestError
+
+# The usual ones; above all not EPS, for which Pillow runs another program.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+class Encoded(NamedTuple):
+    """One image as it is stored: a file, or its bytes; and how messages name it."""
+
+    content: Path | bytes
+    name: str
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Images that are decoded on demand by threads (Pillow decodes without Python's lock).
+
+    Attributes:
+        images: The encoded images.
+        channels: 3 for RGB, 1 for grey (ITU-R 601-2 luma, as Pillow converts). Transparency is
+            dropped; EXIF orientation is not applied.
+        size: Height and width of every image.
+        resize: Whether images of another size are resized (bilinear with antialiasing, aspect
+            ratio not kept) instead of refused.
+    """
+
+    images: Sequence[Encoded]
+    channels: int
+    size: tuple[int, int]
+    resize: bool = False
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """Decodes the images at these indices.
+
+        Returns:
+            uint8, B×C×H×W.
+
+        Raises:
+            RequestError: An image is corrupt or of another size; the message names it.
+        """
+        chosen = [self.images[i] for i in indices.tolist()]
+        pixels = np.empty((len(chosen), self.channels, *self.size), np.uint8)
+
+        def decode(position: int) -> None:
+            pixels[position] = self._decode(chosen[position])
+
+        in_threads(decode, len(chosen))
+        return torch.from_numpy(pixels)
+
+    def sizes(self) -> Tensor:
+        """Heights and widths of the images as they are stored, from their headers: int64 N×2.
+
+        Raises:
+            RequestError: A header is corrupt, or ``resize`` is not set and a size is another.
+        """
+        found = np.empty((len(self), 2), np.int64)
+
+        def measure(position: int) -> None:
+            image = self.images[position]
+            found[position] = image_size(image)
+            self._check(image, (int(found[position, 0]), int(found[position, 1])))
+
+        in_threads(measure, len(self))
+        return torch.from_numpy(found)
+
+    def _check(self, image: Encoded, size: tuple[int, int]) -> None:
+        if size != self.size and not self.resize:
+            raise RequestError(
+                f"the image is {size[0]}×{size[1]} (height×width), but the first training image "
+                f"is {self.size[0]}×{self.size[1]}; set `size` to resize all images",
+                where=image.name,
+            )
+
+    def _decode(self, image: Encoded) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        height, width = self.size
+        with _opened(image) as found:
+            self._check(image, (found.height, found.width))
+            converted = found.convert("RGB" if self.channels == 3 else "L")
+        if converted.size != (width, height):
+            converted = converted.resize((width, height), Image.Resampling.BILINEAR)
+        values = np.asarray(converted)
+        return values.transpose(2, 0, 1) if self.channels == 3 else values[None]
+
+
+def image_size(image: Encoded) -> tuple[int, int]:
+    """Height and width of an image, from its header.
+
+    Raises:
+        RequestError: It is no image that can be read.
+    """
+    with _opened(image) as found:
+        return found.height, found.width
+
+
+def in_threads(work: Callable[[int], None], count: int) -> None:
+    """Calls ``work`` with 0 ... count-1 in threads; raises the first error in that order."""
+    threads = min(os.cpu_count() or 1, 16)
+    # Several shares a thread, so that all are busy; not so many that handing them over costs.
+    step = max(1, min(256, count // (4 * threads)))
+
+    def share(start: int) -> None:
+        for position in range(start, min(start + step, count)):
+            work(position)
+
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(share, start) for start in range(0, count, step)]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _opened(image: Encoded) -> Iterator[Image.Image]:
+    """Opens an image; whatever goes wrong meanwhile becomes an error that names the image."""
+    content = image.content
+    try:
+        with Image.open(
+            io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS
+        ) as found:
+            if found.mode.startswith(("I", "F")):
+                raise RequestError(
+                    f"more than 8 bits a channel (mode {found.mode!r}); convert the image",
+                    where=image.name,
+                )
+            yield found
+    except RequestError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds on bytes without sense
+        raise RequestError(
+            f"cannot be decoded as an image ({type(error).__name__}: {error})", where=image.name
+        ) from error

@@ -1,0 +1,169 @@
+"""Images in Parquet files, as the Hugging Face hub lays them out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import Field
+
+from prunebench.datasets.encoded import EncodedDataset, Examples
+from prunebench.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
+
+class Parquet(EncodedDataset):
+    """A folder with ``train.parquet`` and ``test.parquet``, or shards ``train-*.parquet``.
+
+    Columns: ``image`` (struct with the encoded ``bytes``), ``label`` (integer) and optionally
+    ``bbox`` (x0, y0, x1, y1 in pixels). Rows are counted from 0 in messages.
+    """
+
+    path: Path = Field(description="folder of the Parquet files, or the one above its data/")
+
+    def files(self) -> list[Path]:
+        """All shards of all splits."""
+        return [path for shards in self._shards().values() for path in shards]
+
+    def _shards(self) -> dict[str, list[Path]]:
+        if not self.path.is_dir():
+            raise RequestError("parquet: no such folder; check `path`", where=str(self.path))
+        found = {split: _find(self.path, names) for split, names in SPLITS.items()}
+        for split in ("train", "test"):
+            if not found[split]:
+                raise RequestError(
+                    f"parquet: neither {split}.parquet nor {split}-*.parquet there or in data/",
+                    where=str(self.path),
+                )
+        return {split: shards for split, shards in found.items() if shards}
+
+    def examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
+        """Reads the encoded images, and the classes' names from the schema's metadata.
+
+        The key ``class_names`` (comma-separated) or the hub's ``huggingface`` (JSON) gives the
+        names; without, classes are ``class 0`` to the largest label.
+
+        Raises:
+            RequestError: A file is corrupt, or not in this layout.
+        """
+        splits: dict[str, Examples] = {}
+        named: dict[Path, tuple[str, ...]] = {}
+        for split, shards in self._shards().items():
+            tables = [_read(path) for path in shards]
+            named |= {path: _names(table) for path, table in zip(shards, tables, strict=True)}
+            splits[split] = _examples(shards, tables)
+        first, names = next(iter(named.items()))
+        for path, others in named.items():
+            if others != names:
+                raise RequestError(f"its class names differ from those of {first}", where=str(path))
+        largest = max(max(examples.labels) for examples in splits.values())
+        names = names or tuple(f"class {number}" for number in range(largest + 1))
+        for examples in splits.values():
+            for label, image in zip(examples.labels, examples.images, strict=True):
+                if not 0 <= label < len(names):
+                    raise RequestError(
+                        f"label {label} is not in 0 to {len(names) - 1}", where=image.name
+                    )
+        return splits, names
+
+
+def _find(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """The file or the shards of a split, in order; empty if there are none."""
+    for place in (folder, folder / "data"):
+        for name in names:
+            for pattern in (f"{name}.parquet", f"{name}-*.parquet"):
+                found = sorted(place.glob(pattern))
+                if found:
+                    _refuse_missing_shards(found)
+                    return found
+    return []
+
+
+def _refuse_missing_shards(found: list[Path]) -> None:
+    """Counts shards that say how many there are, as in ``train-00000-of-00002.parquet``."""
+    promised = found[0].stem.rpartition("-of-")[2]
+    if promised.isdigit() and int(promised) != len(found):
+        raise RequestError(
+            f"parquet: {promised} shards expected, found {len(found)}", where=str(found[0])
+        )
+
+
+def _read(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def refuse(problem: str) -> NoReturn:
+        raise RequestError(f"parquet: {problem}", where=str(path))
+
+    try:
+        schema = pq.read_schema(path)
+        for column in ("image", "label"):
+            if column not in schema.names:
+                refuse(f"no column {column!r}; {did_you_mean(column, schema.names)}")
+        image, label = schema.field("image").type, schema.field("label").type
+        if not (pa.types.is_struct(image) and image.get_field_index("bytes") >= 0):
+            refuse(f"column 'image' must be a struct with 'bytes', found {image}")
+        if not pa.types.is_integer(label):
+            refuse(f"column 'label' must hold integers, found {label}")
+        columns = [name for name in ("image", "label", "bbox") if name in schema.names]
+        # One file at a time: a folder named like a partition must not become a column.
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise RequestError(f"parquet: cannot be read: {error}", where=str(path)) from error
+
+
+def _examples(shards: list[Path], tables: list[pa.Table]) -> Examples:
+    import pyarrow.compute as pc
+
+    from prunebench.datasets.image_files import Encoded
+
+    images: list[Encoded] = []
+    labels: list[int] = []
+    boxes: list[list[float]] = []
+    for path, table in zip(shards, tables, strict=True):
+        contents = pc.struct_field(table["image"], "bytes").to_pylist()
+        for row, (content, label) in enumerate(
+            zip(contents, table["label"].to_pylist(), strict=True)
+        ):
+            name = f"{path}, row {row}"
+            if content is None or label is None:
+                raise RequestError(
+                    f"no {'image bytes' if content is None else 'label'}", where=name
+                )
+            images.append(Encoded(content, name))
+            labels.append(label)
+        if "bbox" in table.column_names:
+            boxes += [
+                _box(box, f"{path}, row {row}") for row, box in enumerate(table["bbox"].to_pylist())
+            ]
+    if not images:
+        raise RequestError("parquet: no rows", where=str(shards[0]))
+    if boxes and len(boxes) != len(images):
+        raise RequestError(
+            "parquet: some shards have a column 'bbox', some not", where=str(shards[0])
+        )
+    return Examples(images, labels, boxes or None)
+
+
+def _box(box: Any, name: str) -> list[float]:
+    numbers = isinstance(box, list) and all(isinstance(v, int | float) for v in box)
+    if not (numbers and len(box) == 4 and box[0] <= box[2] and box[1] <= box[3]):
+        raise RequestError(f"bbox must be x0, y0, x1, y1 in pixels, found {box}", where=name)
+    return [float(value) for value in box]
+
+
+def _names(table: pa.Table) -> tuple[str, ...]:
+    metadata = table.schema.metadata or {}
+    if b"class_names" in metadata:
+        return tuple(name.strip() for name in metadata[b"class_names"].decode().split(","))
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return tuple(map(str, features["label"]["names"]))
+    except (ValueError, KeyError, TypeError):
+        return ()
