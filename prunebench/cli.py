@@ -6,13 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from prunebench.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    from prunebench.record import Record
 
 app = typer.Typer(
     name="prunebench",
@@ -37,6 +40,7 @@ Where = Annotated[
     typer.Option(help="choose cells: 'pruner == \"l1-unstructured\" and level > 0.3'"),
 ]
 DEFAULT_STORE = Path(".prunebench")
+DEFAULT_CAMS = ("grad-cam", "grad-cam++", "ablation-cam")
 
 
 def main() -> None:
@@ -84,7 +88,7 @@ def run(
         force or (),
         None if max_time is None else _seconds(max_time),
     )
-    to_terminal(results.records, out)
+    out.print(to_terminal(results.records))
     board = store / "leaderboard"
     _write_board(results.records, board)
     out.print(f"board: {board / 'README.md'}", highlight=False, soft_wrap=True)
@@ -125,19 +129,15 @@ def plan(
     loaded, place = load_suite(suite), Store(store)
     planner = Planner(loaded, current(device), place.digests)
     test = parse_where(where, FIELDS) if where else None
-    summary = summarise(planner.trials(test), place.keys(), place.times())
+    summary = summarise(planner.trials(test), place.stored_keys(), place.times())
     table = Table("step", "distinct", "stored", title=f"{loaded.name}: {summary.cells:,} cells")
     for kind, count in summary.steps.items():
         table.add_row(kind, f"{count:,}", f"{summary.stored.get(kind, 0):,}")
-    table.add_row(
-        "all",
-        f"{sum(summary.steps.values()):,}",
-        f"{sum(summary.stored.values()):,}",
-        end_section=True,
-    )
+    steps, stored = sum(summary.steps.values()), sum(summary.stored.values())
+    table.add_row("all", f"{steps:,}", f"{stored:,}")
     out.print(table)
     out.print(f"{summary.networks:,} networks, baselines included", highlight=False)
-    missing = sum(summary.steps.values()) - sum(summary.stored.values())
+    missing = steps - stored
     known = missing - summary.unknown
     if missing:
         out.print(
@@ -222,7 +222,7 @@ def compare(
         bool, typer.Option("--unsafe-pickle", help="read whole pickles: they can run any code")
     ] = False,
 ) -> None:
-    """Does a compressed network look where its baseline looks? Two models and images in, a report out."""
+    """Does a compressed network look where its baseline looks? Models and images in, report out."""
     from prunebench.compare_files import compare_files
 
     if unsafe_pickle:
@@ -258,18 +258,21 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Write the leaderboard from records."""
+    from prunebench.leaderboard.publish import read_results
     from prunebench.leaderboard.terminal import to_terminal
     from prunebench.record import read_record
     from prunebench.results import stored_records
     from prunebench.store import Store
 
-    if results is not None and not results.is_dir():
+    if results is None:
+        records = [read_record(path) for path in stored_records(Store(store))]
+    elif results.is_dir():
+        records = read_results(results)
+    else:
         raise RequestError("no such folder", where=str(results))
-    paths = sorted(results.glob("*.json")) if results else stored_records(Store(store))
-    records = [read_record(path) for path in paths]
     target = out_dir or store / "leaderboard"
     _write_board(records, target)
-    to_terminal(records, out)
+    out.print(to_terminal(records))
     out.print(f"board: {target / 'README.md'}", highlight=False, soft_wrap=True)
 
 
@@ -312,7 +315,7 @@ def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
 
     place = Store(store)
     sizes: dict[str, list[int]] = {}
-    for key in place.keys():
+    for key in place.stored_keys():
         artefact = place.read(key)
         size = sum(file.stat().st_size for file in artefact.folder.iterdir())
         sizes.setdefault(artefact.kind, []).append(size)
@@ -341,7 +344,7 @@ def store_rm(
     from prunebench.store import Store
 
     place = Store(store)
-    known = place.keys()
+    known = place.stored_keys()
     for wanted in keys:
         found = [key for key in known if len(wanted) >= 6 and key.startswith(wanted)]
         if not found:
@@ -361,7 +364,7 @@ def _seconds(text: str) -> float:
         ) from None
 
 
-def _write_board(records: Any, folder: Path) -> None:
+def _write_board(records: list[Record], folder: Path) -> None:
     from prunebench.leaderboard.publish import write_board
 
     write_board(records, folder)

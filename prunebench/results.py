@@ -78,9 +78,10 @@ class Results:
 
     def leaderboard(self) -> str:
         """The board in markdown."""
-        from prunebench.leaderboard.markdown import board
+        from prunebench.leaderboard.board import board
+        from prunebench.leaderboard.markdown import to_markdown
 
-        return board(self.records)
+        return to_markdown(board(self.records))
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def run(
         raise RequestError("no cell of the suite fits", where=f"--where {where!r}")
     if force:
         _forget(trials, force, place)
-    graph = _Graph.of(trials, place.keys())
+    graph = _Graph.of(trials, place.stored_keys())
     check(graph.new_branches(trials), place, environment)
     projection = _Projection(Recorder(suite, planner, place), place, graph, tracking_uri)
     deadline = None if max_time is None else time.monotonic() + max_time

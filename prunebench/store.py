@@ -114,7 +114,7 @@ class Store:
         """Where a key's artefact lies or would lie."""
         return self.root / "artefacts" / key[:2] / key
 
-    def keys(self) -> set[str]:
+    def stored_keys(self) -> set[str]:
         """All keys in the store, listed once."""
         return {
             entry.name
