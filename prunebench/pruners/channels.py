@@ -1,0 +1,193 @@
+"""Removing channels, the least important first, until a level is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from prunebench.errors import RequestError
+from prunebench.network import make_masks_permanent
+from prunebench.pruners.coupling import (
+    Channel,
+    Layer,
+    Side,
+    channels_of,
+    cut_out,
+    prunable_channels,
+    trace,
+)
+from prunebench.pruners.outputs import check_outputs
+from prunebench.pruners.pruner import Context
+
+Scope = Literal["global", "layerwise"]
+Target = Literal["params", "channels", "macs"]
+
+
+def remove_channels(
+    module: nn.Module,
+    level: float,
+    importance: Callable[[Any], Tensor | None],
+    context: Context,
+    *,
+    scope: Scope = "global",
+    target: Target = "params",
+) -> nn.Module:
+    """Removes channels physically, in place.
+
+    Importance is computed once, on the intact network. Every layer keeps a channel.
+
+    Args:
+        module: The network.
+        level: Fraction of the target in [0, 1) to remove; the nearest that whole channels allow.
+        importance: One of ``torch_pruning.importance``.
+        context: Its example input, fixed channels and number of classes are used.
+        scope: ``global`` ranks all channels by importance; ``layerwise`` takes the same fraction
+            of every layer (for the target ``channels``: the level itself, rounded in each layer).
+        target: All parameters; the channels that may be removed; or the multiply-accumulates of
+            convolutions and linear layers.
+
+    Returns:
+        The module, in evaluation mode.
+
+    Raises:
+        RequestError: The level cannot be reached without emptying a layer; the message names the
+            layer and the largest level. Or the pruned network does not run.
+    """
+    make_masks_permanent(module)
+    graph = trace(module, context.example)
+    channels = prunable_channels(module, graph, importance, context.fixed_channels)
+    costs = _costs(module, graph, channels, target, context.example)
+    left = {side: channels_of(graph, side) or 0 for channel in channels for side in channel.cut}
+    stock = Stock(left, costs)
+    if scope == "layerwise" and target == "channels":
+        chosen = stock.take_all(channel for channel in channels if channel.quantile <= level)
+    else:
+        rank = "quantile" if scope == "layerwise" else "importance"
+        order = sorted(channels, key=lambda channel: getattr(channel, rank))
+        chosen = stock.take_until(level, order)
+    if level - stock.removed > 0.01 and (stock.blocked or not channels):
+        raise RequestError(_refusal(level, target, stock))
+    cut_out(module, graph, chosen)
+    check_outputs(module, context.example, context.classes, "the network without these channels")
+    return module
+
+
+class Stock:
+    """What is left of each layer while channels are taken, and how much that removes.
+
+    A weight matrix or kernel shrinks with both sides of its layer, a bias with its output side.
+
+    Args:
+        channels: How many channels each side of each layer has.
+        costs: What each layer costs: that of its weights, and that of its biases and the like.
+
+    Attributes:
+        removed: The fraction of the cost that is gone.
+        blocked: Layers that are down to their last channel, which was asked for.
+    """
+
+    def __init__(self, channels: dict[Side, int], costs: dict[Layer, tuple[float, float]]) -> None:
+        self._whole = channels
+        self._left = dict(channels)
+        self._costs = costs
+        self._total = sum(map(sum, costs.values()))
+        self.removed = 0.0
+        self.blocked: list[str] = []
+
+    def take_until(self, level: float, order: Iterable[Channel]) -> list[Channel]:
+        """Takes channels in this order until the fraction removed is as near the level as it can.
+
+        A layer's last channel is passed over.
+        """
+        taken: list[Channel] = []
+        for channel in order:
+            if self.removed >= level:
+                break
+            before = self.removed
+            if self._take(channel, 1):
+                if level - before < self.removed - level:
+                    self._take(channel, -1)
+                    break
+                taken.append(channel)
+        return taken
+
+    def take_all(self, order: Iterable[Channel]) -> list[Channel]:
+        """Takes all these channels but a layer's last."""
+        return [channel for channel in order if self._take(channel, 1)]
+
+    def _take(self, channel: Channel, times: int) -> bool:
+        if any(self._left[side] <= times * count for side, count in channel.cut.items()):
+            self.blocked.append(channel.layer)
+            return False
+        layers = dict.fromkeys(side.layer for side in channel.cut)
+        before = sum(map(self._cost, layers))
+        for side, count in channel.cut.items():
+            self._left[side] -= times * count
+        self.removed += (before - sum(map(self._cost, layers))) / self._total
+        return True
+
+    def _cost(self, layer: Layer) -> float:
+        weights, vectors = self._costs.get(layer, (0.0, 0.0))
+        return (weights * self._share(layer, False) + vectors) * self._share(layer, True)
+
+    def _share(self, layer: Layer, output: bool) -> float:
+        side = Side(layer, output)
+        return self._left[side] / self._whole[side] if side in self._whole else 1.0
+
+
+def _refusal(level: float, target: Target, stock: Stock) -> str:
+    if not stock.blocked:
+        return f"cannot remove {level:.1%} of the {target}: no layer's channels may be removed"
+    others = len(set(stock.blocked)) - 1
+    return (
+        f"cannot remove {level:.1%} of the {target}: layer {stock.blocked[0]!r}"
+        f"{f' and {others} more' if others else ''} would be left without channels; at most "
+        f"{stock.removed:.1%} can be removed"
+    )
+
+
+def _costs(
+    module: nn.Module, graph: Any, channels: Iterable[Channel], target: Target, example: Tensor
+) -> dict[Layer, tuple[float, float]]:
+    if target == "macs":
+        return {layer: (count, 0.0) for layer, count in _macs(module, example).items()}
+    if target == "channels":
+        layers = {module.get_submodule(channel.layer) for channel in channels}
+        return {layer: (0.0, channels_of(graph, Side(layer, True)) or 0) for layer in layers}
+    costs: dict[Layer, tuple[float, float]] = {}
+    for layer in module.modules():
+        for parameter in layer.parameters(recurse=False):
+            # A parameter of its own in the graph belongs to no layer that Torch-Pruning knows.
+            key = parameter if parameter in graph.module2node else layer
+            weights, vectors = costs.get(key, (0.0, 0.0))
+            if parameter.dim() > 1:
+                costs[key] = (weights + parameter.numel(), vectors)
+            else:
+                costs[key] = (weights, vectors + parameter.numel())
+    return costs
+
+
+@torch.no_grad()
+def _macs(module: nn.Module, example: Tensor) -> dict[Layer, float]:
+    """Multiply-accumulates of each convolution and linear layer for one input."""
+    counts: dict[Layer, float] = {}
+
+    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        positions = output.numel() // channels_out(layer)
+        counts[layer] = counts.get(layer, 0.0) + positions * layer.weight.numel()
+
+    def channels_out(layer: Any) -> int:
+        return int(layer.out_channels if isinstance(layer, _ConvNd) else layer.out_features)
+
+    layers = [m for m in module.modules() if isinstance(m, _ConvNd | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        module.eval()(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return counts

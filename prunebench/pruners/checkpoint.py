@@ -1,0 +1,142 @@
+"""A network compressed elsewhere, as a row of the board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from prunebench.errors import RequestError
+from prunebench.factory import parse_model, source_file
+from prunebench.plugins import choose
+from prunebench.pruners.pruner import Context, Pruner
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.network import Network
+
+
+class Checkpoint(Pruner):
+    """Takes a compressed network from a file instead of compressing the baseline.
+
+    ``checkpoint/LABEL: {model: FACTORY@WEIGHTS}`` shows it under a name of its own. Weights that
+    are exactly zero stay zero in the recovery.
+    """
+
+    levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"
+
+    model: str = Field(
+        description="FACTORY[@WEIGHTS]: a model plugin's name, torchvision/NAME or "
+        "file.py:function; weights in safetensors or a state dict of torch.save"
+    )
+    parameters: dict[str, Any] = Field({}, description="parameters of the model plugin or function")
+    mean: tuple[float, ...] = Field((), description="channel means; the baseline's by default")
+    std: tuple[float, ...] = Field((), description="deviations; the baseline's by default")
+    name: str = Field("", description="a label")
+
+    @field_validator("model")
+    @classmethod
+    def _readable(cls, model: str) -> str:
+        parse_model(model)
+        return model
+
+    def files(self) -> list[Path]:
+        """The weights and the source file of ``file.py:function``."""
+        factory, weights = parse_model(self.model)
+        found = [path for path in (weights, source_file(factory)) if path]
+        for path in found:
+            if not path.is_file():
+                raise RequestError("no such file", where=str(path))
+        return found
+
+    def changed_parameters(self) -> dict[str, Any]:
+        """As for all plugins; of paths, the name without its folders."""
+        factory, weights = parse_model(self.model)
+        source = source_file(factory)
+        named = factory if source is None else f"{source.name}:{factory.rpartition(':')[2]}"
+        shown = f"{named}@{weights.name}" if weights else named
+        changed = super().changed_parameters() | {"model": shown}
+        return {key: value for key, value in changed.items() if key != "name"}
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> Network:
+        """Builds the network and loads its weights.
+
+        Returns:
+            The network. Where neither this plugin nor the model's plugin names a normalisation,
+            its architecture's ``mean`` and ``std`` are empty: the baseline's are meant.
+
+        Raises:
+            RequestError: There is no such factory or file, the weights do not fit, or the outputs
+                are not the data set's classes.
+        """
+        from prunebench.network import Architecture, Network
+        from prunebench.pruners.masking import masks_of_zeros
+        from prunebench.pruners.outputs import check_outputs
+
+        factory, _ = parse_model(self.model)
+        _, channels, height, width = context.example.shape
+        mean, std = self._normalisation(channels)
+        architecture = Architecture(
+            factory=factory,
+            parameters=self.parameters,
+            classes=context.classes,
+            channels=channels,
+            size=(height, width),
+            mean=mean,
+            std=std,
+        )
+        module = architecture.build()
+        self._load_weights(module)
+        module.to(context.device)
+        check_outputs(module, context.example, context.classes, f"the network {self.model}")
+        return Network(module, architecture, masks_of_zeros(module))
+
+    def _normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values and len(values) != channels:
+                raise RequestError(
+                    f"pruner 'checkpoint': parameter {name!r} has {len(values)} values, expected "
+                    f"{channels}: one for each channel of the images"
+                )
+        if bool(self.mean) != bool(self.std):
+            raise RequestError("pruner 'checkpoint': give both 'mean' and 'std', or neither")
+        factory, _ = parse_model(self.model)
+        if self.mean or source_file(factory):
+            return self.mean, self.std
+        demanded = choose("models", factory, self.parameters).plugin.normalisation()
+        return (demanded.mean, demanded.std) if demanded else ((), ())
+
+    def _load_weights(self, module: nn.Module) -> None:
+        from prunebench.factory import load_weights, read_weights
+
+        factory, weights = parse_model(self.model)
+        if weights:
+            state = _without_masks(read_weights(weights))
+            try:
+                load_weights(module, state, where=str(weights))
+            except RequestError as error:
+                raise RequestError(
+                    f"{error.message} (for a network whose layers lost channels, give a "
+                    "file.py:function that builds it in its new sizes)",
+                    where=error.where,
+                ) from None
+        elif source_file(factory) is None:
+            published = choose("models", factory, self.parameters).plugin.pretrained()
+            if published is None:
+                raise RequestError(
+                    f"the model {self.model!r} is untrained; write {self.model}@WEIGHTS, with the "
+                    "file of its weights"
+                )
+            load_weights(module, published, where=factory)
+
+
+def _without_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Applies masks that torch.nn.utils.prune left in a state dict."""
+    folded = dict(state)
+    for name in state:
+        stem = name.removesuffix("_mask")
+        if stem != name and f"{stem}_orig" in state:
+            folded[stem] = folded.pop(f"{stem}_orig") * folded.pop(name)
+    return folded

@@ -1,0 +1,20 @@
+"""No compression: what the recovery training alone does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from prunebench.pruners.pruner import Context, Pruner
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class NoPruning(Pruner):
+    """Leaves the network as it is: the control of every other method."""
+
+    levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        """Returns the network unchanged."""
+        return network

@@ -1,0 +1,61 @@
+"""A tiny network, and the context a compression method is given for it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prunebench.pruners.pruner import Context
+
+CLASSES = 5
+
+
+def _tiny() -> nn.Module:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 12, 3, padding=1),
+        nn.BatchNorm2d(12),
+        nn.ReLU(),
+        nn.Conv2d(12, 20, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.MaxPool2d(4),
+        nn.Flatten(),
+        nn.Linear(20 * 4, 16),
+        nn.ReLU(),
+        nn.Linear(16, CLASSES),
+    )
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[[], nn.Module]:
+    """Builds a network of two convolutions and two linear layers for 3×8×8 images, 5 classes."""
+    return _tiny
+
+
+@pytest.fixture(scope="session")
+def make_context() -> Callable[..., Context]:
+    """Makes the context for a network: ``make_context(network, size=8, seed=0, **others)``."""
+
+    def make(network: nn.Module, size: int = 8, seed: int = 0, **others: object) -> Context:
+        generator = torch.Generator().manual_seed(1)
+        images = torch.randn(6, 3, size, size, generator=generator)
+
+        def batches(count: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+            for chunk in images[:count].split(batch_size):
+                yield chunk, torch.zeros(len(chunk), dtype=torch.long)
+
+        defaults: dict[str, object] = {"classes": CLASSES, "baseline": copy.deepcopy(network)}
+        return Context(
+            example=images[:1],
+            batches=batches,
+            seed=seed,
+            device=torch.device("cpu"),
+            **(defaults | others),
+        )
+
+    return make
