@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import RequestError, did_you_mean
@@ -33,17 +37,32 @@ def build_module(
         size: Height and width of the input.
 
     Raises:
-        RequestError: There is no such factory.
+        RequestError: There is no such factory, or it cannot be called with these arguments.
     """
     if ".py:" not in factory:
         built: nn.Module = choose("models", factory, parameters).plugin.build(
             classes, channels, size
         )
         return built
+    from torch import nn
+
     function = _function(factory)
+    signature = inspect.signature(function)
     offered = {"classes": classes, "channels": channels, "size": size}
-    accepted = inspect.signature(function).parameters
-    return function(**{k: v for k, v in offered.items() if k in accepted}, **parameters)
+    arguments = {k: v for k, v in offered.items() if k in signature.parameters} | parameters
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise RequestError(
+            f"cannot be called with {', '.join(arguments) or 'no arguments'}: {error}",
+            where=factory,
+        ) from None
+    module = function(**arguments)
+    if not isinstance(module, nn.Module):
+        raise RequestError(
+            f"returned a {type(module).__name__}, expected a torch.nn.Module", where=factory
+        )
+    return module
 
 
 def parse_model(text: str) -> tuple[str, Path | None]:
@@ -75,24 +94,41 @@ def source_file(factory: str) -> Path | None:
     return Path(factory.rpartition(":")[0]) if ".py:" in factory else None
 
 
-def _function(factory: str) -> Any:
+def _function(factory: str) -> Callable[..., Any]:
     path, name = source_file(factory), factory.rpartition(":")[2]
     assert path is not None
     if not path.is_file():
-        raise RequestError(f"no such file: {path}", where=factory)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+        raise RequestError("no such file", where=str(path))
+    module = _executed(path.resolve())
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if _is_own(value, module)]
+        raise RequestError(f"no function {name!r}; {did_you_mean(name, known)}", where=str(path))
+    found: Callable[..., Any] = function
+    return found
+
+
+def _is_own(value: Any, module: ModuleType) -> bool:
+    return callable(value) and getattr(value, "__module__", None) == module.__name__
+
+
+def _executed(path: Path) -> ModuleType:
+    # A file runs once for each content: run twice, its classes would no longer be the same types.
+    digest = hashlib.blake2b(str(path).encode() + b"\0" + path.read_bytes(), digest_size=8)
+    name = f"{path.stem}_{digest.hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and pickle look a class's module up
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[name]
         raise RequestError(f"{type(error).__name__}: {error}", where=str(path)) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-        raise RequestError(f"no function {name!r}; {did_you_mean(name, known)}", where=str(path))
-    return function
+    return module
 
 
 def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor]:
@@ -119,18 +155,20 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor
             found = torch.load(path, map_location="cpu", weights_only=not unsafe_pickle)
     except Exception as error:
         raise RequestError(
-            f"cannot be read as weights ({type(error).__name__}); expected safetensors or a state "
-            "dict saved by torch.save",
+            f"cannot be read as weights ({type(error).__name__}); expected safetensors, or a state "
+            "dict (not a whole pickled object) saved by torch.save",
             where=str(path),
         ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict | torch.nn.Module):
+            found = found[key]
     if isinstance(found, torch.nn.Module):
         found = found.state_dict()
-    for key in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not (isinstance(found, dict) and all(torch.is_tensor(v) for v in found.values())):
+    if not (isinstance(found, dict) and found and all(torch.is_tensor(v) for v in found.values())):
         raise RequestError("holds no state dict (names and tensors)", where=str(path))
-    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    if all(name.startswith("module.") for name in found):
+        return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return found
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
@@ -146,14 +184,10 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
     if missing or extra:
         found = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}, which the model lacks"
         raise RequestError(f"the weights do not fit the model: the file {found}", where=where)
+    last = [name for name in own if name.endswith(("weight", "bias"))][-2:]
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
-            last = name == [key for key in own if key.endswith("weight")][-1]
-            hint = (
-                "; is the number of classes the data set's?"
-                if last or name.endswith(".bias")
-                else ""
-            )
+            hint = "; is the number of classes the data set's?" if name in last else ""
             raise RequestError(
                 f"the weights do not fit the model: {name!r} is {tuple(tensor.shape)} in the file "
                 f"and {tuple(own[name].shape)} in the model{hint}",

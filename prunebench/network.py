@@ -40,7 +40,7 @@ class Architecture(BaseModel):
     size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    resized: dict[str, dict[str, int]] = {}
+    resized: dict[str, dict[str, int | tuple[int, ...]]] = {}
 
     @property
     def normalisation(self) -> Normalisation:
@@ -95,8 +95,8 @@ def from_module(module: nn.Module, architecture: Architecture) -> Network:
         architecture: The architecture it was compressed from.
 
     Raises:
-        RequestError: A layer was replaced by another type or renamed, so that the network could
-            not be built again from its architecture.
+        RequestError: A layer was replaced by another type or renamed, or was left with a hook, so
+            that the network could not be built again from its architecture.
     """
     masks = make_masks_permanent(module)
     original = architecture.build()
@@ -106,12 +106,16 @@ def from_module(module: nn.Module, architecture: Architecture) -> Network:
             f"compression added or removed the layer {changed[0]!r}; only sizes and weights may "
             "change, or return a Network of another architecture"
         )
-    resized = {}
+    resized: dict[str, dict[str, int | tuple[int, ...]]] = {}
     for name, layer in after.items():
         if type(layer) is not type(before[name]):
             raise RequestError(
                 f"compression replaced layer {name!r} ({type(before[name]).__name__}) by a "
                 f"{type(layer).__name__}; only sizes and weights may change"
+            )
+        if _hooks(layer) > _hooks(before[name]):
+            raise RequestError(
+                f"compression left a hook on layer {name!r}; what it does would be lost on saving"
             )
         sizes = {
             attribute: value
@@ -124,8 +128,14 @@ def from_module(module: nn.Module, architecture: Architecture) -> Network:
 
 
 def _is_size(attribute: str, value: Any) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    # Tuples for LayerNorm's normalized_shape.
+    values = value if isinstance(value, tuple) and value else (value,)
+    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in values)
     return whole and not attribute.startswith("_")
+
+
+def _hooks(layer: nn.Module) -> int:
+    return len(layer._forward_hooks) + len(layer._forward_pre_hooks)
 
 
 def make_masks_permanent(module: nn.Module) -> dict[str, Tensor]:
@@ -134,8 +144,10 @@ def make_masks_permanent(module: nn.Module) -> dict[str, Tensor]:
     for name, layer in module.named_modules():
         for parameter in [key[: -len("_mask")] for key in layer._buffers if key.endswith("_mask")]:
             if parameter + "_orig" in layer._parameters:
-                masks[f"{name}.{parameter}"] = layer._buffers[parameter + "_mask"].detach().clone()
-                prune.remove(layer, parameter)
+                masks[f"{name}.{parameter}".removeprefix(".")] = (
+                    layer._buffers[parameter + "_mask"].detach().clone()
+                )
+                prune.remove(layer, parameter)  # type: ignore[no-untyped-call]
     return masks
 
 
@@ -143,13 +155,18 @@ def apply_masks(module: nn.Module, masks: dict[str, Tensor]) -> None:
     """Puts masks on again for training (torch.nn.utils.prune), so that zeros stay zero."""
     for name, mask in masks.items():
         layer, _, parameter = name.rpartition(".")
-        prune.custom_from_mask(module.get_submodule(layer), parameter, mask)
+        prune.custom_from_mask(  # type: ignore[no-untyped-call]
+            module.get_submodule(layer), parameter, mask
+        )
 
 
 def to_tensors(network: Network) -> dict[str, Tensor]:
     """All tensors of a network, for safetensors: ``state/...`` and ``mask/...``."""
-    state = {f"state/{k}": v.detach().cpu() for k, v in network.module.state_dict().items()}
-    # A mask is kept as bytes: safetensors stores booleans as such.
+    # Each tensor with memory of its own: safetensors refuses views and shared memory.
+    state = {
+        f"state/{k}": v.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for k, v in network.module.state_dict().items()
+    }
     return state | {f"mask/{k}": v.bool().cpu() for k, v in network.masks.items()}
 
 
@@ -164,20 +181,25 @@ def from_tensors(architecture: Architecture, tensors: dict[str, Tensor]) -> Netw
     for name, sizes in architecture.resized.items():
         for attribute, value in sizes.items():
             setattr(layers[name], attribute, value)
-    if architecture.resized:
-        resize(module, state)
+    resize(module, state)
     module.load_state_dict(state)
     return Network(module.eval(), architecture, masks)
 
 
 def resize(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Gives parameters and buffers the shapes that a state dict has."""
+    """Gives parameters and buffers the shapes and types that a state dict has."""
     for name, layer in module.named_modules():
         for key, parameter in layer._parameters.items():
             wanted = state.get(f"{name}.{key}" if name else key)
-            if parameter is not None and wanted is not None and wanted.shape != parameter.shape:
-                layer._parameters[key] = nn.Parameter(torch.empty_like(wanted))
+            if parameter is not None and wanted is not None and not _alike(wanted, parameter):
+                layer._parameters[key] = nn.Parameter(
+                    torch.empty_like(wanted), requires_grad=parameter.requires_grad
+                )
         for key, buffer in layer._buffers.items():
             wanted = state.get(f"{name}.{key}" if name else key)
-            if buffer is not None and wanted is not None and wanted.shape != buffer.shape:
+            if buffer is not None and wanted is not None and not _alike(wanted, buffer):
                 layer._buffers[key] = torch.empty_like(wanted)
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype

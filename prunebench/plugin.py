@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -58,13 +59,10 @@ def from_function(function: Callable[..., Any], kind: type[Plugin]) -> type[Plug
         function: For example ``def my_cam(trace, *, power: float = 1.0)``.
         kind: The base class of the kind, for example ``Cam``.
     """
-    signature = inspect.signature(function, eval_str=True)
+    signature = inspect.signature(function)
     keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
     fields: dict[str, Any] = {
-        p.name: (
-            Any if p.annotation is p.empty else p.annotation,
-            ... if p.default is p.empty else p.default,
-        )
+        p.name: (_annotation(p, function), ... if p.default is p.empty else p.default)
         for p in keywords
     }
 
@@ -77,3 +75,19 @@ def from_function(function: Callable[..., Any], kind: type[Plugin]) -> type[Plug
     setattr(made, kind.method, call)
     made.__module__ = function.__module__
     return made
+
+
+def _annotation(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
+    # Only parameters are looked up: the trace's type may be known to type checkers alone.
+    written = parameter.annotation
+    if written is parameter.empty:
+        return Any
+    if not isinstance(written, str):
+        return written
+    return typing.get_type_hints(_holder(parameter.name, written), function.__globals__)[
+        parameter.name
+    ]
+
+
+def _holder(name: str, annotation: str) -> type:
+    return type("Holder", (), {"__annotations__": {name: annotation}})

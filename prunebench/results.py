@@ -78,10 +78,9 @@ class Results:
 
     def leaderboard(self) -> str:
         """The board in markdown."""
-        from prunebench.leaderboard.board import board
         from prunebench.leaderboard.markdown import to_markdown
 
-        return to_markdown(board(self.records))
+        return to_markdown(self.records)
 
 
 @dataclass(frozen=True)

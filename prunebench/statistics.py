@@ -59,7 +59,9 @@ def mean_interval(
     n, undefined = int(defined.sum()), int((~defined).sum())
     if n == 0:
         return Interval(None, None, None, 0, undefined, method)
-    mean = float(given[defined].mean())
+    least, most = given[defined].min(), given[defined].max()
+    # Rounding must not carry a mean or an end past the values, as in an accuracy above 1.
+    mean = float(np.clip(given[defined].mean(), least, most))
     if n == 1:
         return Interval(mean, None, None, 1, undefined, method)
     weights = _resamples(len(given), seed)
@@ -70,7 +72,8 @@ def mean_interval(
         means = (weights @ deviations) / drawn
     tail = (1 - CONFIDENCE) / 2
     low, high = mean + np.nanquantile(means.astype(np.float64), [tail, 1 - tail])
-    return Interval(mean, min(float(low), mean), max(float(high), mean), n, undefined, method)
+    low, high = float(np.clip(low, least, mean)), float(np.clip(high, mean, most))
+    return Interval(mean, low, high, n, undefined, method)
 
 
 def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:

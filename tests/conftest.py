@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from prunebench import plugins
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -32,3 +35,62 @@ def shared_data() -> Callable[[str], Path]:
 def shared_weights() -> Callable[[str], Path]:
     """Finds a file of trained weights, or skips the test."""
     return _finder("PRUNEBENCH_WEIGHTS", "weights")
+
+
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Installs the toy plugins as a package of their own; returns the folder for PYTHONPATH."""
+    site = tmp_path / "site"
+    info = site / "prunebench_toys-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: prunebench-toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(TOYS)
+    for source in ("toys/prunebench_toys.py", "pruners/toy_iterative.py"):
+        shutil.copy(REPOSITORY / "tests" / source, site)
+    monkeypatch.syspath_prepend(str(site))
+    plugins.entries.cache_clear()
+    yield site
+    plugins.entries.cache_clear()
+
+
+TOYS = """
+[prunebench.datasets]
+toy-images = prunebench_toys:ToyImages
+[prunebench.models]
+toy-cnn = prunebench_toys:ToyCnn
+[prunebench.pruners]
+toy-lottery = toy_iterative:ToyLottery
+[prunebench.cams]
+toy-cam = prunebench_toys:toy_cam
+[prunebench.metrics]
+toy-crash = prunebench_toys:ToyCrash
+toy-count = prunebench_toys:ToyCount
+"""
+
+TOY_SUITE = """
+name: toy
+dataset: {toy-images: {path: seed.txt}}
+model: toy-cnn
+pruners: [l1-unstructured, random-unstructured]
+levels: [0.3, 0.6]
+recovery: {epochs: 1, lr: 1e-3, batch_size: 30}
+cams: [grad-cam, toy-cam]
+metrics: [accuracy, params, sp2ps]
+explain: {images: 20}
+"""
+
+
+@pytest.fixture
+def toy_suite(toys: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a small suite of toys; ``toy_suite(metrics="[params]")`` replaces a line."""
+
+    def write(file: str = "toy.yaml", **lines: str | None) -> Path:
+        (tmp_path / "seed.txt").write_text("7")
+        text = TOY_SUITE
+        for key, value in lines.items():
+            text = "\n".join(line for line in text.split("\n") if not line.startswith(f"{key}:"))
+            text += "" if value is None else f"{key}: {value}\n"
+        (tmp_path / file).write_text(text)
+        return tmp_path / file
+
+    return write

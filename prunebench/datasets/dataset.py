@@ -19,10 +19,15 @@ class Dataset(Plugin):
     def files(self) -> list[Path]:
         """Every file the images come from; their content enters all keys. Imports no torch.
 
+        By default, the parameters that are paths, and all that is in those that are folders.
+
         Raises:
             RequestError: Something is missing; the message says what to do about it.
         """
-        raise NotImplementedError
+        found: list[Path] = []
+        for path in super().files():
+            found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        return found
 
     def fetch(self) -> None:
         """Downloads what is missing, where the data set can be downloaded."""

@@ -1,0 +1,1 @@
+"""The leaderboard: records grouped, ranked, written, published and drawn."""

@@ -62,6 +62,10 @@ class Model(Plugin):
         """Published weights, where a parameter asks for them."""
         return None
 
+    def trained(self) -> bool:
+        """Whether the network comes with weights, so that it is not trained from scratch."""
+        return self.weights is not None
+
     def fixed_channels(self) -> tuple[str, ...]:
         """Names of layers whose output channels a structured pruner must leave alone.
 

@@ -1,0 +1,25 @@
+"""Grad-CAM: channels weighted by their mean gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prunebench.cams.cam import Trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def grad_cam(trace: Trace) -> "Tensor":  # noqa: UP037  (evaluated, where torch is not imported)
+    """Explains by Grad-CAM (Selvaraju et al. 2017, equations 1 and 2).
+
+    The weight of channel k is w_k = mean_ij g_kij; the map is Σ_k w_k A_k.
+
+    Args:
+        trace: Activations A and gradients g of the target layer, B×C×h×w.
+
+    Returns:
+        Raw maps, B×h×w, before the ReLU.
+    """
+    weights = trace.gradients.mean((2, 3), keepdim=True)
+    return (weights * trace.activations).sum(1)

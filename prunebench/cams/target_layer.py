@@ -1,0 +1,160 @@
+"""Which layers of a network can be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from torch import Tensor, inference_mode, nn, no_grad
+
+from prunebench.errors import RequestError, did_you_mean
+
+LISTED = 8
+"""Layers that an error message lists at most."""
+
+
+def find_layer(module: nn.Module, target_layer: str) -> nn.Module:
+    """Finds a layer by the name it has in ``module.named_modules()``.
+
+    Raises:
+        RequestError: There is no layer of this name.
+    """
+    layers: dict[str, nn.Module] = dict(module.named_modules(remove_duplicate=False))
+    del layers[""]
+    if target_layer not in layers:
+        near = get_close_matches(target_layer, layers, n=1, cutoff=0.5)
+        outermost = [name for name in layers if "." not in name]
+        raise RequestError(
+            f"{type(module).__name__} has no layer {target_layer!r}; "
+            f"{did_you_mean(target_layer, near or outermost)}"
+        )
+    return layers[target_layer]
+
+
+def check_target_layer(
+    module: nn.Module, target_layer: str, example: Tensor, minimum: int = 4
+) -> tuple[int, int]:
+    """Refuses a target layer whose maps say too little: a 1×1 map is always constant.
+
+    Args:
+        module: The network.
+        target_layer: Name of the layer to be explained.
+        example: A normalised input, B×C×H×W, of the size that will be explained.
+        minimum: Smallest height and width of the layer's map.
+
+    Returns:
+        Height and width of the layer's map.
+
+    Raises:
+        RequestError: There is no such layer, its output is no batch of maps, or the maps are
+            smaller; the message lists the layers that qualify.
+    """
+    find_layer(module, target_layer)
+    sizes = map_sizes(module, example)
+    image = _size(example)
+    if target_layer not in sizes:
+        raise RequestError(
+            f"the output of layer {target_layer!r} is no batch of maps (B×C×h×w) and cannot be "
+            f"explained; {_qualifying(sizes, minimum)}"
+        )
+    height, width = sizes[target_layer]
+    if min(height, width) < minimum:
+        raise RequestError(
+            f"the maps of layer {target_layer!r} are {height}×{width} for images of {image}; at "
+            f"least {minimum}×{minimum} is needed; {_qualifying(sizes, minimum)}"
+        )
+    return height, width
+
+
+def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> str:
+    """Finds the layer explained by default: the end of the last convolutional stage.
+
+    That is the last module to finish whose output is a batch of maps of at least
+    minimum×minimum. Pooling layers, and containers that end in one, are passed over, so that the
+    maps keep the resolution they have before the last pooling.
+
+    Args:
+        module: The network.
+        example: A normalised input, B×C×H×W.
+        minimum: Smallest height and width of the layer's map.
+
+    Raises:
+        RequestError: No layer has maps of this size.
+    """
+    sizes = map_sizes(module, example, pooling=False)
+    large = [name for name, size in sizes.items() if min(size) >= minimum]
+    if not large:
+        raise RequestError(
+            f"no layer of {type(module).__name__} has maps of at least {minimum}×{minimum} for "
+            f"images of {_size(example)}; larger images are needed"
+        )
+    return large[-1]
+
+
+def map_sizes(
+    module: nn.Module, example: Tensor, *, pooling: bool = True
+) -> dict[str, tuple[int, int]]:
+    """Height and width of every layer's output that is B×C×h×w, in the order layers finish.
+
+    A layer that runs several times counts where it runs last.
+
+    Args:
+        module: The network.
+        example: A normalised input, B×C×H×W; only its first image is used.
+        pooling: Include layers whose output comes straight from a pooling layer.
+    """
+    names: dict[nn.Module, list[str]] = {}
+    for name, layer in module.named_modules(remove_duplicate=False):
+        if name:
+            names.setdefault(layer, []).append(name)
+    sizes: dict[str, tuple[int, int]] = {}
+    pooled: list[Any] = []
+
+    def note(layer: nn.Module, inputs: Any, output: Any) -> None:
+        if type(layer).__module__ == "torch.nn.modules.pooling":
+            pooled.append(output)
+        for name in names[layer]:
+            sizes.pop(name, None)
+            wanted = pooling or not any(output is each for each in pooled)
+            if isinstance(output, Tensor) and output.dim() == 4 and wanted:
+                sizes[name] = (output.shape[2], output.shape[3])
+
+    handles = [layer.register_forward_hook(note) for layer in names]
+    try:
+        with frozen(module), inference_mode(False), no_grad():
+            module(example[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sizes
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Puts a network into evaluation mode without parameter gradients, and back as it was."""
+    training = [(layer, layer.training) for layer in module.modules()]
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        module.eval()
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for layer, flag in training:
+            layer.training = flag
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def _size(images: Tensor) -> str:
+    return f"{images.shape[-2]}×{images.shape[-1]}"
+
+
+def _qualifying(sizes: dict[str, tuple[int, int]], minimum: int) -> str:
+    fit = [f"{name} ({h}×{w})" for name, (h, w) in sizes.items() if min(h, w) >= minimum]
+    if not fit:
+        return "no layer qualifies"
+    more = f", and {len(fit) - LISTED} earlier ones" if len(fit) > LISTED else ""
+    return f"these layers qualify: {', '.join(fit[::-1][:LISTED])}{more}"

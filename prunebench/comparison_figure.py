@@ -1,0 +1,83 @@
+"""The figure of a comparison: images, and beneath each what both networks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from prunebench.comparison import Picture
+
+COLOURS = "viridis"
+CELL = 1.15
+"""Height of one picture, in inches."""
+LONGEST_TITLE = 16
+
+
+def draw(pictures: Sequence[Picture]) -> Figure:
+    """Draws one column an image: the image, then for each method both networks' maps.
+
+    Made without pyplot, so that nothing stays open.
+
+    Args:
+        pictures: The images with their maps, most moved first; may be empty.
+    """
+    if not pictures:
+        figure = Figure(figsize=(6, 1))
+        figure.text(0.5, 0.5, "Neither network's maps show anything.", ha="center", va="center")
+        return figure
+    cams = list(pictures[0].maps)
+    rows = ["image"] + [f"{cam}\n{network}" for cam in cams for network in ("baseline", "pruned")]
+    ratio = pictures[0].pixels.shape[2] / pictures[0].pixels.shape[1]
+    # At least three columns wide, so that the title fits.
+    width = 1.9 + max(len(pictures), 3) * (CELL * max(ratio, 0.8) + 0.08)
+    height = 1.0 + len(rows) * (CELL + 0.1) + len(cams) * 0.12
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)  # type: ignore[call-arg, union-attr]
+    figure.suptitle("Where attention moved most (beneath each pair: Sp2PS)", fontsize=11)
+    axes = figure.subplots(len(rows), len(pictures), squeeze=False)
+    shown = None
+    for column, picture in enumerate(pictures):
+        _show_image(axes[0, column], picture)
+        for row, cam in enumerate(cams):
+            pair = axes[1 + 2 * row : 3 + 2 * row, column]
+            for axis, heatmap in zip(pair, picture.maps[cam], strict=True):
+                shown = axis.imshow(heatmap, cmap=COLOURS, vmin=0, vmax=1)
+            score = picture.sp2ps[cam]
+            pair[1].set_xlabel("undefined" if np.isnan(score) else f"{score:.2f}", fontsize=8)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis, label in zip(axes[:, 0], rows, strict=True):
+        axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    assert shown is not None
+    bar = figure.colorbar(shown, ax=axes, fraction=0.02, shrink=0.4, ticks=[0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def _show_image(axis: Axes, picture: Picture) -> None:
+    pixels = _visible(picture.pixels)
+    axis.imshow(pixels, cmap="gray" if pixels.ndim == 2 else None, vmin=0, vmax=1)
+    title = picture.title
+    if len(title) > LONGEST_TITLE:
+        title = "…" + title[1 - LONGEST_TITLE :]
+    before, after = picture.predictions
+    change = f"class {before}" if before == after else f"class {before} → {after}"
+    axis.set_title(f"{title}\n{change}", fontsize=8)
+
+
+def _visible(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Undoes an unknown normalisation as far as the eye needs: the image from 0 to 1."""
+    span = np.ptp(pixels)
+    scaled = (pixels - pixels.min()) / (span if span > 0 else 1)
+    if len(scaled) == 3:
+        return np.moveaxis(scaled, 0, 2)
+    mean: NDArray[np.float32] = scaled.mean(0)
+    return mean

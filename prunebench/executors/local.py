@@ -1,0 +1,26 @@
+"""One task after the other, in this process, each with all its cores."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from prunebench.executors.executor import Progress
+from prunebench.work import Outcome, Task, perform
+
+
+class LocalExecutor:
+    """Carries out each task at once; start several runs on one store to share the work."""
+
+    slots = 1
+
+    def submit(self, task: Task, progress: Progress) -> Future[list[Outcome]]:
+        """Carries out the task before it returns."""
+        future: Future[list[Outcome]] = Future()
+        try:
+            future.set_result(perform(task, progress))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Does nothing: there are no workers."""

@@ -1,0 +1,84 @@
+"""The board: records brought into sections of comparable rows, ranked, with trust horizons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+from prunebench.leaderboard.horizon import Horizon, horizons
+from prunebench.leaderboard.rank import Axis, Place, Ranking, by_pruner, rank
+from prunebench.leaderboard.rows import Row, group, protocol_key, the
+from prunebench.record import Record
+
+AXES: tuple[Axis, ...] = ("dense", "masked")
+
+
+@dataclass(frozen=True)
+class Section:
+    """All rows of one protocol, which alone are comparable.
+
+    Attributes:
+        rows: Baseline, control and compressed rows.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def first(self) -> Record:
+        """Any record: what belongs to the protocol is read here."""
+        return self.rows[0].first
+
+    @property
+    def baseline(self) -> Row | None:
+        """The untouched baseline."""
+        return the(self.rows, "baseline")
+
+    @property
+    def control(self) -> Row | None:
+        """The ``none`` control: recovery only."""
+        return the(self.rows, "control")
+
+    @property
+    def cams(self) -> tuple[str, ...]:
+        """Explanation methods under which any row has an Sp2PS, by name."""
+        names = {name for row in self.rows for name in row.estimates if name.startswith("sp2ps/")}
+        return tuple(sorted(name.partition("/")[2] for name in names))
+
+    @cached_property
+    def rankings(self) -> dict[Axis, Ranking]:
+        """The ranking on each axis that has rows."""
+        return {axis: rank(self.rows, axis) for axis in AXES if by_pruner(self.rows, axis)}
+
+    @cached_property
+    def horizons(self) -> tuple[Horizon, ...]:
+        """Trust horizons, by axis, pruner, method and threshold."""
+        return tuple(found for axis in AXES for found in horizons(self.rows, axis))
+
+    def table(self, axis: str) -> list[tuple[Row, Place | None]]:
+        """The rows of an axis as a table shows them, each with its pruner's place.
+
+        The baseline and the control come first, without a place; then pruners as ranked, each by
+        rising compression. Rows of no axis (``axis="none"``) have no place.
+        """
+        shown: list[tuple[Row, Place | None]] = []
+        shown += [(row, None) for row in (self.baseline, self.control) if row]
+        levels = dict(by_pruner(self.rows, axis))
+        ranking = next((found for name, found in self.rankings.items() if name == axis), None)
+        if ranking is None:
+            return shown + [(row, None) for rows in levels.values() for row in rows]
+        for place in ranking.places:
+            shown += [(row, place) for row in levels[place.pruner]]
+        return shown
+
+
+def board(records: Iterable[Record]) -> tuple[Section, ...]:
+    """Brings records into sections, sorted by data set, model and protocol.
+
+    The result does not depend on the records' order.
+    """
+    rows = group(records)
+    return tuple(
+        Section(tuple(same)) for _, same in groupby(rows, key=lambda row: protocol_key(row.first))
+    )

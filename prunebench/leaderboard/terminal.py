@@ -1,0 +1,75 @@
+"""The board in a terminal: compact tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from prunebench.leaderboard import cells
+from prunebench.leaderboard.board import AXES, Section, board
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.rank import is_eligible
+from prunebench.leaderboard.rows import Row, level_name
+from prunebench.record import Record
+
+COLORS = {"✓": "green", "✗": "red", "–": "dim"}
+
+
+def to_terminal(records: Iterable[Record]) -> Group:
+    """The board as rich tables, for ``Console.print``; text of records is never markup."""
+    parts: list[RenderableType] = []
+    for section in board(records):
+        record = section.first
+        parts.append(Text(f"{plain(record.dataset)} · {plain(record.model)}", style="bold"))
+        line = cells.conditions(record.conditions, record.protocol)
+        parts.append(Text(plain(line), style="dim"))
+        axes = [axis for axis in (*AXES, "none") if _has(section, axis)]
+        parts += [_table(section, axis) for axis in axes or ["none"]]
+    return Group(*(parts or [Text("No records yet.")]))
+
+
+def _has(section: Section, axis: str) -> bool:
+    return any(row.first.role == "compressed" and row.first.axis == axis for row in section.rows)
+
+
+def _table(section: Section, axis: str) -> Table:
+    shown = section.table(axis)
+    latency = cells.latency_name(row for row, _ in shown)
+    table = Table(title=cells.axis_title(axis), title_justify="left", title_style="italic")
+    for title in ("", "pruner", "level"):
+        table.add_column(title)
+    removed = "weights" if axis == "masked" else "MACs"
+    latencies = ["latency"] if latency else []
+    for title in ("acc %", "change", removed, *latencies, *map(plain, section.cams)):
+        table.add_column(title, justify="right")
+    for row, place in shown:
+        rank = "" if place is None else "–"
+        if place and place.rank is not None and is_eligible(row, section.baseline):
+            rank = str(place.rank)
+        seeds = f" ({row.seeds} seeds)" if row.missing else ""
+        table.add_row(
+            rank,
+            Text(_pruner(row) + seeds),
+            level_name(row) if row.first.role == "compressed" else "",
+            cells.percent(row.get("accuracy")),
+            cells.change(row, section.baseline),
+            cells.removed(row.removed()) if row.first.role == "compressed" else "",
+            *([cells.latency(row, latency)] if latency else []),
+            *(_sp2ps(row, cam) for cam in section.cams),
+        )
+    return table
+
+
+def _pruner(row: Row) -> str:
+    return "baseline" if row.first.role == "baseline" else plain(row.first.pruner)
+
+
+def _sp2ps(row: Row, cam: str) -> Text:
+    if row.first.role == "baseline":
+        return Text("")
+    text = Text(cells.score(row.get(f"sp2ps/{cam}")))
+    verdict = cells.verdicts(row, [cam])
+    return text.append(f" {verdict}", style=COLORS[verdict]) if verdict else text

@@ -1,0 +1,163 @@
+"""Counting what a network computes: multiply-adds of convolutions and matrix products."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+with warnings.catch_warnings():
+    # fvcore scripts a loss function on import, which torch announces to be deprecated.
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+
+def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
+    """Counts the multiply-adds of each layer for one image.
+
+    Convolutions, linear layers and matrix products, the functional ones included; normalisation,
+    pooling and elementwise operations are not counted.
+
+    Args:
+        module: The network; it is left as it was.
+        example: An input, B×C×H×W, on the network's device; its first image is used.
+
+    Returns:
+        Multiply-adds by the name of the layer that performs them itself, not by way of a layer
+        inside it; ``""`` is the network. Layers that perform none are left out.
+    """
+    analysis = FlopCountAnalysis(module, (example[:1],)).clear_op_handles()
+    analysis.set_op_handle(**_OPERATIONS)
+    # Everything else is meant not to be counted, and needs no warning.
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.tracer_warnings("none")
+    with _evaluating(module), torch.no_grad():
+        inclusive = analysis.by_module()
+    own = {name: int(count) for name, count in inclusive.items()}
+    for name, count in inclusive.items():
+        if name:
+            own[name.rpartition(".")[0]] -= int(count)
+    return {name: count for name, count in own.items() if count}
+
+
+def total_macs(module: nn.Module, example: Tensor) -> int:
+    """Multiply-adds of a network for one image; see ``count_macs``."""
+    return sum(count_macs(module, example).values())
+
+
+def effective_macs(module: nn.Module, macs: dict[str, int]) -> float:
+    """Multiply-adds by weights that are not zero, if each weight of a layer is used equally often.
+
+    Args:
+        module: The network.
+        macs: Its multiply-adds by layer, from ``count_macs``.
+    """
+    layers = dict(module.named_modules())
+    return sum(count * _weight_density(layers[name]) for name, count in macs.items())
+
+
+def _weight_density(layer: nn.Module) -> float:
+    weight = getattr(layer, "weight", None)
+    # A product of activations has no weights that could be zero.
+    return int(weight.count_nonzero()) / weight.numel() if isinstance(weight, Tensor) else 1.0
+
+
+def prunable_weights(module: nn.Module) -> list[Tensor]:
+    """The weights of convolutions and linear layers, each shared one once."""
+    found = {
+        id(layer.weight): layer.weight
+        for layer in module.modules()
+        if isinstance(layer, _ConvNd | nn.Linear)
+    }
+    return list(found.values())
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode while tracing; afterwards every flag and hook is as it was.
+
+    In training mode a forward pass would move BatchNorm's statistics, and fvcore leaves its
+    hooks behind where the forward pass fails.
+    """
+    before = [
+        (layer, layer.training, set(layer._forward_hooks), set(layer._forward_pre_hooks))
+        for layer in module.modules()
+    ]
+    fused = torch.backends.mha.get_fastpath_enabled()
+    module.eval()
+    # Attention in one fused operation would hide its matrix products.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for layer, training, hooks, pre_hooks in before:
+            layer.training = training
+            for left in layer._forward_hooks.keys() - hooks:
+                del layer._forward_hooks[left]
+            for left in layer._forward_pre_hooks.keys() - pre_hooks:
+                del layer._forward_pre_hooks[left]
+
+
+Count = Callable[[list[Any], list[Any]], int]
+
+
+def _product(first: int) -> Count:
+    """Multiply-adds of a matrix product: its outputs times the length of the inner dimension."""
+
+    def count(inputs: list[Any], outputs: list[Any]) -> int:
+        return int(prod(get_shape(outputs[0])) * get_shape(inputs[first])[-1])
+
+    return count
+
+
+def _convolution(inputs: list[Any], outputs: list[Any]) -> int:
+    transposed = inputs[6].toIValue()
+    shapes = get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])
+    return int(conv_flop_count(*shapes, transposed=transposed))
+
+
+def _convolution_mode(inputs: list[Any], outputs: list[Any]) -> int:
+    """A convolution with padding by name, such as ``same``, which fvcore would not count."""
+    return int(conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
+
+
+def _einsum(inputs: list[Any], outputs: list[Any]) -> int:
+    """Multiply-adds of a contraction in one step: the product of all of its indices' lengths."""
+    terms = inputs[0].toIValue().replace(" ", "").partition("->")[0].split(",")
+    shapes = [get_shape(operand) for operand in inputs[1].node().inputs()]
+    lengths = {
+        index: length
+        for term, shape in zip(terms, shapes, strict=True)
+        for index, length in zip(term, shape, strict=True)
+    }
+    return prod(lengths.values())
+
+
+def _attention(inputs: list[Any], outputs: list[Any]) -> int:
+    """Queries by keys, then weights by values; ...×L×E, ...×S×E and ...×S×V."""
+    query, key, value = (get_shape(tensor) for tensor in inputs[:3])
+    return int(prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
+
+
+_OPERATIONS: dict[str, Count] = {
+    "aten::_convolution": _convolution,
+    "aten::_convolution_mode": _convolution_mode,
+    "aten::linear": _product(0),
+    "aten::matmul": _product(0),
+    "aten::mm": _product(0),
+    "aten::bmm": _product(0),
+    "aten::mv": _product(0),
+    "aten::addmm": _product(1),
+    "aten::baddbmm": _product(1),
+    "aten::einsum": _einsum,
+    "aten::scaled_dot_product_attention": _attention,
+}

@@ -1,0 +1,37 @@
+"""Multiply-adds: what one image costs, whatever machine computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from prunebench.metrics.metric import Evidence, Metric, Reading
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Macs(Metric):
+    """Multiply-adds of convolutions and matrix products for one image.
+
+    ``effective_macs`` multiplies each layer's by the share of its weights that are not zero: what
+    a perfect sparse engine would compute. Masks of zeros do not make PyTorch faster.
+    """
+
+    reads: ClassVar[tuple[Reading, ...]] = ("network",)
+    carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "portable"
+    higher_is_better: ClassVar[bool | None] = False
+    unit: ClassVar[str] = "multiply-adds"
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``macs``, ``flops`` (twice the macs) and ``effective_macs``."""
+        from prunebench.metrics.counting import count_macs, effective_macs
+
+        network = evidence.network
+        by_layer = count_macs(network.module, network.example())
+        macs = sum(by_layer.values())
+        return {
+            "macs": float(macs),
+            "flops": 2.0 * macs,
+            "effective_macs": effective_macs(network.module, by_layer),
+        }

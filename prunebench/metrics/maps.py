@@ -1,0 +1,256 @@
+"""Comparing heatmaps: how much of the baseline's map X is left in the pruned network's map Y.
+
+Every function takes N×H×W maps in [0, 1] and returns N float64 values, each of which depends on
+its own pair of maps only. One rule holds for all: where both maps are zero the value is
+undefined (NaN), since a network that sees nothing is not preserved; where exactly one is zero it
+is the worst value of the measure's range (-1 for SSIM, 0 for the others).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import pi
+from typing import Literal
+
+import torch
+from pytorch_msssim import ssim as gaussian_ssim
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from prunebench.errors import RequestError, did_you_mean
+
+Variant = Literal["spectral", "jet"]
+
+WINDOW = 11
+SIGMA = 1.5
+THRESHOLD = 0.5
+# Small chunks stay in a processor's cache; large ones fill a GPU. Either bounds the memory.
+CHUNK_PIXELS = {"cpu": 2**17, "cuda": 2**23}
+# Maps that were resized may overshoot 1 by rounding.
+TOLERANCE = 1e-6
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity, raw (Wang et al. 2004, equation 13).
+
+    Gaussian window of 11×11 pixels, σ = 1.5, K = (0.01, 0.03), data range 1, population
+    covariance, mean over the windows that fit. Below 11 pixels the largest odd window that fits.
+
+    Args:
+        a: Baseline maps in [0, 1], N×H×W.
+        b: Pruned maps in [0, 1], N×H×W.
+
+    Returns:
+        N values in [-1, 1], 1 for identical maps.
+
+    Raises:
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+    """
+    return _compare(a, b, _ssim, worst=-1.0)
+
+
+def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:
+    """Spectral angle mapper as a similarity, 1 - (2/π)·θ (Kruse et al. 1993).
+
+    Args:
+        a: Baseline maps in [0, 1], N×H×W.
+        b: Pruned maps in [0, 1], N×H×W.
+        variant: ``spectral``: θ is the angle between the two flattened maps. ``jet``: the mean
+            over pixels of the angle between the two colours of a pixel in the jet colour scale.
+
+    Returns:
+        N values in [0, 1], 1 for maps that are equal (``spectral``: up to a factor).
+
+    Raises:
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1]; no such variant.
+    """
+    variants: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"spectral": _sam, "jet": _sam_jet}
+    if variant not in variants:
+        raise RequestError(f"unknown variant {variant!r} of SAM; {did_you_mean(variant, variants)}")
+    return _compare(a, b, variants[variant])
+
+
+def sp2ps(a: Tensor, b: Tensor) -> Tensor:
+    """Sp2PS: harmonic mean of SAM and max(SSIM, 0) of each image (Sp2PS paper, equation 8).
+
+    Args:
+        a: Baseline maps in [0, 1], N×H×W.
+        b: Pruned maps in [0, 1], N×H×W.
+
+    Returns:
+        N values in [0, 1], 1 for identical maps; their mean is the published score.
+
+    Raises:
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+    """
+    return _harmonic_mean(sam(a, b), ssim(a, b).clamp(min=0))
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of the pixels that reach 0.5.
+
+    Maps that never reach 0.5 (min-max normalised maps always do) select nothing; where neither
+    selects anything the value is undefined, too.
+
+    Args:
+        a: Baseline maps in [0, 1], N×H×W.
+        b: Pruned maps in [0, 1], N×H×W.
+
+    Returns:
+        N values in [0, 1], 1 for identical maps.
+
+    Raises:
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+    """
+    return _compare(a, b, _iou)
+
+
+def soft_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Soft intersection over union, Σ min(X, Y) / Σ max(X, Y).
+
+    Args:
+        a: Baseline maps in [0, 1], N×H×W.
+        b: Pruned maps in [0, 1], N×H×W.
+
+    Returns:
+        N values in [0, 1], 1 for identical maps.
+
+    Raises:
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+    """
+    return _compare(a, b, _soft_iou)
+
+
+def pe_score(a: Tensor, b: Tensor, confidence_a: Tensor, confidence_b: Tensor) -> Tensor:
+    """PE-score: harmonic mean of max(SSIM, 0), IoU and 1 - |change of confidence|.
+
+    Args:
+        a: Baseline maps in [0, 1], N×H×W.
+        b: Pruned maps in [0, 1], N×H×W.
+        confidence_a: The baseline's probability of the explained class, N.
+        confidence_b: The pruned network's probability of the same class, N.
+
+    Returns:
+        N values in [0, 1], 1 for identical maps and confidences.
+
+    Raises:
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1]; there is not one
+            probability in [0, 1] for each map.
+    """
+    similarity, overlap = ssim(a, b).clamp(min=0), iou(a, b)
+    confidences = [c.to(similarity) for c in (confidence_a, confidence_b)]
+    for confidence in confidences:
+        if confidence.shape != similarity.shape:
+            raise RequestError(
+                f"PE-score needs one confidence for each of {len(a)} maps, "
+                f"found shape {tuple(confidence.shape)}"
+            )
+        _check_range("confidences", confidence)
+    change = (confidences[0] - confidences[1]).abs().clamp(max=1)
+    return _harmonic_mean(similarity, overlap, 1 - change)
+
+
+def _compare(
+    a: Tensor, b: Tensor, measure: Callable[[Tensor, Tensor], Tensor], worst: float = 0.0
+) -> Tensor:
+    """Applies a measure chunk by chunk, in float64, with the rule about zero maps."""
+    _check_shapes(a, b)
+    values = torch.empty(len(a), dtype=torch.float64, device=a.device)
+    size = max(1, CHUNK_PIXELS.get(a.device.type, 2**17) // a[0].numel()) if len(a) else 1
+    with torch.no_grad():
+        for start in range(0, len(a), size):
+            x, y = (m[start : start + size].to(values) for m in (a, b))
+            _check_range("maps", x)
+            _check_range("maps", y)
+            zero_x, zero_y = x.amax((1, 2)) <= 0, y.amax((1, 2)) <= 0
+            found = measure(x, y)
+            found[zero_x != zero_y] = worst
+            found[zero_x & zero_y] = torch.nan
+            values[start : start + size] = found
+    return values
+
+
+def _check_shapes(a: Tensor, b: Tensor) -> None:
+    for maps in (a, b):
+        if not isinstance(maps, Tensor):
+            raise RequestError(f"maps must be tensors N×H×W, found {type(maps).__name__}")
+        if maps.ndim != 3 or 0 in maps.shape[1:]:
+            raise RequestError(f"maps must be N×H×W, found shape {tuple(maps.shape)}")
+    if a.shape != b.shape:
+        raise RequestError(
+            f"maps to compare must have one shape, found {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+
+
+def _check_range(what: str, values: Tensor) -> None:
+    if not len(values):
+        return
+    low, high = (extreme.item() for extreme in torch.aminmax(values))
+    # Written so that NaN fails it, too.
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+        raise RequestError(f"{what} must lie in [0, 1], found values from {low:g} to {high:g}")
+
+
+def _ssim(x: Tensor, y: Tensor) -> Tensor:
+    side = min(x.shape[1:])
+    window = min(WINDOW, side - 1 + side % 2)
+    offsets = torch.arange(window, dtype=x.dtype, device=x.device) - window // 2
+    # In float64: the library's own float32 window is off by 3e-5 where maps are flat.
+    weights = torch.exp(-(offsets**2) / (2 * SIGMA**2))
+    weights = (weights / weights.sum()).view(1, 1, 1, -1)
+    # The library drops dimensions of one pixel; doubling such a pixel changes no mean.
+    x, y = (_double_single_pixels(m).unsqueeze(1) for m in (x, y))
+    values: Tensor = gaussian_ssim(x, y, data_range=1, size_average=False, win=weights)
+    return values.clamp(-1, 1)
+
+
+def _double_single_pixels(maps: Tensor) -> Tensor:
+    n, height, width = maps.shape
+    return maps.expand(n, max(height, 2), width).expand(n, max(height, 2), max(width, 2))
+
+
+def _sam(x: Tensor, y: Tensor) -> Tensor:
+    return 1 - 2 / pi * _angle(x.flatten(1), y.flatten(1))
+
+
+def _sam_jet(x: Tensor, y: Tensor) -> Tensor:
+    return 1 - 2 / pi * _angle(_jet(x), _jet(y)).mean((1, 2))
+
+
+def _angle(u: Tensor, v: Tensor) -> Tensor:
+    """Angle in [0, π/2] between non-negative vectors along the last dimension.
+
+    2·atan2(|u-v|, |u+v|) on unit vectors: unlike arccos it is exact where they are parallel.
+    """
+    u, v = (_unit(vector) for vector in (u, v))
+    angle = 2 * torch.atan2(vector_norm(u - v, dim=-1), vector_norm(u + v, dim=-1))
+    return angle.clamp(max=pi / 2)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    # By the largest entry first, so that squares of tiny entries do not vanish.
+    vectors = vectors / vectors.amax(-1, keepdim=True)
+    lengths: Tensor = vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / lengths
+
+
+def _jet(maps: Tensor) -> Tensor:
+    """Colours maps in [0, 1] from dark blue over green to dark red; N×H×W×3 in [0, 1]."""
+    centres = torch.tensor([3.0, 2.0, 1.0], dtype=maps.dtype, device=maps.device)
+    return (1.5 - (4 * maps.unsqueeze(-1) - centres).abs()).clamp(0, 1)
+
+
+def _iou(x: Tensor, y: Tensor) -> Tensor:
+    high_x, high_y = x >= THRESHOLD, y >= THRESHOLD
+    return (high_x & high_y).sum((1, 2)).to(x) / (high_x | high_y).sum((1, 2))
+
+
+def _soft_iou(x: Tensor, y: Tensor) -> Tensor:
+    return torch.minimum(x, y).sum((1, 2)) / torch.maximum(x, y).sum((1, 2))
+
+
+def _harmonic_mean(*terms: Tensor) -> Tensor:
+    """Harmonic mean of each image's terms: 0 where one is 0, NaN where one is NaN."""
+    stacked = torch.stack(terms)
+    mean = len(terms) / stacked.reciprocal().sum(0)
+    return torch.where(stacked.amin(0) == 0, torch.zeros_like(mean), mean)

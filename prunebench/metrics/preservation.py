@@ -1,0 +1,110 @@
+"""Preservation: does the compressed network still look where the baseline looked?
+
+The measures themselves are the functions of ``maps.py``; the classes here are their plugins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from prunebench.metrics.metric import Evidence, Metric, Reading
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Preservation(Metric):
+    """Base of the measures that compare a compressed network's maps with its baseline's."""
+
+    reads: ClassVar[tuple[Reading, ...]] = ("maps", "baseline_maps")
+    higher_is_better: ClassVar[bool | None] = True
+
+
+class Ssim(Preservation):
+    """Structural similarity of the two maps, raw, and the share of images where it is negative."""
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``ssim`` in [-1, 1] and ``ssim_negative_share``, 0 or 1, for each image."""
+        from prunebench.metrics import maps
+
+        values = maps.ssim(evidence.baseline_maps, evidence.maps)
+        negative = (values < 0).to(values).masked_fill(values.isnan(), float("nan"))
+        return {"ssim": values, "ssim_negative_share": negative}
+
+
+class Sam(Preservation):
+    """Spectral angle between the two maps, as a similarity: 1 is no angle, 0 a right one."""
+
+    variant: Literal["spectral", "jet"] = Field(
+        "spectral",
+        description="angle between the flattened maps, or mean angle between the pixels' colours "
+        "in the jet colour scale",
+    )
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``sam`` (``sam_jet`` for that variant) for each image."""
+        from prunebench.metrics import maps
+
+        name = "sam" if self.variant == "spectral" else f"sam_{self.variant}"
+        return {name: maps.sam(evidence.baseline_maps, evidence.maps, self.variant)}
+
+
+class Iou(Preservation):
+    """Intersection over union of the pixels where the maps reach 0.5."""
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``iou`` for each image."""
+        from prunebench.metrics import maps
+
+        return {"iou": maps.iou(evidence.baseline_maps, evidence.maps)}
+
+
+class SoftIou(Preservation):
+    """Sum of the pixelwise minima of the maps over the sum of their maxima."""
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``soft_iou`` for each image."""
+        from prunebench.metrics import maps
+
+        return {"soft_iou": maps.soft_iou(evidence.baseline_maps, evidence.maps)}
+
+
+class Sp2ps(Preservation):
+    """Harmonic mean of the maps' spectral (SAM) and spatial (SSIM) similarity, image by image."""
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``sp2ps`` for each image."""
+        from prunebench.metrics import maps
+
+        return {"sp2ps": maps.sp2ps(evidence.baseline_maps, evidence.maps)}
+
+
+class PeScore(Preservation):
+    """Harmonic mean of SSIM, IoU and the constancy of the explained class's probability."""
+
+    reads: ClassVar[tuple[Reading, ...]] = (
+        "maps",
+        "baseline_maps",
+        "predictions",
+        "baseline_predictions",
+    )
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``pe_score`` for each image."""
+        from prunebench.metrics import maps
+
+        before, after = (
+            _confidence(logits, evidence)
+            for logits in (evidence.baseline_predictions, evidence.predictions)
+        )
+        return {"pe_score": maps.pe_score(evidence.baseline_maps, evidence.maps, before, after)}
+
+
+def _confidence(logits: Tensor, evidence: Evidence) -> Tensor:
+    """Softmax probability of the class that each map explains, M."""
+    explained = evidence.explained.to(logits.device)
+    classes = evidence.classes.to(logits.device).unsqueeze(1)
+    return logits[explained].double().softmax(1).gather(1, classes).squeeze(1)

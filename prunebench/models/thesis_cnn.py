@@ -1,0 +1,52 @@
+"""The network of the thesis on iterative unstructured pruning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prunebench.errors import RequestError
+from prunebench.models.model import Model
+from prunebench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prunebench.data import Normalisation
+
+
+class ThesisCnn(Model):
+    """Two small convolutions and one linear layer: 2,324 weights on MNIST."""
+
+    def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
+        """Builds the untrained network, for grey images of at least 10×10."""
+        from prunebench.models.networks.thesis_cnn import ThesisNetwork
+
+        if channels != 1:
+            raise RequestError(f"thesis-cnn needs grey images (1 channel), found {channels}")
+        if min(size) < 10:
+            raise RequestError(
+                f"thesis-cnn needs images of at least 10×10, found {size[0]}×{size[1]}"
+            )
+        return ThesisNetwork(classes, size)
+
+    def target_layer(self) -> str:
+        """The second convolution after its ReLU: 11×11 on MNIST."""
+        return "relu2"
+
+    def recipe(self) -> Recipe:
+        """The thesis's pretraining: ten epochs of SGD, the last two at a tenth of the rate."""
+        return Recipe(
+            epochs=10,
+            lr=0.01,
+            momentum=0.9,
+            weight_decay=1e-4,
+            batch_size=128,
+            milestones=(8,),
+            keep="last",
+        )
+
+    def normalisation(self) -> Normalisation:
+        """None: pixels stay in [0, 1]."""
+        from prunebench.data import Normalisation
+
+        return Normalisation((0.0,), (1.0,))

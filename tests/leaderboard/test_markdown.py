@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from synthetic import CONDITIONS, baseline, control, record, suite
+
+from prunebench.leaderboard.board import board
+from prunebench.leaderboard.cells import MASKED, SMALL, latency_note, verdicts
+from prunebench.leaderboard.markdown import escape, to_markdown
+from prunebench.leaderboard.rows import group
+from prunebench.leaderboard.terminal import to_terminal
+from prunebench.record import Record, Value
+
+NASTY = "a|b`c`<img src=x onerror=alert(1)>\n| x | $e^x$ **bold** [l](http://e.org) =1+1 \x1b[31m"
+
+
+def terminal(records: list[Record]) -> str:
+    console = Console(width=160, file=io.StringIO(), color_system=None)
+    console.print(to_terminal(records))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def table_lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_an_empty_board_says_so() -> None:
+    assert "No records yet." in to_markdown([])
+    assert "make leaderboard" in to_markdown([])
+    assert "No records yet." in terminal([])
+
+
+def test_a_row_shows_what_it_measured() -> None:
+    line = next(line for line in table_lines(to_markdown(suite())) if "| l1-filter" in line)
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[:4] == ["1", "l1-filter", "20%", "1"]
+    assert cells[6] == "219 k <sub>−19.4%</sub>"
+    assert "×0.92" in line
+    assert "✓ · ✓" in line
+
+
+def test_sections_state_their_conditions_on_one_line() -> None:
+    text = to_markdown([*suite(), *suite(protocol="p2")])
+    lines = [line for line in text.splitlines() if line.startswith("Conditions: ")]
+    assert len(lines) == 2
+    assert "500 images explained" in lines[0]
+    assert "lr 0.001" in lines[0]
+    assert "protocol p2" in lines[1]
+
+
+def test_missing_seeds_are_shown_and_not_ranked() -> None:
+    text = to_markdown([baseline(), control(), record("a", seeds=(0, 1, 2))])
+    assert "| 1 of 3 " in text
+    assert "not ranked: 50% has 1 of 3 seeds" in text
+
+
+def test_everything_from_records_is_escaped() -> None:
+    texts = ("dataset", "model", "class_policy", "target_layer", "device", "precision")
+    changes = {"recovery": {NASTY: NASTY}, "data_digest": "<b>|`"}
+    hostile = CONDITIONS.model_copy(update={**dict.fromkeys(texts, NASTY), **changes})
+    fields: Any = {"conditions": hostile, "dataset": NASTY, "model": NASTY}
+    cams = {NASTY: 0.9, "grad-cam": 0.9}
+    unknown = {"sp2ps/grad-cam": Value(mean=None, reason=NASTY)}
+    records = [
+        baseline(id="b", sp2ps=cams, **fields),
+        control(cams, id="c", **fields),
+        record(NASTY, id="r", sp2ps=cams, flags=(NASTY,), **fields),
+        record(NASTY + "2", id="s", sp2ps=cams, values=unknown, **fields),
+    ]
+    text = to_markdown(records)
+    text = text.partition("\n## ")[2]
+    assert "onerror" in text
+    assert not re.search(r"<(?!/?(sub|sup|br)>)", text)
+    assert not re.search(r"[$\x1b\[\]](?!\d)", re.sub(r"\[[\d., -]+\]", "", text))
+    assert "`c`" not in text
+    assert "http://" not in text
+    assert "**bold**" not in text
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+    plain = terminal(records)
+    assert "\x1b" not in plain
+    assert "onerror" in plain
+
+
+@given(st.text(max_size=60))
+def test_escaped_text_is_one_cell(text: str) -> None:
+    escaped = escape(text)
+    assert not set(escaped) & set("|`<>$*_[]\n\r\x1b\u2028")
+    assert escape(text) == escape(text.replace("\n", " "))
+
+
+def test_text_in_square_brackets_is_not_markup_in_the_terminal() -> None:
+    assert "[red]x[/red]" in terminal([baseline(), control(), record("[red]x[/red]", id="x")])
+
+
+def test_latency_that_did_not_improve_says_why() -> None:
+    def note(axis: str, ratio: float, high: float) -> str | None:
+        values = {"latency_cpu_b1_ratio": Value(mean=ratio, low=ratio - 0.05, high=high)}
+        (row,) = group([record(axis=axis, values=values)])
+        return latency_note(row, "latency_cpu_b1")
+
+    assert note("masked", 1.01, 1.02) == MASKED
+    assert note("dense", 1.0, 1.02) == SMALL
+    assert note("dense", 0.98, 1.02) == SMALL  # not measurably faster
+    assert note("dense", 0.7, 0.75) is None
+    text = to_markdown(suite())
+    assert MASKED in text
+    assert SMALL not in text
+
+
+def test_a_verdict_uses_the_lower_bound_and_needs_defined_images() -> None:
+    def verdict(mean: float, low: float, undefined: int = 0) -> str:
+        value = Value(mean=mean, low=low, high=1.0, n=100 - undefined, undefined=undefined)
+        (row,) = group([record(values={"sp2ps/grad-cam": value})])
+        return verdicts(row, ["grad-cam", "grad-cam++"])
+
+    assert verdict(0.97, 0.95) == "✓"
+    assert verdict(0.97, 0.949) == "✗"
+    assert verdict(0.97, 0.95, undefined=5) == "✓"
+    assert verdict(0.97, 0.95, undefined=6) == "–"
+
+
+def test_the_control_comes_second_in_the_terminal_too() -> None:
+    lines = terminal(suite()).splitlines()
+    first = next(index for index, line in enumerate(lines) if "baseline" in line and "│" in line)
+    assert "none" in lines[first + 1]
+
+
+def test_networks_of_no_axis_are_shown_unranked() -> None:
+    text = to_markdown([baseline(), control(), record("distilled", None, axis="none")])
+    assert "Not on an axis of compression" in text
+    assert "| distilled" in text
+
+
+def test_two_thousand_records_make_a_board() -> None:
+    records = [
+        found
+        for number in range(15)
+        for found in suite(
+            [f"pruner-{i}" for i in range(11)], seeds=(0, 1, 2), protocol=f"p{number}"
+        )
+    ]
+    assert len(records) > 2000
+    assert len(board(records)) == 15
+    assert to_markdown(records).count("\n## ") == 15
+
+
+@pytest.mark.parametrize("cam", ["grad-cam", "ablation-cam"])
+def test_horizons_are_in_the_board(cam: str) -> None:
+    text = to_markdown(suite())
+    assert "Trust horizon, MACs removed" in text
+    assert f"| {cam}: 0.9" in text

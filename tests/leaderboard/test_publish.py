@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic import record, suite
+
+from prunebench.errors import RequestError
+from prunebench.leaderboard.publish import read_results, submit, write_board
+from prunebench.record import Record, read_record
+
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+def write(found: Record, folder: Path, name: str = "record.json") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(found.to_json(), encoding="utf-8")
+    return path
+
+
+def test_chosen_records_are_copied_under_their_id(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    found = submit([write(record(id="mine"), tmp_path)], results)
+    assert found == [results / "mine.json"]
+    assert read_record(found[0]) == record(id="mine")
+    assert read_results(results) == [record(id="mine")]
+
+
+def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    source = write(record(id="mine"), tmp_path)
+    (first,) = submit([source], tmp_path / "results")
+    before = first.read_bytes()
+    submit([source, source], tmp_path / "results")
+    assert first.read_bytes() == before
+
+
+def test_another_record_of_one_id_needs_replace(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    submit([write(record(id="mine"), tmp_path)], results)
+    other = write(record(id="mine", images_seen=5), tmp_path, "other.json")
+    with pytest.raises(RequestError, match=r"other\.json.*'mine' is taken.*images_seen"):
+        submit([other], results)
+    assert read_record(results / "mine.json").images_seen == 0
+    submit([other], results, replace=True)
+    assert read_record(results / "mine.json").images_seen == 5
+
+
+def test_two_chosen_records_of_one_id_are_refused_even_with_replace(tmp_path: Path) -> None:
+    sources = [
+        write(record(id="mine"), tmp_path, "a.json"),
+        write(record(id="mine", images_seen=5), tmp_path, "b.json"),
+    ]
+    with pytest.raises(RequestError, match="is taken"):
+        submit(sources, tmp_path / "results", replace=True)
+    assert not (tmp_path / "results").exists()
+
+
+def test_all_or_none(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"bad\.json"):
+        submit([write(record(id="good"), tmp_path), bad], tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/x", ".hidden", "a/b", "", "con", "LPT1.x", "a\n"]
+)
+def test_an_unsafe_id_is_refused(tmp_path: Path, name: str) -> None:
+    content = json.loads(record(id="mine").to_json())
+    content["id"] = name
+    source = tmp_path / "record.json"
+    source.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(RequestError, match=r"record\.json: id"):
+        submit([source], tmp_path / "results")
+
+
+def test_ids_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    submit([write(record(id="mine"), tmp_path)], results)
+    with pytest.raises(RequestError, match="only in case"):
+        submit([write(record(id="Mine"), tmp_path)], results)
+
+
+def test_oversized_is_refused(tmp_path: Path) -> None:
+    big = record(id="big", provenance={"log": "x" * 200_000})
+    with pytest.raises(RequestError, match=r"larger than 200,000 bytes"):
+        submit([write(big, tmp_path)], tmp_path / "results")
+
+
+def test_what_is_published_is_strict_json(tmp_path: Path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    odd = write(record(id="odd"), tmp_path)
+    odd.write_text(odd.read_text().replace('"measured": {}', '"measured": {"seconds": NaN}'))
+    (found,) = submit([odd], tmp_path / "results")
+    content = json.loads(found.read_text(encoding="utf-8"), parse_constant=refuse)
+    assert content["measured"] == {"seconds": None}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"gone\.json: there is no such file"):
+        submit([tmp_path / "gone.json"], tmp_path / "results")
+
+
+def test_a_result_under_a_strange_name_is_refused(tmp_path: Path) -> None:
+    write(record(id="mine"), tmp_path, "yours.json")
+    with pytest.raises(RequestError, match=r"yours\.json: id"):
+        read_results(tmp_path)
+
+
+def test_the_board_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+    records = suite(seeds=(0, 1, 2))
+    first = write_board(records, tmp_path / "a")
+    second = write_board(reversed(records), tmp_path / "b")
+    assert first.read_bytes() == second.read_bytes()
+    assert (tmp_path / "a/board.json").read_bytes() == (tmp_path / "b/board.json").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["README.md", "board.json"]
+
+
+def test_the_board_as_json(tmp_path: Path) -> None:
+    write_board(suite(), tmp_path)
+    (section,) = json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))["sections"]
+    assert [found["axis"] for found in section["rankings"]] == ["dense", "masked"]
+    assert section["rows"][0]["role"] == "baseline"
+    row = next(row for row in section["rows"] if row["pruner"] == "l1-filter")
+    assert row["values"]["sp2ps/grad-cam"]["mean"] == pytest.approx(0.969, abs=1e-3)
+    assert row["trusted"]["grad-cam"] is True
+
+
+def test_the_published_board_is_made_from_the_published_records(tmp_path: Path) -> None:
+    published = REPOSITORY / "leaderboard"
+    write_board(read_results(published / "results"), tmp_path)
+    for name in ("README.md", "board.json"):
+        fresh = (tmp_path / name).read_text(encoding="utf-8")
+        assert fresh == (published / name).read_text(encoding="utf-8"), "run `make leaderboard`"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunebench.errors import RequestError
+from prunebench.record import SCHEMA, Record, Value, read_record, slug
+
+FIXTURES = Path(__file__).parent / "leaderboard" / "fixtures"
+OLD = FIXTURES / "schema-1.json"
+
+
+def changed(tmp_path: Path, **fields: Any) -> Path:
+    content = json.loads(OLD.read_text(encoding="utf-8"))
+    content.update(fields)
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_an_old_record_always_loads() -> None:
+    found = read_record(OLD)
+    assert found.schema_version == 1
+    assert found.pruner == "l1-filter(scope=global)"
+    assert found.mean("sp2ps/grad-cam") == 0.912
+    assert found.mean("sp2ps/ablation-cam") is None
+    assert found.reached.macs == 0.371
+    assert found.heatmaps[1].cam == "grad-cam"
+    assert found.curves["recovered"][1].validation_accuracy == 0.931
+
+
+def test_a_record_is_written_as_it_was_read() -> None:
+    found = read_record(OLD)
+    assert Record.model_validate_json(found.to_json()) == found
+    assert found.to_json() == OLD.read_text(encoding="utf-8")
+
+
+def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"record\.json: acuracy"):
+        read_record(changed(tmp_path, acuracy=0.9))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_refused(tmp_path: Path, number: float) -> None:
+    with pytest.raises(RequestError, match=r"values\.accuracy\.mean"):
+        read_record(changed(tmp_path, values={"accuracy": {"mean": number}}))
+
+
+def test_an_interval_that_excludes_its_mean_is_refused(tmp_path: Path) -> None:
+    value = {"mean": 0.5, "low": 0.6, "high": 0.7}
+    with pytest.raises(RequestError, match=r"values\.accuracy.*excludes the mean"):
+        read_record(changed(tmp_path, values={"accuracy": value}))
+
+
+def test_a_missing_value_needs_a_reason() -> None:
+    with pytest.raises(ValueError, match="needs a reason"):
+        Value(mean=None)
+    assert Value(mean=None, reason="both maps are zero").mean is None
+
+
+def test_a_newer_schema_is_refused_as_that(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=f"has schema {SCHEMA + 1}; .*upgrade"):
+        read_record(changed(tmp_path, schema_version=SCHEMA + 1, something="new"))
+
+
+def test_a_seed_that_was_not_planned_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="seed 7 is not among"):
+        read_record(changed(tmp_path, seed=7))
+
+
+def test_an_oversized_record_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="larger than 200,000 bytes"):
+        read_record(changed(tmp_path, provenance={"log": "x" * 200_000}))
+
+
+def test_what_is_not_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(RequestError, match="is not JSON"):
+        read_record(path)
+    path.write_text("[1]", encoding="utf-8")
+    with pytest.raises(RequestError, match=r"record\.json"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("text", ["l1-filter(scope=global)", "../../x", "grad cam++", "é|`"])
+def test_a_slug_is_a_safe_id(tmp_path: Path, text: str) -> None:
+    assert read_record(changed(tmp_path, id=slug(text))).id == slug(text)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from prunebench import store as store_module
+from prunebench.store import Store, StoreError
+
+KEY = "ab" + "0" * 30
+
+
+def test_an_artefact_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    tensors = {"a": torch.randn(3, 4), "b": torch.tensor([True, False])}
+    assert store.commit(KEY, "scored", {"x": [1, 2.5, None]}, tensors, {"seconds": 1.0}, "ssim")
+    found = Store(tmp_path).read(KEY)
+    assert found.data == {"x": [1, 2.5, None]}
+    assert all(torch.equal(found.tensors[name], tensor) for name, tensor in tensors.items())
+    assert store.stored_keys() == {KEY}
+    assert store.times() == {("scored", "ssim"): 1.0}
+
+
+def test_the_first_commit_wins(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.commit(KEY, "scored", {"n": 1}, {}, {})
+    assert not store.commit(KEY, "scored", {"n": 2}, {}, {})
+    assert store.read(KEY).data == {"n": 1}
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_half_written_artefact_is_absent(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    left = store.folder(KEY).parent / f".{KEY}-killed"
+    left.mkdir(parents=True)
+    (left / "tensors.safetensors").write_bytes(b"half")
+    assert not store.has(KEY)
+    assert KEY not in store.stored_keys()
+    assert store.commit(KEY, "scored", {}, {}, {})
+    os.utime(left, (0, 0))
+    assert store.collect() == 1
+    assert not left.exists()
+
+
+def test_a_damaged_artefact_says_how_to_be_rid_of_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.commit(KEY, "scored", {}, {"a": torch.ones(5)}, {})
+    (store.folder(KEY) / "tensors.safetensors").write_bytes(b"short")
+    with pytest.raises(StoreError, match=f"store rm {KEY}"):
+        store.read(KEY)
+
+
+def test_a_full_disk_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        store.commit(KEY, "scored", {}, {"a": torch.ones(5)}, {})
+    monkeypatch.undo()
+    assert not store.has(KEY)
+    assert list(store.folder(KEY).parent.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_reported_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "file" / "store")
+
+
+def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text(json.dumps({"schema": 99}))
+    with pytest.raises(StoreError, match="schema 99"):
+        Store(tmp_path)
+
+
+def test_a_lease_belongs_to_one(tmp_path: Path) -> None:
+    one, other = Store(tmp_path), Store(tmp_path)
+    with one.lease(KEY) as mine:
+        assert mine
+        with other.lease(KEY) as theirs:
+            assert not theirs
+    with other.lease(KEY) as theirs:
+        assert theirs
+
+
+def test_the_lease_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom prunebench.store import Store\n"
+        "lease = Store(sys.argv[1]).lease(sys.argv[2])\n"
+        "assert lease.__enter__()\nos._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), KEY], check=False)
+    assert (tmp_path / "leases" / KEY).is_file()
+    with Store(tmp_path).lease(KEY) as mine:
+        assert mine
+
+
+def test_the_lease_of_a_silent_machine_is_taken_over(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    lease = tmp_path / "leases" / KEY
+    lease.write_text("another-machine 1 abc")
+    with store.lease(KEY) as mine:
+        assert not mine
+    silent = time.time() - store_module.DEAD_AFTER - 1
+    os.utime(lease, (silent, silent))
+    with store.lease(KEY) as mine:
+        assert mine
+
+
+def test_a_living_lease_has_a_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "HEARTBEAT", 0.05)
+    store = Store(tmp_path)
+    with store.lease(KEY):
+        os.utime(tmp_path / "leases" / KEY, (0, 0))
+        until = time.monotonic() + 10
+        while (tmp_path / "leases" / KEY).stat().st_mtime == 0 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert (tmp_path / "leases" / KEY).stat().st_mtime > 0
+
+
+def test_scratch_is_dropped_when_its_step_is_stored(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.scratch(KEY).load() is None
+    store.scratch(KEY).save({"epoch": torch.tensor(3)})
+    state = Store(tmp_path).scratch(KEY).load()
+    assert state is not None
+    assert int(state["epoch"]) == 3
+    store.commit(KEY, "baseline", {}, {}, {})
+    assert store.scratch(KEY).load() is None
+
+
+def test_a_failure_is_no_artefact(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.fail(KEY, "scored", "ValueError: no", "trace")
+    assert not store.has(KEY)
+    assert [failure["message"] for failure in store.failures()] == ["ValueError: no"]
+    store.commit(KEY, "scored", {}, {}, {})
+    assert store.failures() == []

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from prunebench.errors import RequestError
+from prunebench.plan import FIELDS
+from prunebench.where import parse_where
+
+CELL = {
+    "dataset": "digits",
+    "model": "digits-cnn",
+    "pruner": "l1-unstructured",
+    "level": 0.4,
+    "round": None,
+    "seed": 0,
+    "cam": "grad-cam",
+    "metric": "sp2ps",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('pruner == "l1-unstructured" and level > 0.3', True),
+        ("level > 0.4", False),
+        ("0.3 < level <= 0.4", True),
+        ("not (seed in [1, 2])", True),
+        ('cam in ["grad-cam", "ablation-cam"] or metric == "latency"', True),
+        ("round > 3", False),
+        ("round == None", True),
+        ("level > -1", True),
+    ],
+)
+def test_expressions_choose(text: str, expected: bool) -> None:
+    assert parse_where(text, FIELDS)(CELL) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prunr == 'x'", "did you mean 'pruner'"),
+        ("level >", "not an expression"),
+        ("__import__('os').system('true')", "not understood"),
+        ("level + 1 > 1", "not understood"),
+        ("pruner is None", "only"),
+    ],
+)
+def test_anything_else_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        parse_where(text, FIELDS)
