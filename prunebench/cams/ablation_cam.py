@@ -14,8 +14,8 @@ NUMBERS = {"cpu": 2**22, "cuda": 2**26}
 enough for a processor's cache, much enough to fill a GPU, and a bound on the memory of both."""
 
 
-def ablation_cam(trace: Trace) -> "Tensor":  # noqa: UP037  (evaluated without torch)
-    """Explains by Ablation-CAM (Desai and Ramaswamy 2020, equations 3 and 4).
+def ablation_cam(trace: Trace) -> Tensor:
+    """Explains by Ablation-CAM (Desai and Ramaswamy 2020).
 
     The weight of channel k is w_k = (y − y_k) / (|y| + 1e-7), with y the class's logit and y_k
     the logit once channel k is zero; the map is Σ_k w_k A_k. The magnitude in the denominator

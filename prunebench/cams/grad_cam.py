@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def grad_cam(trace: Trace) -> "Tensor":  # noqa: UP037  (evaluated, where torch is not imported)
+def grad_cam(trace: Trace) -> Tensor:
     """Explains by Grad-CAM (Selvaraju et al. 2017, equations 1 and 2).
 
     The weight of channel k is w_k = mean_ij g_kij; the map is Σ_k w_k A_k.

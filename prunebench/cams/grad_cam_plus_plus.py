@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def grad_cam_plus_plus(trace: Trace) -> "Tensor":  # noqa: UP037  (evaluated without torch)
+def grad_cam_plus_plus(trace: Trace) -> Tensor:
     """Explains by Grad-CAM++ (Chattopadhay et al. 2018, equations 7 and 19).
 
     With S_k = Σ_ij A_kij and a = g² / (2g² + S_k g³ + 1e-6), the weight of channel k is

@@ -210,11 +210,16 @@ def _double_single_pixels(maps: Tensor) -> Tensor:
 
 
 def _sam(x: Tensor, y: Tensor) -> Tensor:
-    return 1 - 2 / pi * _angle(x.flatten(1), y.flatten(1))
+    return _similarity(_angle(x.flatten(1), y.flatten(1)))
 
 
 def _sam_jet(x: Tensor, y: Tensor) -> Tensor:
-    return 1 - 2 / pi * _angle(_jet(x), _jet(y)).mean((1, 2))
+    return _similarity(_angle(_jet(x), _jet(y)).mean((1, 2)))
+
+
+def _similarity(angle: Tensor) -> Tensor:
+    """1 for no angle, 0 for a right one."""
+    return (1 - 2 / pi * angle).clamp(0, 1)
 
 
 def _angle(u: Tensor, v: Tensor) -> Tensor:
@@ -223,8 +228,7 @@ def _angle(u: Tensor, v: Tensor) -> Tensor:
     2·atan2(|u-v|, |u+v|) on unit vectors: unlike arccos it is exact where they are parallel.
     """
     u, v = (_unit(vector) for vector in (u, v))
-    angle = 2 * torch.atan2(vector_norm(u - v, dim=-1), vector_norm(u + v, dim=-1))
-    return angle.clamp(max=pi / 2)
+    return 2 * torch.atan2(vector_norm(u - v, dim=-1), vector_norm(u + v, dim=-1))
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -129,7 +129,8 @@ def reached(network: Network, baseline: Network) -> dict[str, float]:
 
 def axis(network: Network, baseline: Network) -> str:
     """``dense`` where channels are gone, ``masked`` where zeros stand for weights, or ``none``."""
-    shapes = [parameter.shape for parameter in network.module.parameters()]
-    if shapes != [parameter.shape for parameter in baseline.module.parameters()]:
+    # By name: masks change the order of parameters.
+    shapes = {name: tensor.shape for name, tensor in network.module.named_parameters()}
+    if shapes != {name: tensor.shape for name, tensor in baseline.module.named_parameters()}:
         return "dense"
     return "masked" if network.masks else "none"

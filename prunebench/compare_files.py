@@ -1,0 +1,111 @@
+"""``compare`` for models in files and images in a folder: what the command line asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.compare import Comparison, compare
+from prunebench.errors import RequestError
+from prunebench.factory import build_module, load_weights, parse_model, read_weights
+from prunebench.image_folder import load_images
+
+DEFAULT_CLASSES = 1000  # ImageNet's, as torchvision's models assume
+
+
+def compare_files(
+    baseline: str,
+    pruned: str,
+    data: Path,
+    *,
+    classes: int | None = None,
+    size: str = "224",
+    mean: str = "0.485,0.456,0.406",
+    std: str = "0.229,0.224,0.225",
+    target_layer: str | None = None,
+    cams: tuple[str, ...] = ("grad-cam", "grad-cam++", "ablation-cam"),
+    class_policy: str = "baseline",
+    limit: int | None = None,
+    unsafe_pickle: bool = False,
+) -> Comparison:
+    """Compares two models given as ``FACTORY[@WEIGHTS]``.
+
+    Args:
+        baseline: The model before compression.
+        pruned: The model after compression.
+        data: A folder of images. Where its subfolders are as many as classes, they are labels.
+        classes: Number of outputs; by default read off the weights, else 1000.
+        size: ``224``, or height and width as ``224x160``.
+        mean: Channel means, separated by commas.
+        std: Channel deviations, separated by commas.
+        target_layer: A layer, or the baseline's and the pruned model's, separated by a comma.
+        cams: Explanation methods.
+        class_policy: ``baseline``, ``label`` or ``own``.
+        limit: Images at most.
+        unsafe_pickle: Read whole pickles.
+
+    Raises:
+        RequestError: Models, weights, images or options do not fit together.
+    """
+    shape = _size(size)
+    means, deviations = _numbers(mean, "--mean"), _numbers(std, "--std")
+    images, names = load_images(data, shape, means, deviations, limit)
+    modules = [
+        _module(text, classes, images.shape[1], shape, unsafe_pickle) for text in (baseline, pruned)
+    ]
+    outputs = modules[0](images[:1]).shape[-1]
+    layers = tuple(target_layer.split(",")) if target_layer else ()
+    if len(layers) > 2:
+        raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")
+    return compare(
+        *modules,
+        images,
+        labels=_labels(data, names, outputs),
+        cams=cams,
+        target_layer=None if not layers else (layers[0], layers[-1]),
+        class_policy=class_policy,  # type: ignore[arg-type]  # compare checks it
+        names=names,
+    )
+
+
+def _module(
+    text: str, classes: int | None, channels: int, size: tuple[int, int], unsafe_pickle: bool
+) -> nn.Module:
+    factory, weights = parse_model(text)
+    state = read_weights(weights, unsafe_pickle=unsafe_pickle) if weights else None
+    outputs = classes or _outputs(state) or DEFAULT_CLASSES
+    module = build_module(factory, {}, outputs, channels, size)
+    if state is not None:
+        load_weights(module, state, str(weights))
+    return module.eval()
+
+
+def _outputs(state: dict[str, Tensor] | None) -> int | None:
+    """The number of classes a classifier's weights were trained for: rows of its last matrix."""
+    matrices = [tensor for tensor in (state or {}).values() if tensor.ndim == 2]
+    return len(matrices[-1]) if matrices else None
+
+
+def _labels(root: Path, names: list[str], outputs: int) -> Tensor | None:
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if len(folders) != outputs or any("/" not in name for name in names):
+        return None
+    return torch.tensor([folders.index(name.partition("/")[0]) for name in names])
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise RequestError(f"{text!r} is no size; expected 224 or 224x160", where="--size")
+    return int(parts[0]), int(parts[-1])
+
+
+def _numbers(text: str, where: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise RequestError(
+            f"{text!r} are no numbers separated by commas, such as 0.5,0.5,0.5", where=where
+        ) from None
