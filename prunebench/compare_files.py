@@ -52,15 +52,16 @@ def compare_files(
     shape = _size(size)
     means, deviations = _numbers(mean, "--mean"), _numbers(std, "--std")
     images, names = load_images(data, shape, means, deviations, limit)
-    modules = [
-        _module(text, classes, images.shape[1], shape, unsafe_pickle) for text in (baseline, pruned)
-    ]
-    outputs = modules[0](images[:1]).shape[-1]
+    channels = images.shape[1]
+    before = _module(baseline, classes, channels, shape, unsafe_pickle)
+    after = _module(pruned, classes, channels, shape, unsafe_pickle)
+    outputs = before(images[:1]).shape[-1]
     layers = tuple(target_layer.split(",")) if target_layer else ()
     if len(layers) > 2:
         raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")
     return compare(
-        *modules,
+        before,
+        after,
         images,
         labels=_labels(data, names, outputs),
         cams=cams,

@@ -107,7 +107,8 @@ def batches(
         order: Indices into the split; all in their order by default.
     """
     indices = torch.arange(len(split)) if order is None else order
-    for chunk in indices.split(batch_size):
+    for start in range(0, len(indices), batch_size):
+        chunk = indices[start : start + batch_size]
         at = chunk.to(split.pixels.device) if isinstance(split.pixels, Tensor) else chunk
         pixels = split.pixels[at].to(device, non_blocking=True)
         yield normalise(pixels), split.labels[chunk.to(split.labels.device)].to(device)

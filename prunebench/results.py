@@ -264,7 +264,7 @@ class Recorder:
 
     def _seconds(self, trial: Trial) -> float:
         steps = {step.key for step in _chain(trial.network)}
-        return sum(self.store.read(key).measured["seconds"] for key in sorted(steps))
+        return sum(float(self.store.read(key).measured["seconds"]) for key in sorted(steps))
 
 
 def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:

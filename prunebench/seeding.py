@@ -27,8 +27,7 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[int]:
 
     value = derive(seed, *purpose)
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(value)
         np.random.seed(value % 2**32)
         random.seed(value)

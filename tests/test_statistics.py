@@ -37,6 +37,14 @@ def test_undefined_values_are_left_out_and_counted() -> None:
     assert 0.2 <= found.low <= 0.5 <= found.high <= 0.9
 
 
+def test_undefined_values_do_not_narrow_the_interval() -> None:
+    values = np.random.default_rng(0).random(4000)
+    values[::2] = np.nan
+    found, alone = mean_interval(values), mean_interval(values[1::2])
+    assert found.mean == pytest.approx(alone.mean, abs=1e-12)
+    assert found.high - found.low == pytest.approx(alone.high - alone.low, rel=0.15)
+
+
 @pytest.mark.parametrize(("values", "undefined"), [([], 0), ([np.nan, np.nan], 2)])
 def test_nothing_defined_has_no_mean(values: list[float], undefined: int) -> None:
     found = mean_interval(values)

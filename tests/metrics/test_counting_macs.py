@@ -73,9 +73,8 @@ def test_functional_products_are_counted(operation: str, macs: int) -> None:
     ids=["conv", "strided", "grouped", "same", "transposed", "batchnorm", "pool"],
 )
 def test_layers(layer: nn.Module, macs: int) -> None:
-    assert count_macs(nn.Sequential(layer), torch.randn(1, 4, 8, 8)) == (
-        {"0": macs} if macs else {}
-    )
+    expected = {"0": macs} if macs else {}
+    assert count_macs(nn.Sequential(layer), torch.randn(1, 4, 8, 8)) == expected
 
 
 def test_mobilenet_is_the_convolution_and_linear_part_of_fvcore() -> None:

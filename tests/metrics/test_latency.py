@@ -98,7 +98,9 @@ def test_no_hooks_and_the_number_of_threads_is_restored() -> None:
     assert torch.get_num_threads() == number
     for network in (given.network, given.baseline):
         for layer in network.module.modules():
-            assert not (layer._forward_hooks or layer._forward_pre_hooks or layer.training)
+            assert not layer._forward_hooks
+            assert not layer._forward_pre_hooks
+            assert not layer.training
 
 
 def spy(forward, seen: list[int]):
@@ -120,7 +122,7 @@ def test_threads_are_restored_after_a_failure() -> None:
 
 def test_random_numbers_of_the_process_are_left_alone() -> None:
     given, metric = evidence([]), choose("metrics", "latency", {"repeats": 5}).plugin
-    state = [given.network, given.baseline] and torch.get_rng_state()
+    state = torch.get_rng_state()
     metric.compute(given)
     assert torch.equal(torch.get_rng_state(), state)
 
