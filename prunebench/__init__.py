@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunebench import metrics
-    from prunebench.compare import Comparison, compare
+    from prunebench.comparing import compare
+    from prunebench.comparison import Comparison
     from prunebench.errors import RequestError
-    from prunebench.explain import explain
+    from prunebench.explaining import explain
     from prunebench.results import Results
-    from prunebench.run import run
+    from prunebench.running import run
     from prunebench.suite import Suite, load_suite
 
 __all__ = [
@@ -23,15 +24,16 @@ __all__ = [
     "run",
 ]
 
+# No module may be named like one of these: importing it would put it in the function's place.
 _HOME = {
-    "Comparison": "compare",
+    "Comparison": "comparison",
     "RequestError": "errors",
     "Results": "results",
     "Suite": "suite",
-    "compare": "compare",
-    "explain": "explain",
+    "compare": "comparing",
+    "explain": "explaining",
     "load_suite": "suite",
-    "run": "run",
+    "run": "running",
 }
 
 
@@ -42,7 +44,5 @@ def __getattr__(name: str) -> Any:
     if name == "metrics":
         return import_module("prunebench.metrics")
     if name in _HOME:
-        found = getattr(import_module(f"prunebench.{_HOME[name]}"), name)
-        globals()[name] = found  # the function, not the module of the same name
-        return found
+        return getattr(import_module(f"prunebench.{_HOME[name]}"), name)
     raise AttributeError(f"module 'prunebench' has no attribute {name!r}")

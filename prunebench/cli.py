@@ -73,7 +73,7 @@ def run(
 ) -> None:
     """Run a suite, or what is missing of it."""
     from prunebench.leaderboard.terminal import to_terminal
-    from prunebench.run import run as run_suite
+    from prunebench.running import run as run_suite
 
     if dry_run:
         plan(suite, store, device, where)

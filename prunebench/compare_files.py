@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from prunebench.compare import Comparison, compare
+from prunebench.comparing import Comparison, compare
 from prunebench.errors import RequestError
 from prunebench.factory import build_module, load_weights, parse_model, read_weights
 from prunebench.image_folder import load_images

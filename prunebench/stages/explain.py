@@ -9,7 +9,7 @@ from torch import Tensor
 
 from prunebench.cams.maps import encode
 from prunebench.data import batches
-from prunebench.explain import explain_layer
+from prunebench.explaining import explain_layer
 from prunebench.network import Network
 from prunebench.plugins import choose
 from prunebench.seeding import derive

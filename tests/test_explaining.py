@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Cam, Trace
 from prunebench.cams.maps import upsample
 from prunebench.errors import RequestError
-from prunebench.explain import choose_cams, explain, explain_layer
+from prunebench.explaining import choose_cams, explain, explain_layer
 
 METHODS = ("grad-cam", "grad-cam++", "ablation-cam")
 

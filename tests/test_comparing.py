@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from prunebench.compare import Comparison, compare
+from prunebench.comparing import Comparison, compare
 from prunebench.errors import RequestError
-from prunebench.explain import explain
+from prunebench.explaining import explain
 from prunebench.metrics import maps as metrics
 
 METHODS = ["grad-cam", "grad-cam++", "ablation-cam"]

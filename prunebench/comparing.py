@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from prunebench.cams.maps import upsample
 from prunebench.comparison import Accuracy, Comparison, Picture
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.explain import (
+from prunebench.explaining import (
     CamNames,
     check_images,
     choose_cams,
