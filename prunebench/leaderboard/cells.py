@@ -9,6 +9,7 @@ from typing import Any
 
 from prunebench.leaderboard.rank import Axis
 from prunebench.leaderboard.rows import Estimate, Row
+from prunebench.recipe import Recipe
 from prunebench.record import Conditions
 from prunebench.trust import THRESHOLDS, trusted
 
@@ -110,14 +111,22 @@ def latency(row: Row, name: str) -> str:
     return f"{_digits(time)} ms" + (f" ×{ratio:.2f}" if ratio is not None else "")
 
 
+def latency_ratio(row: Row, name: str) -> str:
+    """The ratio to the baseline's latency, such as ``×0.91``."""
+    ratio = row.get(f"{name}_ratio").mean
+    return "–" if ratio is None else f"×{ratio:.2f}"
+
+
 def latency_note(row: Row, name: str) -> str | None:
     """Why a compressed network is not measurably faster than the baseline; None if it is."""
     ratio = row.get(f"{name}_ratio")
     slowest = ratio.high if ratio.high is not None else ratio.mean
-    if row.first.role != "compressed" or slowest is None or slowest < 1:
+    if row.first.role != "compressed" or slowest is None:
         return None
     if row.first.axis == "masked":
-        return MASKED
+        return MASKED  # a ratio below 1 is noise there
+    if slowest < 1:
+        return None
     return SMALL if row.reached.macs > 0 else WHOLE
 
 
@@ -156,7 +165,9 @@ def conditions(of: Conditions, digest: str) -> str:
 def _options(options: dict[str, Any] | None) -> str:
     if not options:
         return "none"
-    return ", ".join(f"{name} {value}" for name, value in sorted(options.items()))
+    usual = Recipe().model_dump(mode="json")
+    told = {k: v for k, v in options.items() if k == "epochs" or v != usual.get(k)}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(told.items()))
 
 
 def intervals(rows: Iterable[Row]) -> str:

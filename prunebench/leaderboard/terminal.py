@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -38,13 +39,23 @@ def _has(section: Section, axis: str) -> bool:
 def _table(section: Section, axis: str) -> Table:
     shown = section.table(axis)
     latency = cells.latency_name(row for row, _ in shown)
-    table = Table(title=cells.axis_title(axis), title_justify="left", title_style="italic")
+    table = Table(
+        title=cells.axis_title(axis),
+        title_justify="left",
+        title_style="italic",
+        box=SIMPLE_HEAD,
+        padding=0,
+        caption="Sp2PS by CAM, ✓ above its threshold; time relative to the baseline",
+        caption_justify="left",
+    )
     for title in ("", "pruner", "level"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=True)
     removed = "weights" if axis == "masked" else "MACs"
-    latencies = ["latency"] if latency else []
-    for title in ("acc %", "change", removed, *latencies, *map(plain, section.cams)):
-        table.add_column(title, justify="right")
+    latencies = ["time"] if latency else []
+    for title in ("acc %", "change", removed, *latencies):
+        table.add_column(title, justify="right", no_wrap=True)
+    for cam in section.cams:
+        table.add_column(plain(cam), justify="right", max_width=8, overflow="fold")
     for row, place in shown:
         rank = "" if place is None else "–"
         if place and place.rank is not None and is_eligible(row, section.baseline):
@@ -57,7 +68,7 @@ def _table(section: Section, axis: str) -> Table:
             cells.percent(row.get("accuracy")),
             cells.change(row, section.baseline),
             cells.removed(row.removed()) if row.first.role == "compressed" else "",
-            *([cells.latency(row, latency)] if latency else []),
+            *([cells.latency_ratio(row, latency)] if latency else []),
             *(_sp2ps(row, cam) for cam in section.cams),
         )
     return table
@@ -72,4 +83,4 @@ def _sp2ps(row: Row, cam: str) -> Text:
         return Text("")
     text = Text(cells.score(row.get(f"sp2ps/{cam}")))
     verdict = cells.verdicts(row, [cam])
-    return text.append(f" {verdict}", style=COLORS[verdict]) if verdict else text
+    return text.append(verdict, style=COLORS[verdict]) if verdict else text
