@@ -6,16 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from prunebench.errors import RequestError, did_you_mean
-
-if TYPE_CHECKING:
-    from prunebench.record import Record
 
 app = typer.Typer(
     name="prunebench",
@@ -72,6 +69,8 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="plan only")] = False,
 ) -> None:
     """Run a suite, or what is missing of it."""
+    from prunebench.leaderboard.pictures import write_pictures
+    from prunebench.leaderboard.publish import write_board
     from prunebench.leaderboard.terminal import to_terminal
     from prunebench.running import run as run_suite
 
@@ -90,7 +89,8 @@ def run(
     )
     out.print(to_terminal(results.records))
     board = store / "leaderboard"
-    _write_board(results.records, board)
+    write_board(results.records, board)
+    write_pictures(results.records, board / "pictures")
     out.print(f"board: {board / 'README.md'}", highlight=False, soft_wrap=True)
     if tracking_uri is None:
         out.print(f"MLflow: {store / 'mlflow.db'} (prunebench ui)", highlight=False, soft_wrap=True)
@@ -256,9 +256,14 @@ def leaderboard(
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="where the board is written; by default the store")
     ] = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="a README to put a small board into, between its marks")
+    ] = None,
 ) -> None:
-    """Write the leaderboard from records."""
-    from prunebench.leaderboard.publish import read_results
+    """Write the leaderboard from records: tables, JSON and pictures."""
+    from prunebench.leaderboard.pictures import write_pictures
+    from prunebench.leaderboard.publish import read_results, write_board
+    from prunebench.leaderboard.readme import update_readme
     from prunebench.leaderboard.terminal import to_terminal
     from prunebench.record import read_record
     from prunebench.results import stored_records
@@ -271,7 +276,10 @@ def leaderboard(
     else:
         raise RequestError("no such folder", where=str(results))
     target = out_dir or store / "leaderboard"
-    _write_board(records, target)
+    write_board(records, target)
+    write_pictures(records, target / "pictures")
+    if readme is not None:
+        update_readme(readme, records)
     out.print(to_terminal(records))
     out.print(f"board: {target / 'README.md'}", highlight=False, soft_wrap=True)
 
@@ -362,9 +370,3 @@ def _seconds(text: str) -> float:
         raise RequestError(
             f"{text!r} is no time; expected 90s, 30m or 2h", where="--max-time"
         ) from None
-
-
-def _write_board(records: list[Record], folder: Path) -> None:
-    from prunebench.leaderboard.publish import write_board
-
-    write_board(records, folder)

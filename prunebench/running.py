@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -197,7 +198,14 @@ class _Scheduler:
         self.environment = environment
         self.progress = progress
         self.deadline = deadline
-        self.ready = {key: None for key in graph.missing if not graph.waits_for[key]}
+        self.ready = {key for key in graph.missing if not graph.waits_for[key]}
+        # The plan's order finishes one network before it begins the next.
+        self.order = {key: place for place, key in enumerate(graph.missing)}
+        self.queue = sorted((self.order[key], key) for key in self.ready)
+        self.explained_of: dict[str, list[Step]] = {}
+        for step in graph.missing.values():
+            if step.kind == "explained":
+                self.explained_of.setdefault(step.parent("network").key, []).append(step)
         self.running: dict[Future[list[Outcome]], Task] = {}
         self.busy_until: dict[str, float] = {}
 
@@ -230,26 +238,42 @@ class _Scheduler:
     def _late(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline
 
+    def _make_ready(self, key: str) -> None:
+        self.ready.add(key)
+        heapq.heappush(self.queue, (self.order[key], key))
+
     def _next(self) -> Task | None:
         now = time.monotonic()
-        free = (key for key in self.ready if self.busy_until.get(key, 0) <= now)
-        first = next(free, None)
+        waiting = []
+        first = None
+        while self.queue and first is None:
+            place, key = heapq.heappop(self.queue)
+            if key not in self.ready:
+                continue  # taken along with another step
+            if self.busy_until.get(key, 0) > now:
+                waiting.append((place, key))
+            else:
+                first = self.graph.missing[key]
+        for entry in waiting:
+            heapq.heappush(self.queue, entry)
         if first is None:
             return None
-        step = self.graph.missing[first]
-        steps = [step]
-        if step.kind == "explained":  # all explanations of one network share their passes
-            steps += [
-                other
-                for key in self.ready
-                if key != first
-                and (other := self.graph.missing[key]).kind == "explained"
-                and other.parents == step.parents
-                and self.busy_until.get(key, 0) <= now
-            ]
-        for chosen in steps:
-            self.ready.pop(chosen.key)
+        steps = [first, *self._companions(first, now)]
+        self.ready.difference_update(step.key for step in steps)
         return Task(tuple(steps), self.store.root, self.environment)
+
+    def _companions(self, first: Step, now: float) -> list[Step]:
+        """All explanations of one network share their passes."""
+        if first.kind != "explained":
+            return []
+        return [
+            step
+            for step in self.explained_of[first.parent("network").key]
+            if step.key != first.key
+            and step.key in self.ready
+            and step.parents == first.parents
+            and self.busy_until.get(step.key, 0) <= now
+        ]
 
     def _submit(self, task: Task) -> None:
         step = task.steps[0]
@@ -263,7 +287,7 @@ class _Scheduler:
         graph, key = self.graph, outcome.key
         if outcome.status == "busy":
             self.busy_until[key] = time.monotonic() + BUSY_PAUSE
-            self.ready[key] = None
+            self._make_ready(key)
             return []
         settled = graph.settle(key)
         self.progress.advance(1)
@@ -278,7 +302,7 @@ class _Scheduler:
         for child in graph.children.get(key, ()):
             graph.waits_for[child].discard(key)
             if not graph.waits_for[child] and child not in graph.blocked:
-                self.ready[child] = None
+                self._make_ready(child)
         return settled
 
 

@@ -75,6 +75,12 @@ class Step:
         name = getattr(self.plugin, "name", "")
         return f"<{self.kind} {name} {self.key[:8]}>"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and other.key == self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     def parent(self, role: str) -> Step:
         """The parent in a role."""
         return next(step for name, step in self.parents if name == role)

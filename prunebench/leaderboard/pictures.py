@@ -16,7 +16,7 @@ from prunebench.leaderboard.board import AXES, Section, board
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import MOST_ACCURACY_LOST, by_pruner
 from prunebench.leaderboard.rows import Row, level_name
-from prunebench.record import Record
+from prunebench.record import Record, slug
 from prunebench.trust import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -85,6 +85,33 @@ def progress_picture(
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, metadata={"Software": None})
     return out
+
+
+def write_pictures(records: Iterable[Record], folder: Path, cam: str = "grad-cam") -> list[Path]:
+    """Draws a picture of every protocol whose records can make one.
+
+    Args:
+        records: Any records.
+        folder: Where the PNGs go, named for data set, model and protocol.
+        cam: The explanation method shown; the first there is, where a protocol lacks it.
+
+    Returns:
+        The files written.
+    """
+    written = []
+    for section in board(records):
+        rows = [row for row in section.rows if row.first.role == "compressed"]
+        if section.baseline is None or section.control is None or not rows:
+            continue
+        kept = {heat.cam for heat in section.baseline.first.heatmaps if heat.cam}
+        if not kept:
+            continue
+        shown = cam if cam in kept else min(kept)
+        record = section.first
+        name = slug(f"{record.dataset}-{record.model}-{record.protocol}")
+        records_of = [record for row in section.rows for record in row.records]
+        written.append(progress_picture(records_of, shown, folder / f"{name}.png"))
+    return written
 
 
 def _only(sections: Sequence[Section]) -> Section:

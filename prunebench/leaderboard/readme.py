@@ -1,0 +1,70 @@
+"""The sample of the board in the project's README: generated, like everything with a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tabulate import tabulate
+
+from prunebench.errors import RequestError
+from prunebench.leaderboard import cells
+from prunebench.leaderboard.board import AXES, Section, board
+from prunebench.leaderboard.markdown import escape
+from prunebench.leaderboard.rank import is_eligible
+from prunebench.leaderboard.rows import level_name
+from prunebench.record import Record
+
+BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
+
+
+def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
+    """A small board in markdown: the first protocol, few columns, both axes.
+
+    Args:
+        records: Published records.
+        cam: The explanation method shown.
+    """
+    sections = board(records)
+    if not sections:
+        return "No records yet."
+    section = sections[0]
+    rows = [row for axis in AXES for row in _rows(section, axis, cam)]
+    conditions = cells.conditions(section.first.conditions, section.first.protocol)
+    title = f"{escape(section.first.dataset)}, {escape(section.first.model)}: {escape(conditions)}"
+    return f"{tabulate(rows, headers='keys', tablefmt='github')}\n\n<sub>{title}</sub>"
+
+
+def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
+    table = section.table(axis)
+    latency = cells.latency_name(row for row, _ in table)
+    for row, place in table:
+        if row.first.role == "baseline" or (row.first.role == "control" and axis != AXES[0]):
+            continue
+        ranked = place and place.rank is not None and is_eligible(row, section.baseline)
+        yield {
+            "rank": f"{axis} {place.rank}" if place and ranked else "–",
+            "pruner": escape(row.first.pruner),
+            "level": level_name(row) if row.first.role == "compressed" else "",
+            "accuracy %": cells.percent(row.get("accuracy")),
+            "change": cells.change(row, section.baseline),
+            "weights gone": cells.removed(row.reached.weights),
+            "MACs gone": cells.removed(row.reached.macs),
+            "time": cells.latency_ratio(row, latency) if latency else "–",
+            f"Sp2PS {cam}": cells.score(row.get(f"sp2ps/{cam}")),
+            "trusted": cells.verdicts(row, [cam]),
+        }
+
+
+def update_readme(readme: Path, records: Iterable[Record]) -> None:
+    """Writes the sample between the two marks in a README.
+
+    Raises:
+        RequestError: The marks are not there.
+    """
+    text = readme.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise RequestError(f"lacks the marks {BEGIN} and {END}", where=str(readme))
+    readme.write_text(f"{head}{BEGIN}\n{sample(records)}\n{END}{tail}", encoding="utf-8")
