@@ -24,7 +24,7 @@ ui: $(READY)               ## MLflow on the embedded store
 	$(BIN)/prunebench ui
 
 leaderboard: $(READY)      ## regenerate the published board and the README's pictures
-	$(BIN)/prunebench leaderboard --results leaderboard/results --out leaderboard
+	$(BIN)/prunebench leaderboard --results leaderboard/results --out leaderboard --readme README.md
 
 perf: $(READY)             ## how fast the suite itself is, as ratios
 	$(BIN)/pytest benchmarks/perf -p no:cacheprovider

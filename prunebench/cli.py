@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -45,11 +48,8 @@ def main() -> None:
     try:
         app()
     except RequestError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(error)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 @app.command()
@@ -77,16 +77,14 @@ def run(
     if dry_run:
         plan(suite, store, device, where)
         return
-    results = run_suite(
-        suite,
-        store,
-        tracking_uri,
-        executor,
-        device,
-        where,
-        force or (),
-        None if max_time is None else _seconds(max_time),
-    )
+    seconds = None if max_time is None else _seconds(max_time)
+    try:
+        results = run_suite(
+            suite, store, tracking_uri, executor, device, where, force or (), seconds
+        )
+    except KeyboardInterrupt:
+        print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
     out.print(to_terminal(results.records))
     board = store / "leaderboard"
     write_board(results.records, board)
@@ -163,7 +161,7 @@ def validate(suites: Annotated[list[Path], typer.Argument(help="suites' YAML fil
             out.print(f"{path}: fine, {networks} networks", highlight=False, soft_wrap=True)
         except RequestError as error:
             wrong += 1
-            print(f"error: {error}", file=sys.stderr)
+            _say(error)
     if wrong:
         raise typer.Exit(2)
 
@@ -241,7 +239,8 @@ def compare(
         limit=limit,
         unsafe_pickle=unsafe_pickle,
     )
-    comparison.save(save)
+    with _writing(save):
+        comparison.save(save)
     out.print(comparison.scores.round(3).to_string(), highlight=False)
     out.print(comparison.verdict, highlight=False)
     out.print(f"report: {save / 'comparison.md'}", highlight=False, soft_wrap=True)
@@ -276,8 +275,9 @@ def leaderboard(
     else:
         raise RequestError("no such folder", where=str(results))
     target = out_dir or store / "leaderboard"
-    write_board(records, target)
-    write_pictures(records, target / "pictures")
+    with _writing(target):
+        write_board(records, target)
+        write_pictures(records, target / "pictures")
     if readme is not None:
         update_readme(readme, records)
     out.print(to_terminal(records))
@@ -298,7 +298,9 @@ def submit(
     from prunebench.results import chosen_records
     from prunebench.store import Store
 
-    written = publish(chosen_records(Store(store), runs), to, replace=replace)
+    chosen = chosen_records(Store(store), runs)
+    with _writing(to):
+        written = publish(chosen, to, replace=replace)
     out.print(f"{len(written)} records in {to}; `make leaderboard` shows them", soft_wrap=True)
 
 
@@ -361,12 +363,23 @@ def store_rm(
             place.remove(key)
 
 
+def _say(error: RequestError) -> None:
+    # One line, whatever an error of a plugin or a library that it quotes may hold.
+    line = " ".join(part.strip() for part in str(error).splitlines())
+    print(f"error: {line}", file=sys.stderr)
+
+
 def _seconds(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    parts = re.fullmatch(r"(\d+(?:\.\d*)?)([smh]?)", text)
+    if parts is None:
+        raise RequestError(f"{text!r} is no time; expected 90s, 30m or 2h", where="--max-time")
+    return float(parts[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[parts[2]]
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turns a folder that cannot be written into a wrong request."""
     try:
-        return float(number) * units[unit]
-    except ValueError:
-        raise RequestError(
-            f"{text!r} is no time; expected 90s, 30m or 2h", where="--max-time"
-        ) from None
+        yield
+    except OSError as error:
+        raise RequestError(f"cannot be written: {error.strerror}", where=str(folder)) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from prunebench.comparing import Comparison, compare
+from prunebench.comparing import Comparison, compare, logits_of
 from prunebench.errors import RequestError
 from prunebench.factory import build_module, load_weights, parse_model, read_weights
 from prunebench.image_folder import load_images
@@ -55,7 +55,7 @@ def compare_files(
     channels = images.shape[1]
     before = _module(baseline, classes, channels, shape, unsafe_pickle)
     after = _module(pruned, classes, channels, shape, unsafe_pickle)
-    outputs = before(images[:1]).shape[-1]
+    outputs = logits_of(before, "baseline", images[:1], batch_size=1).shape[1]
     layers = tuple(target_layer.split(",")) if target_layer else ()
     if len(layers) > 2:
         raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")

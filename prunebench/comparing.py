@@ -75,7 +75,7 @@ def compare(
     modules = (baseline, pruned)
     layers = _layers(modules, target_layer, images)
     logits = tuple(
-        _logits(module, name, images, batch_size)
+        logits_of(module, name, images, batch_size)
         for module, name in zip(modules, NETWORKS, strict=True)
     )
     if logits[0].shape != logits[1].shape:
@@ -169,7 +169,7 @@ def _layers(
         )
     found = []
     for module, name, layer in zip(modules, NETWORKS, wanted, strict=True):
-        _logits(module, name, images[:1], 1)
+        logits_of(module, name, images[:1], 1)
         try:
             found.append(choose_layer(module, layer, images))
         except RequestError as error:
@@ -177,7 +177,18 @@ def _layers(
     return found[0], found[1]
 
 
-def _logits(module: nn.Module, name: str, images: Tensor, batch_size: int) -> Tensor:
+def logits_of(module: nn.Module, name: str, images: Tensor, batch_size: int) -> Tensor:
+    """Logits of a network, N×K.
+
+    Args:
+        module: The network.
+        name: What a message calls it: ``baseline`` or ``pruned``.
+        images: Normalised images, N×C×H×W.
+        batch_size: Images a batch.
+
+    Raises:
+        RequestError: It cannot take these images, or returns no logits.
+    """
     where = f"{name} network"
     try:
         logits = predict(module, images, batch_size)

@@ -40,6 +40,7 @@ class Trial(NamedTuple):
         branch: What it shares with the other networks of its data set, model and seed.
         network: The step that makes it.
         cells: What is measured of it.
+        known: All cells of it in the suite, those not chosen by ``--where`` too.
     """
 
     role: str
@@ -49,6 +50,7 @@ class Trial(NamedTuple):
     round: int | None
     network: Step
     cells: tuple[Cell, ...]
+    known: tuple[Cell, ...]
 
     def fields(self) -> dict[str, Any]:
         """What ``--where`` may ask about, but for ``cam`` and ``metric``."""
@@ -275,7 +277,7 @@ class Branch:
                     *parents, *[(role, both[role]) for role in reads if role in both]
                 )
                 cells.append(Cell(cam.label, metric.name, step))
-        return Trial(role, self, pruner, level, k, network, tuple(cells))
+        return Trial(role, self, pruner, level, k, network, tuple(cells), tuple(cells))
 
 
 def _is_control(pruner: Chosen[Pruner]) -> bool:

@@ -173,9 +173,11 @@ class Recorder:
         return self.store.read(step.key) if step else None
 
     def _values(self, trial: Trial, failed: dict[str, str]) -> Iterator[tuple[str, Value]]:
-        for cell in trial.cells:
+        for cell in trial.known:
             suffix = f"/{cell.cam}" if cell.cam else ""
             if not self.store.has(cell.step.key):
+                if cell not in trial.cells:
+                    continue  # not asked for this time
                 reason = failed.get(cell.step.key, "not computed: a step it needs failed")
                 yield cell.metric.replace("-", "_") + suffix, Value(mean=None, reason=reason[:300])
                 continue
@@ -186,7 +188,7 @@ class Recorder:
             for name, each in artefact.tensors.items():
                 yield name + suffix, _mean(each)
         yield from self._accuracy_drop(trial)
-        for step in _explained(trial.cells):
+        for step in _explained(trial.known):
             if self.store.has(step.key):
                 share = self.store.read(step.key).data["zero_map_fraction"]
                 yield f"zero_map_fraction/{step.plugin.label}", Value(mean=share)
@@ -200,7 +202,7 @@ class Recorder:
                 return None
             return self.store.read(step.key).tensors["accuracy"]
 
-        ours, base = per_image(trial.cells), per_image(trial.branch.untouched.cells)
+        ours, base = per_image(trial.known), per_image(trial.branch.untouched.known)
         if ours is not None and base is not None:
             drop = paired_drop(base.double().numpy(), ours.double().numpy())
             yield "accuracy_drop", _from_interval(drop)
@@ -217,7 +219,7 @@ class Recorder:
 
         from prunebench.cams.maps import decode, upsample
 
-        steps = [step for step in _explained(trial.cells) if self.store.has(step.key)][:3]
+        steps = [step for step in _explained(trial.known) if self.store.has(step.key)][:3]
         if not steps:
             return
         targets = self.store.read(steps[0].parent("targets").key).tensors
@@ -236,12 +238,12 @@ class Recorder:
             "baseline": trial.branch.baseline.key,
             "cells": {
                 cell.metric + (f"/{cell.cam}" if cell.cam else ""): cell.step.key
-                for cell in trial.cells
+                for cell in trial.known
             },
         }
 
     def _flags(self, trial: Trial) -> Iterator[str]:
-        for step in _explained(trial.cells)[:1]:
+        for step in _explained(trial.known)[:1]:
             if self.store.has(step.key):
                 height, width = self.store.read(step.key).data["size"]
                 if min(height, width) < 4:

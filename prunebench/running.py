@@ -69,11 +69,12 @@ def run(
     trials = list(planner.trials(parse_where(where, FIELDS) if where else None))
     if not trials:
         raise RequestError("no cell of the suite fits", where=f"--where {where!r}")
-    if force:
-        _forget(trials, force, place)
-    graph = _Graph.of(trials, place.stored_keys())
+    forgotten = _forced(trials, force)
+    graph = _Graph.of(trials, place.stored_keys() - forgotten)
     check(graph.new_branches(trials), place, environment)
     projection = _Projection(Recorder(suite, planner, place), place, graph, tracking_uri)
+    for key in forgotten:
+        place.remove(key)
     deadline = None if max_time is None else time.monotonic() + max_time
     with RunProgress(len(graph.missing), quiet) as progress:
         try:
@@ -339,8 +340,8 @@ class _Projection:
             results.tracking_error = self.tracker.error
 
 
-def _forget(trials: Iterable[Trial], force: Sequence[str], store: Store) -> None:
-    """Removes the steps named, and all that depends on them, from the store."""
+def _forced(trials: Iterable[Trial], force: Sequence[str]) -> set[str]:
+    """Keys of the steps named, and of all that depends on them."""
     seen: set[str] = set()
     gone: set[str] = set()
     matched: set[str] = set()
@@ -360,8 +361,7 @@ def _forget(trials: Iterable[Trial], force: Sequence[str], store: Store) -> None
                 f"no step of the suite is {wanted!r}; {did_you_mean(wanted, names - {''})}",
                 where="--force",
             )
-    for key in gone:
-        store.remove(key)
+    return gone
 
 
 def _is_prefix(text: str, key: str) -> bool:

@@ -93,7 +93,7 @@ class Store:
             (self.root / f"leases/.probe-{os.getpid()}").touch()
             (self.root / f"leases/.probe-{os.getpid()}").unlink()
         try:
-            found = json.loads(header.read_text())["schema"]
+            found = int(json.loads(header.read_text())["schema"])
         except (ValueError, KeyError, TypeError, OSError):
             raise StoreError("is not a store", where=str(header)) from None
         if found > SCHEMA:
@@ -121,6 +121,7 @@ class Store:
             for shelf in os.scandir(self.root / "artefacts")
             if len(shelf.name) == 2
             for entry in os.scandir(shelf.path)
+            if not entry.name.startswith(".")  # being written, or left half written
         }
 
     def has(self, key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
@@ -68,6 +69,7 @@ class Suite:
         return chosen or model.plugin.target_layer()
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _PLURAL = {
     "dataset": "datasets",
     "model": "models",
@@ -151,9 +153,13 @@ class _Reader:
     def name(self) -> str:
         """The suite's name: safe in a file's name."""
         name = self.source.data.get("name", self.source.path.stem)
-        if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
-            self.fail(("name",), f"name {name!r} may hold letters, digits, '-' and '_' only")
-        return str(name)
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            self.fail(
+                ("name",),
+                f"name {name!r}: expected up to 60 letters (a-z, A-Z), digits, '-' and '_', "
+                "of which the first is a letter or digit",
+            )
+        return name
 
     def entries(self, key: str, required: bool = True) -> list[tuple[Place, Any]]:
         """The entries of a list, or a single value as a list of one."""

@@ -59,8 +59,9 @@ def read_yaml(path: Path) -> Source:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RequestError(f"is not YAML: {error.problem}", where=f"{path}:{line}") from None
-    except yaml.YAMLError as error:
-        raise RequestError(f"is not YAML: {error}", where=str(path)) from None
+    except yaml.reader.ReaderError as error:
+        character = f"character {error.character:#06x} at position {error.position}"
+        raise RequestError(f"is not YAML: {character} is not allowed", where=str(path)) from None
     lines: dict[Place, int] = {}
     raw = _plain(root, (), path, lines) if root is not None else None
     source = Source(path, None, raw, lines)

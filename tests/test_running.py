@@ -191,6 +191,9 @@ def test_where_chooses_what_is_run(toy_suite: Write, tmp_path: Path) -> None:
         "random-unstructured",
     }
     assert "accuracy" not in results.records[-1].values
+    complete = _run(toy_suite(), tmp_path / "store").records[-1]
+    again = _run(toy_suite(), tmp_path / "store", where=chosen).records[-1]
+    assert again == complete  # what is stored is not taken out of a record
     with pytest.raises(RequestError, match="no cell"):
         _run(toy_suite(), tmp_path / "store", where="seed == 9")
 

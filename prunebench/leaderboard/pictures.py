@@ -92,13 +92,14 @@ def write_pictures(records: Iterable[Record], folder: Path, cam: str = "grad-cam
 
     Args:
         records: Any records.
-        folder: Where the PNGs go, named for data set, model and protocol.
+        folder: Where the PNGs go, named for their suite; further protocols of a suite are
+            named for the protocol, too.
         cam: The explanation method shown; the first there is, where a protocol lacks it.
 
     Returns:
         The files written.
     """
-    written = []
+    written: list[Path] = []
     for section in board(records):
         rows = [row for row in section.rows if row.first.role == "compressed"]
         if section.baseline is None or section.control is None or not rows:
@@ -108,9 +109,11 @@ def write_pictures(records: Iterable[Record], folder: Path, cam: str = "grad-cam
             continue
         shown = cam if cam in kept else min(kept)
         record = section.first
-        name = slug(f"{record.dataset}-{record.model}-{record.protocol}")
-        records_of = [record for row in section.rows for record in row.records]
-        written.append(progress_picture(records_of, shown, folder / f"{name}.png"))
+        name = slug(record.suite)
+        if folder / f"{name}.png" in written:
+            name = slug(f"{record.suite}-{record.protocol}")
+        kept_records = [record for row in section.rows for record in row.records]
+        written.append(progress_picture(kept_records, shown, folder / f"{name}.png"))
     return written
 
 
