@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tabulate import tabulate
 
+from prunebench.comparison_figure import Picture, draw
 from prunebench.statistics import Interval
 from prunebench.trust import MOST_UNDEFINED, SOURCE, THRESHOLDS
 
@@ -37,25 +37,6 @@ class Accuracy:
     baseline: float
     pruned: float
     drop: Interval
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image with its maps, for the figure.
-
-    Attributes:
-        title: The image's name, or its index.
-        pixels: The normalised image, C×H×W.
-        maps: For each explanation method the baseline's and the pruned network's map, H×W.
-        sp2ps: For each method, how alike the two are; NaN where undefined.
-        predictions: The baseline's and the pruned network's class.
-    """
-
-    title: str
-    pixels: NDArray[np.float32]
-    maps: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
-    sp2ps: dict[str, float]
-    predictions: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -210,8 +191,6 @@ class Comparison:
 
     def figure(self) -> Figure:
         """The images whose attention moved most, each with both networks' maps."""
-        from prunebench.comparison_figure import draw
-
         return draw(self.pictures)
 
     def save(self, folder: Path | str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,29 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from prunebench.comparison import Picture
-
 COLOURS = "viridis"
 CELL = 1.15
 """Height of one picture, in inches."""
 LONGEST_TITLE = 16
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image with its maps, for the figure.
+
+    Attributes:
+        title: The image's name, or its index.
+        pixels: The normalised image, C×H×W.
+        maps: For each explanation method the baseline's and the pruned network's map, H×W.
+        sp2ps: For each method, how alike the two are; NaN where undefined.
+        predictions: The baseline's and the pruned network's class.
+    """
+
+    title: str
+    pixels: NDArray[np.float32]
+    maps: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    sp2ps: dict[str, float]
+    predictions: tuple[int, int]
 
 
 def draw(pictures: Sequence[Picture]) -> Figure:

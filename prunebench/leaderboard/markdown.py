@@ -21,7 +21,8 @@ HEAD = """\
 <!-- Generated with `make leaderboard` from results/: edits are lost. -->
 
 Does a pruned network still look where it looked? Generated with `make leaderboard` from the
-records in [results/](results/); [board.json](board.json) holds the same numbers in full.
+records in [results/](results/); [board.json](board.json) holds the same numbers in full,
+[pictures/](pictures/) show heatmaps.
 
 - **Rows are comparable within a section only**: same data, baseline, recovery and images.
 - **Sp2PS** (0 to 1) compares each heatmap of the pruned network with the baseline's, per
@@ -30,6 +31,8 @@ records in [results/](results/); [board.json](board.json) holds the same numbers
   accuracy. Overlapping intervals share a rank. Missing seeds are not ranked.
 - **Trusted**: ✓ if the lower bound of Sp2PS is at or above the published threshold
   ({thresholds}), ✗ if not, – for no verdict.
+- **Latency**: one forward pass. Compare the ratio (×): both networks are timed in turns. The
+  milliseconds depend on what the machine was doing at the time.
 - **Images seen**: the training since the baseline, all epochs counted.
 - **Trust horizon**: how much can be removed before Sp2PS falls below a threshold or accuracy
   drops by more than 2 points, whichever comes first.
