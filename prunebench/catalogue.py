@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from prunebench.cards import Card, read_card
 from prunebench.errors import RequestError, did_you_mean
@@ -80,10 +82,25 @@ def _facts(card: Card) -> list[str]:
 def _parameters(plugin_class: type[Plugin]) -> list[str]:
     lines = []
     for name, field in plugin_class.model_fields.items():
-        kind = str(field.annotation).replace("typing.", "")
-        if isinstance(field.annotation, type):
-            kind = field.annotation.__name__
-        default = "required" if field.is_required() else f"default {field.default!r}"
+        value = field.get_default(call_default_factory=True)
+        shown = str(value) if isinstance(value, Path) else repr(value)
+        default = "required" if field.is_required() else f"default {shown}"
         text = f": {field.description}" if field.description else ""
-        lines.append(f"  {name} ({kind}, {default}){text}")
+        lines.append(f"  {name} ({_type(field.annotation)}, {default}){text}")
     return lines or ["  none"]
+
+
+def _type(annotation: Any) -> str:
+    """A type as people write it: ``Path | None``, ``'global' | 'layerwise'``."""
+    if annotation in (None, type(None), ...):
+        return "..." if annotation is ... else "None"
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type, arguments))
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(map(_type, arguments))}]"
+    return str(getattr(annotation, "__name__", annotation))

@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prunebench.errors import RequestError, did_you_mean
+from prunebench.cli_store import DEFAULT_STORE, StoreDir, store_commands
+from prunebench.errors import RequestError
 
 app = typer.Typer(
     name="prunebench",
@@ -24,12 +25,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-store_app = typer.Typer(help="Look into the store, or tidy it.", no_args_is_help=True)
-app.add_typer(store_app, name="store")
+app.add_typer(store_commands, name="store")
 out = Console()
 
 Suite = Annotated[Path, typer.Argument(help="a suite's YAML file")]
-StoreDir = Annotated[Path, typer.Option("--store", help="folder of results")]
 Tracking = Annotated[
     str | None,
     typer.Option(help="MLflow tracking server; by default sqlite in the store, '' for none"),
@@ -39,7 +38,6 @@ Where = Annotated[
     str | None,
     typer.Option(help="choose cells: 'pruner == \"l1-unstructured\" and level > 0.3'"),
 ]
-DEFAULT_STORE = Path(".prunebench")
 DEFAULT_CAMS = ("grad-cam", "grad-cam++", "ablation-cam")
 
 
@@ -119,7 +117,8 @@ def plan(
 ) -> None:
     """Count cells and steps, what is stored already, and the time the rest may take."""
     from prunebench.environment import current
-    from prunebench.plan import FIELDS, Planner, summarise
+    from prunebench.estimate import summarise
+    from prunebench.plan import FIELDS, Planner
     from prunebench.store import Store
     from prunebench.suite import load_suite
     from prunebench.where import parse_where
@@ -316,51 +315,6 @@ def ui(
         raise RequestError("nothing was run yet: `make bench` first", where=str(store))
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
     raise SystemExit(subprocess.call([*command, "--backend-store-uri", default_uri(store)]))
-
-
-@store_app.command("ls")
-def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
-    """Count what is stored, and list what failed."""
-    from prunebench.store import Store
-
-    place = Store(store)
-    sizes: dict[str, list[int]] = {}
-    for key in place.stored_keys():
-        artefact = place.read(key)
-        size = sum(file.stat().st_size for file in artefact.folder.iterdir())
-        sizes.setdefault(artefact.kind, []).append(size)
-    table = Table("step", "stored", "MB")
-    for kind, each in sorted(sizes.items()):
-        table.add_row(kind, f"{len(each):,}", f"{sum(each) / 1e6:,.1f}")
-    out.print(table)
-    for failure in place.failures():
-        print(f"failed: {failure['kind']} {failure['key'][:8]}: {failure['message']}")
-
-
-@store_app.command("gc")
-def store_gc(store: StoreDir = DEFAULT_STORE) -> None:
-    """Remove what killed processes left half written."""
-    from prunebench.store import Store
-
-    out.print(f"{Store(store).collect()} leftovers removed")
-
-
-@store_app.command("rm")
-def store_rm(
-    keys: Annotated[list[str], typer.Argument(help="keys, or their first six digits or more")],
-    store: StoreDir = DEFAULT_STORE,
-) -> None:
-    """Remove results by key; the next run makes them again."""
-    from prunebench.store import Store
-
-    place = Store(store)
-    known = place.stored_keys()
-    for wanted in keys:
-        found = [key for key in known if len(wanted) >= 6 and key.startswith(wanted)]
-        if not found:
-            raise RequestError(f"no result {wanted!r}; {did_you_mean(wanted, known)}")
-        for key in found:
-            place.remove(key)
 
 
 def _say(error: RequestError) -> None:

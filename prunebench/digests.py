@@ -32,26 +32,11 @@ class Digests:
         Raises:
             RequestError: There is no such file.
         """
-        name = str(path.resolve())
-        try:
-            status = path.stat()
-            key = (name, status.st_size, status.st_mtime_ns)
-            row = self.database.execute(
-                "SELECT digest FROM digest WHERE path = ? AND size = ? AND time = ?", key
-            ).fetchone()
-            if row:
-                return str(row[0])
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-        except OSError as error:
-            raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
-        with self.database:
-            self.database.execute("REPLACE INTO digest VALUES (?, ?, ?, ?)", (*key, digest))
-        return digest
+        return self._of_each([path])[0]
 
     def of_files(self, paths: Iterable[Path]) -> str:
         """One digest for several files, whatever their names and order."""
-        return _combine(sorted(self.of_file(path) for path in paths))
+        return _combine(sorted(self._of_each(paths)))
 
     def of_tree(self, paths: Iterable[Path]) -> str:
         """One digest for files that make one whole, their names within it included.
@@ -60,11 +45,52 @@ class Digests:
         """
         files = list(paths)
         top = os.path.commonpath([path.absolute().parent for path in files])
+        names = [os.path.relpath(path.absolute(), top) for path in files]
+        digests = self._of_each(files)
         return _combine(
-            sorted(
-                f"{os.path.relpath(path.absolute(), top)}\0{self.of_file(path)}" for path in files
-            )
+            sorted(f"{name}\0{digest}" for name, digest in zip(names, digests, strict=True))
         )
+
+    def _of_each(self, paths: Iterable[Path]) -> list[str]:
+        found: list[str] = []
+        new: list[tuple[str, int, int, str]] = []
+        try:
+            for path in paths:
+                key = _state(path)
+                digest = self._known(key)
+                if digest is None:
+                    digest = _read(path)
+                    new.append((*key, digest))
+                found.append(digest)
+        finally:
+            # One transaction for all: each waits for the disk.
+            if new:
+                with self.database:
+                    self.database.executemany("REPLACE INTO digest VALUES (?, ?, ?, ?)", new)
+        return found
+
+    def _known(self, key: tuple[str, int, int]) -> str | None:
+        row = self.database.execute(
+            "SELECT digest FROM digest WHERE path = ? AND size = ? AND time = ?", key
+        ).fetchone()
+        return str(row[0]) if row else None
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """Name, size and time of a file: while these stay, so does its content."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    return str(path.resolve()), status.st_size, status.st_mtime_ns
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
 def _combine(parts: list[str]) -> str:

@@ -87,11 +87,7 @@ class Planner:
             where: Chooses cells; all by default.
         """
         for dataset in self.suite.datasets:
-            data = blueprint(
-                "dataset",
-                plugin=dataset,
-                identity=plugin_identity(dataset.name, dataset.plugin, self.digests),
-            ).step()
+            data = blueprint("dataset", plugin=dataset, identity=self.identity(dataset)).step()
             for model in self.suite.models:
                 for recovery in self.suite.recoveries:
                     for seed in self.suite.seeds:
@@ -99,8 +95,17 @@ class Planner:
                         yield from branch.trials(where)
 
     def identity(self, chosen: Chosen[Any]) -> dict[str, Any]:
-        """What enters the key of a plugin."""
-        return plugin_identity(chosen.name, chosen.plugin, self.digests)
+        """What enters the key of a plugin of the suite."""
+        # Once a plan, since a data set may have very many files. By object: the suite keeps it,
+        # and not every parameter can be hashed.
+        if id(chosen) not in self._identities:
+            found = plugin_identity(chosen.name, chosen.plugin, self.digests)
+            self._identities[id(chosen)] = found
+        return self._identities[id(chosen)]
+
+    @cached_property
+    def _identities(self) -> dict[int, dict[str, Any]]:
+        return {}
 
     @cached_property
     def _explaining(self) -> tuple[tuple[Chosen[Any], dict[str, Any]], ...]:
@@ -342,56 +347,3 @@ class _Compression:
             ("data", self.branch.data),
             *self.prepared,
         )
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Counts of a plan.
-
-    Attributes:
-        cells: Leaves, those that share a step counted each.
-        networks: Networks, the baselines among them.
-        steps: Distinct steps, by kind.
-        stored: Of these, the ones that are in the store already, by kind.
-        seconds: Time that the missing steps took elsewhere in this store, where known.
-        unknown: Missing steps without a known time.
-    """
-
-    cells: int
-    networks: int
-    steps: dict[str, int]
-    stored: dict[str, int]
-    seconds: float
-    unknown: int
-
-
-def summarise(
-    trials: Iterator[Trial], stored: set[str], times: dict[tuple[str, str], float]
-) -> Summary:
-    """Counts a plan without keeping it.
-
-    Args:
-        trials: The plan.
-        stored: Keys of the store.
-        times: Mean seconds of a step by kind and plugin name.
-    """
-    cells = networks = unknown = 0
-    seconds = 0.0
-    counts: dict[str, int] = {}
-    found: dict[str, int] = {}
-    seen: set[str] = set()
-    for trial in trials:
-        networks += 1
-        for cell in trial.cells:
-            cells += 1
-            for step in cell.step.ancestors(seen):
-                if step.kind == "dataset":
-                    continue
-                counts[step.kind] = counts.get(step.kind, 0) + 1
-                if step.key in stored:
-                    found[step.kind] = found.get(step.kind, 0) + 1
-                    continue
-                time = times.get((step.kind, getattr(step.plugin, "name", "")))
-                seconds += time or 0
-                unknown += time is None
-    return Summary(cells, networks, counts, found, seconds, unknown)

@@ -71,7 +71,7 @@ class Chosen(Generic[P]):
     name: str
     plugin: P
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The name, with the parameters that differ from their defaults."""
         parameters = self.plugin.changed_parameters()
@@ -101,7 +101,9 @@ def entries(kind: str) -> dict[str, tuple[Entry, ...]]:
     for point in entry_points(group=f"prunebench.{kind}"):
         entry = Entry(kind, point.name, point.value, _package(point))
         found.setdefault(point.name, {})[entry.package, entry.target] = entry
-    return {name: tuple(claims.values()) for name, claims in sorted(found.items())}
+    return {
+        name: tuple(claims[by] for by in sorted(claims)) for name, claims in sorted(found.items())
+    }
 
 
 def _package(point: EntryPoint) -> str:

@@ -13,34 +13,26 @@ records/SUITE/ID.json results for people, made from artefacts
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
-import socket
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.digests import Digests
-from prunebench.errors import RequestError
+from prunebench.leases import DEAD_AFTER, Leases
+from prunebench.saving import StoreError, saving
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEMA = 1
-HEARTBEAT = 5.0  # seconds between signs of life
-DEAD_AFTER = 60.0  # seconds of silence after which a lease is taken over
-
-
-class StoreError(RequestError):
-    """The store cannot be read or written: nothing can go on."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +74,8 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self._held: set[str] = set()
-        self._beating: threading.Thread | None = None
-        with _saving(self.root):
+        self._leases = Leases(self.root / "leases")
+        with saving(self.root):
             for folder in ("artefacts", "scratch", "leases", "failures", "records"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
             header = self.root / "store.json"
@@ -105,7 +96,7 @@ class Store:
     @property
     def digests(self) -> Digests:
         """Digests of data files, remembered in this store."""
-        with _saving(self.root):
+        with saving(self.root):
             return Digests(self.root / "digests.sqlite")
 
     # --- artefacts ---------------------------------------------------------------------------
@@ -176,7 +167,7 @@ class Store:
 
         final = self.folder(key)
         beside = final.parent / f".{key}-{uuid.uuid4().hex}"
-        with _saving(final):
+        with saving(final):
             final.parent.mkdir(exist_ok=True)
             beside.mkdir()
             try:
@@ -247,7 +238,7 @@ class Store:
     def fail(self, key: str, kind: str, message: str, trace: str) -> None:
         """Writes down what went wrong; it is no artefact, so the next run tries again."""
         entry = {"key": key, "kind": kind, "message": message, "trace": trace, "time": time.time()}
-        with _saving(self.root):
+        with saving(self.root):
             _write(self.root / "failures" / f"{key}.json", json.dumps(entry).encode())
 
     def failures(self) -> list[dict[str, Any]]:
@@ -255,50 +246,9 @@ class Store:
         found = sorted((self.root / "failures").glob("[0-9a-f]*.json"))
         return [json.loads(path.read_text()) for path in found]
 
-    # --- leases ------------------------------------------------------------------------------
-
-    @contextmanager
-    def lease(self, key: str) -> Iterator[bool]:
-        """Claims a step for this process; yields False if a living process is at work on it."""
-        path = self.root / "leases" / key
-        token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
-        with _saving(self.root), self._lease_book():
-            free = _is_free(path)
-            if free:
-                path.write_text(token)
-        if not free:
-            yield False
-            return
-        self._held.add(key)
-        self._start_heartbeat()
-        try:
-            yield True
-        finally:
-            self._held.discard(key)
-            with self._lease_book():
-                if path.is_file() and path.read_text() == token:
-                    path.unlink()
-
-    @contextmanager
-    def _lease_book(self) -> Iterator[None]:
-        # Looking at a lease and taking it over must be one act.
-        with (self.root / "leases" / ".book").open("w") as book:
-            fcntl.flock(book, fcntl.LOCK_EX)
-            yield
-
-    def _start_heartbeat(self) -> None:
-        if self._beating is None:
-            self._beating = threading.Thread(target=self._beat, daemon=True)
-            self._beating.start()
-
-    def _beat(self) -> None:
-        while True:
-            time.sleep(HEARTBEAT)
-            for key in tuple(self._held):
-                try:
-                    os.utime(self.root / "leases" / key)
-                except OSError:
-                    continue  # given back in between
+    def lease(self, key: str) -> AbstractContextManager[bool]:
+        """Claims a step for this process; gives False if a living process is at work on it."""
+        return self._leases.claim(key)
 
     # --- scratch and records -----------------------------------------------------------------
 
@@ -307,11 +257,14 @@ class Store:
         return Scratch(self.root / "scratch" / key)
 
     def write_record(self, suite: str, name: str, text: str) -> Path:
-        """Writes a record's file, whole."""
+        """Writes a record's file, whole, unless it says the same already."""
         path = self.root / "records" / suite / f"{name}.json"
-        with _saving(path):
+        content = text.encode()
+        with saving(path):
             path.parent.mkdir(exist_ok=True)
-            _write(path, text.encode())
+            # Replacing a file waits for the disk.
+            if not (path.is_file() and path.read_bytes() == content):
+                _write(path, content)
         return path
 
 
@@ -325,7 +278,7 @@ class Scratch:
         """Keeps this state, replacing the last one."""
         from safetensors.torch import save
 
-        with _saving(self.file):
+        with saving(self.file):
             self.file.parent.mkdir(exist_ok=True)
             _write(self.file, save({k: v.detach().cpu().contiguous() for k, v in state.items()}))
 
@@ -336,27 +289,6 @@ class Scratch:
         return load_file(self.file) if self.file.is_file() else None
 
 
-def _is_free(lease: Path) -> bool:
-    try:
-        host, pid, _ = lease.read_text().split()
-        age = time.time() - lease.stat().st_mtime
-    except (FileNotFoundError, ValueError):
-        return True
-    if age > DEAD_AFTER:
-        return True
-    return host == socket.gethostname() and not _is_alive(int(pid))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _write(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
@@ -364,17 +296,3 @@ def _write(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-@contextmanager
-def _saving(where: Path) -> Iterator[None]:
-    """Turns a failure to write into the one message that says so."""
-    import sqlite3
-
-    try:
-        yield
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise StoreError(f"the store cannot be written: {reason}", where=str(where)) from error
-    except sqlite3.OperationalError as error:
-        raise StoreError(f"the store cannot be written: {error}", where=str(where)) from error

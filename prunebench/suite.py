@@ -156,8 +156,8 @@ class _Reader:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             self.fail(
                 ("name",),
-                f"name {name!r}: expected up to 60 letters (a-z, A-Z), digits, '-' and '_', "
-                "of which the first is a letter or digit",
+                f"name {name!r} may hold up to 60 ASCII letters, digits, '-' and '_', "
+                "and begins with a letter or digit",
             )
         return name
 

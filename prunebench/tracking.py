@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+# MLflow itself would ask a dead server again for minutes, while what is computed waits.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file", "databricks")
 
 
@@ -32,6 +38,10 @@ def default_uri(store: Path) -> str:
 def metric_name(name: str) -> str:
     """A value's name as MLflow accepts it: ``sp2ps/grad-cam++`` becomes ``sp2ps/grad-cam-pp``."""
     return re.sub(r"[^\w./ -]", "_", name.replace("++", "-pp"))
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 class Tracker:
@@ -52,8 +62,8 @@ class Tracker:
         scheme = uri.partition(":")[0].partition("+")[0]
         if scheme not in SCHEMES:
             raise RequestError(
-                f"{uri!r} is no tracking server; expected http://..., postgresql://... or "
-                "sqlite:///FILE",
+                f"{_without_password(uri)!r} is no tracking server; expected http://..., "
+                "postgresql://... or sqlite:///FILE",
                 where="--tracking-uri",
             )
         self.uri = uri
@@ -62,7 +72,8 @@ class Tracker:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for variable, value in SETTINGS.items():
+            os.environ.setdefault(variable, value)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         from mlflow import MlflowClient
@@ -77,7 +88,7 @@ class Tracker:
         if found is None:
             location = None
             if self.uri.startswith("sqlite:///"):
-                beside = Path(self.uri.removeprefix("sqlite:///")).parent
+                beside = Path(self.uri.removeprefix("sqlite:///")).absolute().parent
                 location = (beside / "mlartifacts" / self.suite).as_uri()
             try:
                 return str(self._client.create_experiment(self.suite, artifact_location=location))
@@ -95,7 +106,7 @@ class Tracker:
             self._log(record)
         except Exception as error:
             first_line = str(error).strip().partition("\n")[0]
-            self.error = f"{self.uri}: {type(error).__name__}: {first_line}"
+            self.error = _without_password(f"{self.uri}: {type(error).__name__}: {first_line}")
 
     def _log(self, record: Record) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -187,8 +198,9 @@ class Tracker:
             "prunebench.keys": json.dumps(record.keys),
             "prunebench.provenance": json.dumps(record.provenance),
         }
+        # Written even if empty: what was missing at first may have been computed since.
         missing = {k: v.reason for k, v in record.values.items() if v.mean is None}
-        return tags | ({"prunebench.missing": json.dumps(missing)} if missing else {})
+        return tags | {"prunebench.missing": json.dumps(missing)}
 
     def _log_pictures(self, record: Record, run_id: str) -> None:
         with tempfile.TemporaryDirectory() as folder:

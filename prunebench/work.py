@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 from prunebench.environment import Environment
 from prunebench.machine import occupy
+from prunebench.saving import StoreError
 from prunebench.steps import Step
-from prunebench.store import Store, StoreError
+from prunebench.store import Store
 
 if TYPE_CHECKING:
     from prunebench.stages.workspace import Result, Workspace

@@ -482,9 +482,7 @@ def test_validate_looks_at_every_suite(little: Write, command: Command, tmp_path
     assert not (tmp_path / ".prunebench").exists()
 
 
-def test_an_interrupted_run_says_how_to_go_on(
-    toys: Path, toy_suite: Write, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_says_how_to_go_on(toys: Path, toy_suite: Write, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "prunebench", "run", str(toy_suite(seeds="[0, 1, 2, 3]"))]
     store = tmp_path / "store"
     process = subprocess.Popen(
@@ -625,7 +623,9 @@ def small(classes=2, width=8):
     )
 
 def grey(classes=2):
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes)
+    )
 
 def word():
     return "no network"
@@ -702,7 +702,11 @@ def test_a_whole_pickle_is_read_only_when_asked_and_with_a_warning(
         ("nets.py:small", ["--target-layer", "2"], ["1×1", "at least 4×4"]),
         ("nets.py:small", ["--limit", "0"], ["limit 0"]),
         ("nets.py:small", ["--classes", "3"], ["the weights do not fit the model"]),
-        ("nets.py:small", ["--classes", "2", "--save", "nets.py/report"], ["nets.py/report: cannot be written"]),
+        (
+            "nets.py:small",
+            ["--classes", "2", "--save", "nets.py/report"],
+            ["nets.py/report: cannot be written"],
+        ),
     ],
 )
 def test_a_wrong_comparison_is_one_message(

@@ -11,7 +11,8 @@ import pytest
 
 from prunebench.digests import Digests
 from prunebench.environment import Environment
-from prunebench.plan import FIELDS, Planner, Trial, summarise
+from prunebench.estimate import summarise
+from prunebench.plan import FIELDS, Planner, Trial
 from prunebench.suite import load_suite
 from prunebench.where import parse_where
 
@@ -182,7 +183,8 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
     )
     code = (
         "import resource, sys\n"
-        "from prunebench.plan import Planner, summarise\n"
+        "from prunebench.estimate import summarise\n"
+        "from prunebench.plan import Planner\n"
         "from prunebench.digests import Digests\n"
         "from prunebench.environment import Environment\n"
         "from prunebench.suite import load_suite\n"

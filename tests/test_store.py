@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from prunebench import store as store_module
-from prunebench.store import Store, StoreError
+from prunebench import leases
+from prunebench.saving import StoreError
+from prunebench.store import Store
 
 KEY = "ab" + "0" * 30
 
@@ -111,14 +112,14 @@ def test_the_lease_of_a_silent_machine_is_taken_over(tmp_path: Path) -> None:
     lease.write_text("another-machine 1 abc")
     with store.lease(KEY) as mine:
         assert not mine
-    silent = time.time() - store_module.DEAD_AFTER - 1
+    silent = time.time() - leases.DEAD_AFTER - 1
     os.utime(lease, (silent, silent))
     with store.lease(KEY) as mine:
         assert mine
 
 
 def test_a_living_lease_has_a_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.05)
     store = Store(tmp_path)
     with store.lease(KEY):
         os.utime(tmp_path / "leases" / KEY, (0, 0))

@@ -1,0 +1,45 @@
+"""A suite, as written, cut down to one of its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunebench.plan import Trial
+from prunebench.suite import Suite
+
+
+def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:
+    """A suite, as written, that makes one row of another suite again."""
+
+    def only(key: str, chosen: Any, among: tuple[Any, ...]) -> Any:
+        written = suite.raw.get(key + "s", suite.raw.get(key))
+        return written[among.index(chosen)] if isinstance(written, list) else written
+
+    branch = trial.branch
+    kept = {k: v for k, v in suite.raw.items() if k in ("name", "cams", "cam", "explain")}
+    kept |= {k: v for k, v in suite.raw.items() if k in ("metrics", "metric")}
+    kept["dataset"] = only("dataset", branch.dataset, suite.datasets)
+    kept["model"] = only("model", branch.model, suite.models)
+    kept["seeds"] = [branch.seed]
+    recoveries = suite.raw.get("recovery")
+    if recoveries is not None:
+        among = suite.recoveries
+        kept["recovery"] = (
+            recoveries[among.index(branch.recovery)] if isinstance(recoveries, list) else recoveries
+        )
+    kept["pruners"] = [_written_pruner(suite, trial)]
+    if trial.round is not None:
+        kept["rounds"] = [trial.round]
+    elif trial.level is not None:
+        kept["levels"] = [trial.level]
+    return kept
+
+
+def _written_pruner(suite: Suite, trial: Trial) -> Any:
+    written = suite.raw.get("pruners", suite.raw.get("pruner", []))
+    entries = written if isinstance(written, list) else [written]
+    if trial.pruner is None:
+        return "none"
+    # The control may have been added in front of what was written.
+    position = suite.pruners.index(trial.pruner) - (len(suite.pruners) - len(entries))
+    return entries[position] if position >= 0 else "none"

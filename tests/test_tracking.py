@@ -1,0 +1,298 @@
+"""MLflow as a projection of the store: complete, idempotent, and no condition of a run."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+
+import prunebench as pb
+from prunebench.cli import main
+from prunebench.errors import RequestError
+from prunebench.record import Record, read_record
+from prunebench.tracking import Tracker, default_uri, metric_name
+
+Write = Callable[..., Path]
+LITTLE = {
+    "model": "{toy-cnn: {training: {epochs: 2}}}",
+    "pruners": "[{l1-unstructured: {scope: layerwise}}]",
+    "levels": "[0.3]",
+    "cams": "[grad-cam++]",
+    "explain": "{images: 6}",
+}
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and nothing in them: setting one up takes seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> Callable[[str], str]:
+    """Copies the empty database into a folder of this test and returns its address."""
+
+    def copy(folder: str) -> str:
+        (tmp_path / folder).mkdir()
+        shutil.copy(empty_database, tmp_path / folder / "mlflow.db")
+        return f"sqlite:///{tmp_path / folder / 'mlflow.db'}"
+
+    return copy
+
+
+@pytest.fixture
+def run(toy_suite: Write, tmp_path: Path) -> Callable[..., pb.Results]:
+    """Runs the little suite, with lines replaced, in the store of this test."""
+
+    def call(uri: str | None, **lines: str | None) -> pb.Results:
+        suite = toy_suite(**{**LITTLE, **lines})
+        return pb.run(suite, tmp_path / "store", tracking_uri=uri, device="cpu", quiet=True)
+
+    return call
+
+
+def logged(uri: str, experiment: str = "toy") -> dict[str, Run]:
+    """Runs of an experiment by the record they show."""
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    runs = client.search_runs([found.experiment_id])
+    records = {run.data.tags["prunebench.record"]: run for run in runs}
+    assert len(records) == len(runs)
+    return records
+
+
+def histories(uri: str, run: Run) -> dict[str, list[tuple[int, float]]]:
+    client = MlflowClient(uri)
+    return {
+        name: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
+        for name in run.data.metrics
+    }
+
+
+def everything(uri: str) -> dict[str, Any]:
+    """All that a person would see of the experiment, without times and addresses."""
+    return {
+        name: (run.info.run_name, run.data.params, run.data.tags, histories(uri, run))
+        for name, run in logged(uri).items()
+    }
+
+
+def test_an_experiment_a_suite_and_a_run_a_network(
+    run: Callable[..., pb.Results], database: Callable[[str], str], tmp_path: Path
+) -> None:
+    uri = database("a")
+    results = run(uri)
+    assert results.exit_status == 0
+    runs = logged(uri)
+    assert runs.keys() == {record.id for record in results.records}
+    record = results.records[-1]
+    ours = runs[record.id]
+    assert ours.info.status == "FINISHED"
+    assert (
+        ours.info.run_name
+        == "toy-cnn(training={epochs: 2}) l1-unstructured(scope=layerwise) 0.3 seed 0"
+    )
+    params = ours.data.params
+    assert params["pruner"] == "l1-unstructured"
+    assert params["pruner.scope"] == "layerwise"
+    assert (params["level"], params["seed"], params["role"]) == ("0.3", "0", "compressed")
+    assert (params["recovery.epochs"], params["target_layer"]) == ("1", "4")
+    metrics = ours.data.metrics
+    assert metrics["accuracy"] == record.mean("accuracy")
+    assert metrics["sp2ps/grad-cam-pp"] == record.mean("sp2ps/grad-cam++")
+    assert metrics["weights_ratio"] == pytest.approx(1 - record.reached.weights)
+    assert metrics["params_ratio"] == 1
+    found = histories(uri, ours)
+    assert found["curve/recovered_loss"] == [(1, record.curves["recovered"][0].loss)]
+    assert [step for step, _ in found["curve/baseline_loss"]] == [1, 2]
+    assert [value for _, value in found["curve/baseline_validation_accuracy"]] == [
+        point.validation_accuracy for point in record.curves["baseline"]
+    ]
+    tags = ours.data.tags
+    assert tags["complete"] == "true"
+    assert tags["prunebench.protocol"] == record.protocol
+    assert json.loads(tags["prunebench.keys"]) == record.keys
+    assert json.loads(tags["prunebench.provenance"]) == record.provenance
+    artefacts = Path(ours.info.artifact_uri.removeprefix("file://"))
+    assert tmp_path / "a" in artefacts.parents
+    assert read_record(artefacts / "record.json") == record
+    pictures = sorted(path.name for path in (artefacts / "overlays").iterdir())
+    images = sorted({heat.image for heat in record.heatmaps})
+    assert pictures == sorted(
+        f"image-{i}-{what}.png" for i in images for what in ("grad-cam-pp", "image")
+    )
+    for picture in pictures:
+        shown = Image.open(io.BytesIO((artefacts / "overlays" / picture).read_bytes()))
+        assert (shown.mode, shown.size) == ("RGB", (192, 192))
+
+
+def test_logging_twice_changes_nothing(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("a")
+    results = run(uri)
+    before, ids = everything(uri), {run.info.run_id for run in logged(uri).values()}
+    run(uri)
+    tracker = Tracker(uri, "toy")
+    for record in results.records:
+        tracker.log(record)
+    assert tracker.error is None
+    assert everything(uri) == before
+    assert {run.info.run_id for run in logged(uri).values()} == ids
+
+
+def test_a_run_that_was_cut_off_is_completed(
+    run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = database("a")
+    monkeypatch.setattr(Tracker, "_log_pictures", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    results = run(uri)
+    assert "OSError: gone" in str(results.tracking_error)
+    assert results.exit_status == 1
+    (cut,) = logged(uri).values()
+    assert "complete" not in cut.data.tags
+    monkeypatch.undo()
+    assert run(uri).exit_status == 0
+    runs = logged(uri)
+    assert len(runs) == 3
+    assert cut.info.run_id in {run.info.run_id for run in runs.values()}
+    assert {run.data.tags["complete"] for run in runs.values()} == {"true"}
+
+
+def test_metrics_and_methods_added_later_are_appended_to_the_same_runs(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("a")
+    run(uri)
+    before = logged(uri)
+    run(uri, metrics="[accuracy, params, sp2ps, soft-iou]", cams="[grad-cam++, toy-cam]")
+    after = logged(uri)
+    assert {name: run.info.run_id for name, run in after.items()} == {
+        name: run.info.run_id for name, run in before.items()
+    }
+    for name, ours in after.items():
+        new = ours.data.metrics.keys() - before[name].data.metrics.keys()
+        assert new >= {"soft_iou/grad-cam-pp", "soft_iou/toy-cam", "sp2ps/toy-cam"}
+        assert all(len(history) == 1 for key, history in histories(uri, ours).items() if key in new)
+        assert len(histories(uri, ours)["accuracy"]) == 1
+
+
+def test_another_database_is_filled_again_from_the_store(
+    run: Callable[..., pb.Results],
+    database: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = database("a"), database("b")
+    run(first)
+    monkeypatch.setattr("prunebench.work._compute", lambda *args: pytest.fail("computed again"))
+    run(second)
+    assert everything(second) == everything(first)
+
+
+def test_a_missing_value_is_no_metric_but_has_its_reason(
+    run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = database("a")
+    monkeypatch.setenv("TOY_CRASH", "1")
+    run(uri, metrics="[params, toy-crash]")
+    for ours in logged(uri).values():
+        assert "toy_crash" not in ours.data.metrics
+        assert "told to fail" in json.loads(ours.data.tags["prunebench.missing"])["toy_crash"]
+    monkeypatch.delenv("TOY_CRASH")
+    run(uri, metrics="[params, toy-crash]")
+    for ours in logged(uri).values():
+        assert ours.data.metrics["toy_crash"] == 1
+        assert json.loads(ours.data.tags["prunebench.missing"]) == {}
+
+
+def test_a_dead_server_costs_the_log_and_nothing_else(
+    run: Callable[..., pb.Results], database: Callable[[str], str], tmp_path: Path
+) -> None:
+    results = run("http://somebody:secret@127.0.0.1:9")
+    assert str(results.tracking_error).startswith("http://127.0.0.1:9: ")
+    assert "secret" not in str(results.tracking_error)
+    assert results.exit_status == 1
+    assert results.failed == {}
+    written = [read_record(path) for path in (tmp_path / "store" / "records").rglob("*.json")]
+    assert {record.id for record in written} == {record.id for record in results.records}
+    assert len(written) == 3
+    uri = database("a")
+    assert run(uri).exit_status == 0
+    assert len(logged(uri)) == 3
+
+
+def test_by_default_the_database_is_in_the_store(
+    toy_suite: Write,
+    empty_database: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    shutil.copy(empty_database, store)
+    suite = toy_suite(**LITTLE)
+    argv = ["prunebench", "run", str(suite), "--store", str(store), "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code in (0, None)
+    assert f"MLflow: {store / 'mlflow.db'}" in capsys.readouterr().out
+    assert len(logged(default_uri(store))) == 3
+    assert (store / "mlartifacts" / "toy").is_dir()
+
+
+def test_a_relative_address_is_one_too(
+    run: Callable[..., pb.Results],
+    database: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database("a")
+    monkeypatch.chdir(tmp_path / "a")
+    results = run("sqlite:///mlflow.db")
+    assert results.tracking_error is None
+    assert (tmp_path / "a" / "mlartifacts" / "toy").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("accuracy", "accuracy"),
+        ("sp2ps/grad-cam++", "sp2ps/grad-cam-pp"),
+        ("sp2ps/toy-cam(power=2.0)", "sp2ps/toy-cam_power_2.0_"),
+        ("sp2ps/x(y={a: 1})", "sp2ps/x_y__a_ 1__"),
+    ],
+)
+def test_names_that_mlflow_accepts(name: str, accepted: str) -> None:
+    assert metric_name(name) == accepted
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "mlruns/here", "ftp://x", "C:\\runs"])
+def test_an_address_that_is_none_is_refused(uri: str) -> None:
+    with pytest.raises(RequestError, match="--tracking-uri"):
+        Tracker(uri, "toy")
+
+
+def test_a_password_is_not_repeated() -> None:
+    with pytest.raises(RequestError, match="'postgres://server/db' is no") as refused:
+        Tracker("postgres://somebody:secret@server/db", "toy")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_record_is_untouched_by_logging(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    with_log: list[Record] = run(database("a")).records
+    assert with_log == run("").records
