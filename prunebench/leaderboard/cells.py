@@ -10,7 +10,7 @@ from typing import Any
 from prunebench.leaderboard.rank import Axis
 from prunebench.leaderboard.rows import Estimate, Row
 from prunebench.recipe import Recipe
-from prunebench.record import Conditions
+from prunebench.record import Conditions, Record
 from prunebench.trust import THRESHOLDS, trusted
 
 LONGEST = 160  # characters of one name from a record
@@ -148,10 +148,16 @@ def mark(verdict: bool | None) -> str:
     return "–" if verdict is None else "✓" if verdict else "✗"
 
 
+def title(record: Record) -> str:
+    """What a section is about; the model's parameters are among its conditions."""
+    return f"{plain(record.dataset)} · {plain(record.model).partition('(')[0]}"
+
+
 def conditions(of: Conditions, digest: str) -> str:
     """A protocol's conditions on one line; the text is as records have it, not escaped."""
     return "; ".join(
         (
+            f"{of.dataset}, {of.model}",
             f"recovery {_options(of.recovery)}",
             f"{of.explained_images} images explained, {of.class_policy} class, "
             f"layer {of.target_layer}",

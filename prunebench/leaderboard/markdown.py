@@ -82,7 +82,7 @@ class Notes:
 def _section(section: Section) -> str:
     record = section.first
     parts = [
-        f"## {escape(record.dataset)} · {escape(record.model)}",
+        f"## {escape(cells.title(record))}",
         f"Conditions: {_escape_long(cells.conditions(record.conditions, record.protocol))}.",
     ]
     tables = [axis for axis in (*AXES, "none") if _has(section, axis)]

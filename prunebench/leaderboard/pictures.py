@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import AXES, Section, board
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import MOST_ACCURACY_LOST, by_pruner
@@ -200,7 +201,7 @@ def _draw_maps(
     figure.text(
         0.02,
         0.985,
-        f"{plain(record.model)} on {plain(record.dataset)}, {plain(cam)}",
+        f"{cells.title(record)}, {plain(cam)}",
         va="top",
         fontsize=12.5,
         fontweight="bold",

@@ -31,8 +31,7 @@ def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
     section = sections[0]
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
     conditions = cells.conditions(section.first.conditions, section.first.protocol)
-    title = f"{escape(section.first.dataset)}, {escape(section.first.model)}: {escape(conditions)}"
-    return f"{tabulate(rows, headers='keys', tablefmt='github')}\n\n<sub>{title}</sub>"
+    return f"{tabulate(rows, headers='keys', tablefmt='github')}\n\n<sub>{escape(conditions)}</sub>"
 
 
 def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:

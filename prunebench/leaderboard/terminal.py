@@ -24,7 +24,7 @@ def to_terminal(records: Iterable[Record]) -> Group:
     parts: list[RenderableType] = []
     for section in board(records):
         record = section.first
-        parts.append(Text(f"{plain(record.dataset)} · {plain(record.model)}", style="bold"))
+        parts.append(Text(cells.title(record), style="bold"))
         line = cells.conditions(record.conditions, record.protocol)
         parts.append(Text(plain(line), style="dim"))
         axes = [axis for axis in (*AXES, "none") if _has(section, axis)]

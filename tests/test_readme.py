@@ -1,0 +1,66 @@
+"""The README does what it says: its plugin is installed and run, its board is the generated one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from prunebench.leaderboard.publish import read_results
+from prunebench.leaderboard.readme import BEGIN, END, sample
+from prunebench.suite import load_suite
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_pruner_of_the_readme_can_be_copied_and_run(
+    toy_suite: Callable[..., Path], toys: Path, tmp_path: Path
+) -> None:
+    source, site = tmp_path / "source", tmp_path / "my-site"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(_blocks("toml")[0])
+    (source / "my_pruner.py").write_text(
+        next(block for block in _blocks("python") if "class SmallestKernel" in block)
+    )
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    install = [sys.executable, "-m", "pip", "install", *options, "--target", site, source]
+    subprocess.run(install, check=True, capture_output=True)
+    suite = toy_suite(pruners="[smallest-kernel, {smallest-kernel: {norm: 1}}]")
+    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{toys}", "COLUMNS": "200"}
+    command = [sys.executable, "-m", "prunebench", "run", suite, "--tracking-uri", ""]
+    done = subprocess.run(
+        [*command, "--store", tmp_path / "store"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "smallest-kernel(norm=1.0)" in done.stdout
+
+
+def test_the_suite_of_the_readme_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "my-suite.yaml").write_text(_blocks("yaml")[0])
+    suite = load_suite(tmp_path / "my-suite.yaml")
+    assert [pruner.label for pruner in suite.pruners] == [
+        "none",
+        "l1-unstructured",
+        "l1-filter(target=macs)",
+    ]
+
+
+def test_the_board_of_the_readme_is_the_generated_one() -> None:
+    written = README.partition(BEGIN)[2].partition(END)[0].strip()
+    assert written == sample(read_results(REPOSITORY / "leaderboard" / "results")).strip()
+
+
+def test_every_file_that_the_documents_link_to_is_there() -> None:
+    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "leaderboard/README.md"):
+        document = REPOSITORY / name
+        links = re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8"))
+        missing = [link for link in links if not (document.parent / link).exists()]
+        assert not missing, f"{name} links to {missing}"
