@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median
-from time import perf_counter
+from timeit import timeit
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ def in_turns(benchmark: Any) -> Callable[..., float]:
         references: list[float] = []
         benchmark.pedantic(
             function,
-            setup=lambda: references.append(seconds(reference)),
+            setup=lambda: references.append(timeit(reference, number=1)),
             rounds=rounds,
             warmup_rounds=1,
         )
@@ -52,12 +52,6 @@ def in_turns(benchmark: Any) -> Callable[..., float]:
         return median(ours / theirs for ours, theirs in pairs)
 
     return in_turns
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    start = perf_counter()
-    function()
-    return perf_counter() - start
 
 
 @pytest.hookimpl(trylast=True)
