@@ -38,7 +38,7 @@ Where = Annotated[
     str | None,
     typer.Option(help="choose cells: 'pruner == \"l1-unstructured\" and level > 0.3'"),
 ]
-DEFAULT_CAMS = ("grad-cam", "grad-cam++", "ablation-cam")
+DEFAULT_CAMS = "grad-cam,grad-cam++,ablation-cam"
 
 
 def main() -> None:
@@ -70,7 +70,10 @@ def run(
     from prunebench.leaderboard.pictures import write_pictures
     from prunebench.leaderboard.publish import write_board
     from prunebench.leaderboard.terminal import to_terminal
+    from prunebench.record import read_record
+    from prunebench.results import stored_records
     from prunebench.running import run as run_suite
+    from prunebench.store import Store
 
     if dry_run:
         plan(suite, store, device, where)
@@ -85,8 +88,9 @@ def run(
         raise typer.Exit(130) from None
     out.print(to_terminal(results.records))
     board = store / "leaderboard"
-    write_board(results.records, board)
-    write_pictures(results.records, board / "pictures")
+    records = [read_record(path) for path in stored_records(Store(store))]
+    write_board(records, board)
+    write_pictures(records, board / "pictures")
     out.print(f"board: {board / 'README.md'}", highlight=False, soft_wrap=True)
     if tracking_uri is None:
         out.print(f"MLflow: {store / 'mlflow.db'} (prunebench ui)", highlight=False, soft_wrap=True)
@@ -204,14 +208,15 @@ def compare(
     data: Annotated[Path, typer.Option(help="folder of images; one folder a class gives labels")],
     classes: Annotated[int | None, typer.Option(help="number of classes")] = None,
     size: Annotated[str, typer.Option(help="images are resized to this: 224 or 224x160")] = "224",
-    mean: Annotated[str, typer.Option(help="channel means")] = "0.485,0.456,0.406",
-    std: Annotated[str, typer.Option(help="channel deviations")] = "0.229,0.224,0.225",
+    mean: Annotated[
+        str | None,
+        typer.Option(help="channel means; by default the baseline plugin's, or ImageNet's"),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="channel deviations, likewise")] = None,
     target_layer: Annotated[
         str | None, typer.Option(help="layer explained, or BASELINE'S,PRUNED'S")
     ] = None,
-    cams: Annotated[
-        str, typer.Option(help="explanation methods")
-    ] = "grad-cam,grad-cam++,ablation-cam",
+    cams: Annotated[str, typer.Option(help="explanation methods")] = DEFAULT_CAMS,
     class_policy: Annotated[str, typer.Option(help="baseline, label or own")] = "baseline",
     limit: Annotated[int, typer.Option(help="images at most")] = 500,
     save: Annotated[Path, typer.Option(help="folder of the report")] = Path("comparison"),

@@ -8,11 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.comparing import Comparison, compare, logits_of
+from prunebench.data import Normalisation
 from prunebench.errors import RequestError
-from prunebench.factory import build_module, load_weights, parse_model, read_weights
+from prunebench.factory import (
+    build_module,
+    load_weights,
+    parse_model,
+    read_weights,
+    source_file,
+)
 from prunebench.image_folder import load_images
+from prunebench.plugins import choose
 
 DEFAULT_CLASSES = 1000  # ImageNet's, as torchvision's models assume
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def compare_files(
@@ -22,8 +31,8 @@ def compare_files(
     *,
     classes: int | None = None,
     size: str = "224",
-    mean: str = "0.485,0.456,0.406",
-    std: str = "0.229,0.224,0.225",
+    mean: str | None = None,
+    std: str | None = None,
     target_layer: str | None = None,
     cams: tuple[str, ...] = ("grad-cam", "grad-cam++", "ablation-cam"),
     class_policy: str = "baseline",
@@ -38,8 +47,9 @@ def compare_files(
         data: A folder of images. Where its subfolders are as many as classes, they are labels.
         classes: Number of outputs; by default read off the weights, else 1000.
         size: ``224``, or height and width as ``224x160``.
-        mean: Channel means, separated by commas.
-        std: Channel deviations, separated by commas.
+        mean: Channel means, separated by commas; by default those that the baseline's plugin
+            demands, else ImageNet's.
+        std: Channel deviations, likewise.
         target_layer: A layer, or the baseline's and the pruned model's, separated by a comma.
         cams: Explanation methods.
         class_policy: ``baseline``, ``label`` or ``own``.
@@ -50,7 +60,9 @@ def compare_files(
         RequestError: Models, weights, images or options do not fit together.
     """
     shape = _size(size)
-    means, deviations = _numbers(mean, "--mean"), _numbers(std, "--std")
+    demanded = _normalisation(baseline)
+    means = demanded.mean if mean is None else _numbers(mean, "--mean")
+    deviations = demanded.std if std is None else _numbers(std, "--std")
     images, names = load_images(data, shape, means, deviations, limit)
     channels = images.shape[1]
     before = _module(baseline, classes, channels, shape, unsafe_pickle)
@@ -69,6 +81,14 @@ def compare_files(
         class_policy=class_policy,  # type: ignore[arg-type]  # compare checks it
         names=names,
     )
+
+
+def _normalisation(text: str) -> Normalisation:
+    factory, _ = parse_model(text)
+    if source_file(factory):
+        return IMAGENET
+    demanded: Normalisation | None = choose("models", factory).plugin.normalisation()
+    return demanded or IMAGENET
 
 
 def _module(

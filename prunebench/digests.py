@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prunebench.errors import RequestError
+from prunebench.saving import saving
 
 
 class Digests:
@@ -65,7 +66,7 @@ class Digests:
         finally:
             # One transaction for all: each waits for the disk.
             if new:
-                with self.database:
+                with saving(Path("digests.sqlite")), self.database:
                     self.database.executemany("REPLACE INTO digest VALUES (?, ?, ?, ?)", new)
         return found
 

@@ -6,8 +6,9 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from prunebench.errors import RequestError
 
@@ -69,6 +70,30 @@ def current(device: str = "auto") -> Environment:
         threads=cores(),
         torch=version("torch"),
     )
+
+
+PACKAGES = ("prunebench", "torch", "torchvision", "torch-pruning", "pytorch-msssim", "fvcore")
+
+
+def made_with(environment: Environment) -> dict[str, Any]:
+    """Packages and hardware, for a result's provenance."""
+    return {
+        "packages": _versions(),
+        "processor": environment.processor,
+        "accelerator": environment.accelerator,
+        "threads": environment.threads,
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def cores() -> int:

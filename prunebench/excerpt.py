@@ -18,6 +18,10 @@ def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:
     branch = trial.branch
     kept = {k: v for k, v in suite.raw.items() if k in ("name", "cams", "cam", "explain")}
     kept |= {k: v for k, v in suite.raw.items() if k in ("metrics", "metric")}
+    layers = (suite.raw.get("explain") or {}).get("target_layer")
+    if isinstance(layers, dict):
+        own = {k: v for k, v in layers.items() if k == trial.branch.model.name}
+        kept["explain"] = {**kept["explain"], "target_layer": own or None}
     kept["dataset"] = only("dataset", branch.dataset, suite.datasets)
     kept["model"] = only("model", branch.model, suite.models)
     kept["seeds"] = [branch.seed]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -25,6 +24,7 @@ def build_module(
     classes: int,
     channels: int,
     size: tuple[int, int],
+    source: str = "",
 ) -> nn.Module:
     """Builds an untrained module.
 
@@ -35,6 +35,7 @@ def build_module(
         classes: Number of outputs.
         channels: Channels of the input.
         size: Height and width of the input.
+        source: Of ``file.py:function``, the text to run in place of the file's present one.
 
     Raises:
         RequestError: There is no such factory, or it cannot be called with these arguments.
@@ -46,7 +47,7 @@ def build_module(
         return built
     from torch import nn
 
-    function = _function(factory)
+    function = _function(factory, source)
     signature = inspect.signature(function)
     offered = {"classes": classes, "channels": channels, "size": size}
     arguments = {k: v for k, v in offered.items() if k in signature.parameters} | parameters
@@ -94,12 +95,12 @@ def source_file(factory: str) -> Path | None:
     return Path(factory.rpartition(":")[0]) if ".py:" in factory else None
 
 
-def _function(factory: str) -> Callable[..., Any]:
+def _function(factory: str, source: str) -> Callable[..., Any]:
     path, name = source_file(factory), factory.rpartition(":")[2]
     assert path is not None
-    if not path.is_file():
+    if not source and not path.is_file():
         raise RequestError("no such file", where=str(path))
-    module = _executed(path.resolve())
+    module = _executed(path.resolve(), source or path.read_text(encoding="utf-8"))
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if _is_own(value, module)]
@@ -112,19 +113,17 @@ def _is_own(value: Any, module: ModuleType) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
-def _executed(path: Path) -> ModuleType:
-    # A file runs once for each content: run twice, its classes would no longer be the same types.
-    digest = hashlib.blake2b(str(path).encode() + b"\0" + path.read_bytes(), digest_size=8)
+def _executed(path: Path, source: str) -> ModuleType:
+    # A text runs once: run twice, its classes would no longer be the same types.
+    digest = hashlib.blake2b(f"{path}\0{source}".encode(), digest_size=8)
     name = f"{path.stem}_{digest.hexdigest()}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module  # where dataclasses and pickle look a class's module up
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, str(path), "exec"), vars(module))
     except Exception as error:
         del sys.modules[name]
         raise RequestError(f"{type(error).__name__}: {error}", where=str(path)) from error

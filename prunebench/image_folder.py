@@ -34,7 +34,7 @@ def load_images(
         size: Height and width that the network wants; one number for a square.
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel.
-        limit: Read at most so many; all by default.
+        limit: Read at most so many, evenly spaced among all; all by default.
 
     Returns:
         Normalised images, float32, N×C×H×W, and their paths relative to the folder.
@@ -60,7 +60,9 @@ def load_images(
         raise RequestError(
             f"the folder holds no image ({', '.join(sorted(SUFFIXES))})", where=str(root)
         )
-    paths = paths[:limit]
+    if limit is not None and limit < len(paths):
+        # Evenly spaced: the first ones may all be of one class.
+        paths = [paths[round(i * len(paths) / limit)] for i in range(limit)]
     normalise = Normalisation(tuple(mean), tuple(std))
     images = torch.cat([normalise(_read(path, MODES[len(mean)], shape)) for path in paths])
     return images, [path.relative_to(root).as_posix() for path in paths]

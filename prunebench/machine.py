@@ -18,10 +18,11 @@ def occupy(exclusive: bool, folder: Path | None = None) -> Iterator[None]:
 
     Args:
         exclusive: Whether nothing else may run meanwhile.
-        folder: Where the lock files are; the system's temporary folder by default.
+        folder: Where the lock files are; by default a folder that all processes of the machine
+            share (a temporary folder of one's own would exclude nobody).
     """
     # Who waits to be alone holds the gate, so that a stream of others cannot starve it.
-    root = folder or Path(tempfile.gettempdir())
+    root = folder or (Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir()))
     gate, room = _open(root / "prunebench-gate.lock"), _open(root / "prunebench-room.lock")
     try:
         fcntl.flock(gate, fcntl.LOCK_EX)

@@ -27,6 +27,7 @@ class Architecture(BaseModel):
         size: Height and width of the input.
         mean: Channel means of the input normalisation.
         std: Channel deviations of the input normalisation.
+        source: Of ``file.py:function``, the file's text: the file may change or move.
         resized: Attributes of layers that pruning changed, such as
             ``{"layer1.0.conv1": {"out_channels": 8}}``.
     """
@@ -40,6 +41,7 @@ class Architecture(BaseModel):
     size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    source: str = ""
     resized: dict[str, dict[str, int | tuple[int, ...]]] = {}
 
     @property
@@ -49,7 +51,9 @@ class Architecture(BaseModel):
 
     def build(self) -> nn.Module:
         """Builds the module with its original layer sizes and fresh weights."""
-        return build_module(self.factory, self.parameters, self.classes, self.channels, self.size)
+        return build_module(
+            self.factory, self.parameters, self.classes, self.channels, self.size, self.source
+        )
 
 
 @dataclass(frozen=True)

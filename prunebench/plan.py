@@ -55,7 +55,7 @@ class Trial(NamedTuple):
     def fields(self) -> dict[str, Any]:
         """What ``--where`` may ask about, but for ``cam`` and ``metric``."""
         return {
-            "dataset": self.branch.dataset.label,
+            "dataset": self.branch.dataset.name,
             "model": self.branch.model.name,
             "pruner": self.pruner.name if self.pruner else "baseline",
             "level": self.level,

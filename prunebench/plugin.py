@@ -29,6 +29,15 @@ class Plugin(BaseModel):
     method: ClassVar[str] = "__call__"
     """The method that a plain function provides when it serves as a plugin of this kind."""
 
+    @classmethod
+    def anchored(cls, parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Parameters as written in a file, with relative paths made relative to its folder."""
+        paths = {name for name, f in cls.model_fields.items() if "Path" in str(f.annotation)}
+        return {
+            name: folder / value if name in paths and isinstance(value, str) else value
+            for name, value in parameters.items()
+        }
+
     def files(self) -> list[Path]:
         """Files whose content decides the result; by default every parameter that is a path."""
         return [value for _, value in self if isinstance(value, Path)]

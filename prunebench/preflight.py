@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prunebench.environment import Environment
 from prunebench.errors import RequestError
@@ -10,9 +11,12 @@ from prunebench.plan import Branch
 from prunebench.store import Store
 from prunebench.work import workspace
 
+if TYPE_CHECKING:
+    from prunebench.network import Network
+
 
 def check(branches: Iterable[Branch], store: Store, environment: Environment) -> None:
-    """Loads the data, builds each model, loads its weights and looks at its target layer.
+    """Loads the data, builds each model, loads weights, looks at target layers and pruners.
 
     Args:
         branches: Data sets and models to check.
@@ -25,7 +29,7 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
     """
     checked = set()
     for branch in branches:
-        pair = (branch.data.key, branch.model.label, branch.target_layer)
+        pair = (branch.data.key, branch.baseline.key, branch.target_layer)
         if pair in checked:
             continue
         checked.add(pair)
@@ -37,6 +41,9 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
             if not len(getattr(data, split)):
                 raise RequestError(f"the {split} split is empty", where=branch.dataset.label)
         network = untrained(branch.model, data, seed=0)
+        _check_pruners(branch, network)
+        if not branch.target_layer:
+            continue  # nothing is explained
         try:
             check_target_layer(
                 network.module,
@@ -46,3 +53,18 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
             )
         except RequestError as error:
             raise RequestError(str(error), where=f"model {branch.model.name!r}") from None
+
+
+def _check_pruners(branch: Branch, network: Network) -> None:
+    from prunebench.pruners import Context
+
+    for pruner in branch.suite.pruners:
+        context = Context(
+            example=network.example(),
+            batches=lambda images, batch_size: iter(()),
+            classes=network.architecture.classes,
+            seed=0,
+            device=network.example().device,
+            baseline=network.copy().module,
+        )
+        pruner.plugin.check(network.copy().module, context)

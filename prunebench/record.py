@@ -15,7 +15,7 @@ SCHEMA = 1
 LARGEST = 200_000  # bytes of one record's file
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=-]*$", max_length=200)]
-Fraction = Annotated[float, Field(ge=-10, le=1)]
+Fraction = Annotated[float, Field(le=1)]  # negative where there is more than before
 
 
 class Strict(BaseModel):
@@ -113,6 +113,7 @@ class Conditions(Strict):
         target_layer: Whose output is explained.
         device: Type of device.
         precision: Number format.
+        versions: Of the data set's and the model's plugin, and of the kinds of step.
     """
 
     dataset: str
@@ -124,6 +125,7 @@ class Conditions(Strict):
     target_layer: str
     device: str
     precision: str
+    versions: dict[str, int] = {}
 
 
 class Record(Strict):

@@ -6,25 +6,26 @@ import base64
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from prunebench.environment import Environment
+from prunebench.environment import Environment, made_with
 from prunebench.excerpt import excerpt
 from prunebench.plan import Cell, Planner, Trial
 from prunebench.plugins import Chosen, find
 from prunebench.record import Conditions, Epoch, Heatmap, Reached, Record, Value, slug
-from prunebench.steps import Step
+from prunebench.steps import KINDS, Step
 from prunebench.store import Store
 from prunebench.suite import Suite
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PACKAGES = ("prunebench", "torch", "torchvision", "torch-pruning", "pytorch-msssim", "fvcore")
+CONDITIONS = ("baseline", "recovered", "targets", "explained")  # kinds of step behind all rows
 WIDEST = 96  # pixels of a picture kept
 
 
@@ -95,7 +96,9 @@ class Recorder:
             parts.append(f"round{trial.round}")
         elif trial.level is not None:
             parts.append(f"{trial.level:g}")
-        return slug("-".join([*parts, f"s{branch.seed}", trial.network.key[:8]]))
+        # Networks that are equal may stand in several protocols, such as two recoveries.
+        protocol = _digest(self._conditions(trial).model_dump(mode="json"))
+        return slug("-".join([*parts, f"s{branch.seed}", trial.network.key[:6], protocol[:6]]))
 
     def _conditions(self, trial: Trial) -> Conditions:
         branch, environment = trial.branch, self.planner.environment
@@ -106,12 +109,25 @@ class Recorder:
             data_digest=self.planner.identity(branch.dataset).get("content", ""),
             model=branch.model.label + content,
             recovery=branch.recovery.model_dump(mode="json") if branch.recovery else None,
-            explained_images=self.suite.explain.images,
+            explained_images=self._explained_images(trial),
             class_policy=self.suite.explain.classes,
             target_layer=branch.target_layer,
             device=environment.device,
             precision=environment.precision,
+            versions={
+                "dataset": branch.dataset.plugin.version,
+                "model": branch.model.plugin.version,
+                **{kind: KINDS[kind].version for kind in CONDITIONS},
+            },
         )
+
+    def _explained_images(self, trial: Trial) -> int:
+        """Images really explained: a test split may have fewer than were asked for."""
+        steps = _explained(trial.branch.untouched.known)
+        targets = steps[0].parent("targets").key if steps else ""
+        if steps and self.store.has(targets):
+            return int(self.store.read(targets).data["images"])
+        return self.suite.explain.images if steps else 0
 
     def _compression(self, trial: Trial) -> Any:
         step = next((step for step in _chain(trial.network) if step.kind == "compressed"), None)
@@ -192,23 +208,25 @@ class Recorder:
     def _flags(self, trial: Trial) -> Iterator[str]:
         for step in _explained(trial.known)[:1]:
             if self.store.has(step.key):
-                height, width = self.store.read(step.key).data["size"]
+                data = self.store.read(step.key).data
+                height, width = data["size"]
                 if min(height, width) < 4:
                     yield f"the target layer's map is {height}×{width}, below 4×4"
+                layer = data.get("target_layer", trial.branch.target_layer)
+                if layer != trial.branch.target_layer:
+                    yield f"another architecture: its layer {layer!r} is explained"
 
     def _provenance(self, trial: Trial) -> dict[str, Any]:
         environment: Environment = self.planner.environment
         branch = trial.branch
         used = [branch.dataset, branch.model, *self.suite.cams, *self.suite.metrics]
+        network = self.store.read(trial.network.key).measured
         return {
-            "packages": {name: found for name in PACKAGES if (found := _version(name))},
+            **network.get("made_with", made_with(environment)),
             "plugins": {
                 f"{chosen.kind}/{chosen.name}": _plugin_version(chosen)
                 for chosen in (*used, *([trial.pruner] if trial.pruner else []))
             },
-            "processor": environment.processor,
-            "accelerator": environment.accelerator,
-            "threads": environment.threads,
         }
 
     def _seconds(self, trial: Trial) -> float:
@@ -234,8 +252,8 @@ def _explained(cells: tuple[Cell, ...]) -> list[Step]:
 
 
 def _number(number: float, timed: bool) -> Value:
-    if number != number:
-        return Value(mean=None, reason="undefined", measured=timed)
+    if not math.isfinite(number):
+        return Value(mean=None, reason=f"not a finite number: {number}", measured=timed)
     return Value(mean=number, measured=timed)
 
 

@@ -100,7 +100,9 @@ class _Projection:
         self.store = store
         self.graph = graph
         uri = default_uri(store.root) if tracking_uri is None else tracking_uri
-        self.tracker = Tracker(uri, recorder.suite.name) if uri else None
+        self.tracker = (
+            Tracker(uri, recorder.suite.name, store.root / "mlflow.lock") if uri else None
+        )
         self.records: dict[int, Record] = {}
 
     def add(self, trial: Trial) -> None:
@@ -112,7 +114,7 @@ class _Projection:
         self.store.write_record(record.suite, record.id, record.to_json())
         self.records[id(trial)] = record
         if self.tracker is not None:
-            self.tracker.log(record)
+            self.tracker.log(record, self.records.get(id(trial.branch.untouched)))
 
     def fill(self, results: Results, trials: Sequence[Trial]) -> None:
         """Puts what was written into the results, in the suite's order."""

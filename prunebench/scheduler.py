@@ -39,6 +39,8 @@ class Graph:
         for trial in trials:
             demanded = [trial.branch.baseline, trial.network, *compression(trial.network)]
             demanded += [cell.step for cell in trial.cells]
+            # Drops are taken from the baseline's own accuracy.
+            demanded += [c.step for c in trial.branch.untouched.known if c.metric == "accuracy"]
             needed: set[str] = set()
             for step in demanded:
                 graph._demand(step, stored, needed)
@@ -65,13 +67,12 @@ class Graph:
             self.children.setdefault(key, []).append(step.key)
 
     def new_branches(self, trials: Iterable[Trial]) -> list[Branch]:
-        """Branches whose baseline, or its maps, are still to be made."""
+        """Branches in which a network, or its maps, are still to be made."""
         found = {
             id(trial.branch): trial.branch
             for trial in trials
-            if trial.role == "baseline"
-            and any(
-                self.missing[key].kind in ("baseline", "explained")
+            if any(
+                self.missing[key].kind in ("baseline", "compressed", "explained")
                 for key in self.open_steps[id(trial)]
             )
         }
@@ -101,10 +102,13 @@ class Graph:
 
 
 def compression(network: Step) -> list[Step]:
-    """The compression behind a recovered network: its record tells what was removed."""
-    if network.kind == "recovered":
-        return [network.parent("network")]
-    return []
+    """The steps from a network back to its baseline: its record tells of all of them."""
+    found = []
+    step = network
+    while step.kind in ("compressed", "recovered"):
+        found.append(step)
+        step = step.parent("network")
+    return found
 
 
 class Scheduler:
@@ -199,6 +203,7 @@ class Scheduler:
             if step.key != first.key
             and step.key in self.ready
             and step.parents == first.parents
+            and step.seed == first.seed  # what a step computes must not depend on its company
             and self.busy_until.get(step.key, 0) <= now
         ]
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prunebench.datasets import Dataset
@@ -84,6 +85,13 @@ class Step:
     def parent(self, role: str) -> Step:
         """The parent in a role."""
         return next(step for name, step in self.parents if name == role)
+
+    def baseline(self) -> Step:
+        """Of a network's step: the step of the network that it was made from."""
+        step = self
+        while step.kind in ("compressed", "recovered"):
+            step = step.parent("network")
+        return step
 
     def has_parent(self, role: str) -> bool:
         """Whether there is a parent in a role."""
@@ -172,6 +180,14 @@ def plugin_identity(name: str, plugin: Plugin, digests: Digests) -> dict[str, An
     if parameters := plugin.changed_parameters():
         found["parameters"] = parameters
     if files := plugin.files():
-        whole = digests.of_tree if isinstance(plugin, Dataset) else digests.of_files
-        found["content"] = whole(files)
+        if isinstance(plugin, Dataset):
+            found["content"] = digests.of_tree(files)
+        elif len(files) == 1:
+            found["content"] = digests.of_files(files)
+        else:  # which parameter a file belongs to matters
+            by_path = {value: name for name, value in plugin if isinstance(value, Path)}
+            found["content"] = [
+                [by_path.get(path, str(place)), digests.of_file(path)]
+                for place, path in enumerate(files)
+            ]
     return found

@@ -173,7 +173,7 @@ class Store:
             try:
                 sizes = {}
                 if tensors:
-                    blob = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+                    blob = save(_apart(tensors))
                     (beside / "tensors.safetensors").write_bytes(blob)
                     sizes["tensors.safetensors"] = len(blob)
                 content = {
@@ -280,13 +280,22 @@ class Scratch:
 
         with saving(self.file):
             self.file.parent.mkdir(exist_ok=True)
-            _write(self.file, save({k: v.detach().cpu().contiguous() for k, v in state.items()}))
+            _write(self.file, save(_apart(state)))
 
     def load(self) -> dict[str, Tensor] | None:
         """The state kept by an interrupted attempt."""
         from safetensors.torch import load_file
 
-        return load_file(self.file) if self.file.is_file() else None
+        try:
+            return load_file(self.file) if self.file.is_file() else None
+        except Exception:  # cut short by a power failure: the step begins anew
+            self.file.unlink(missing_ok=True)
+            return None
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU: safetensors refuses tensors that share memory."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -34,7 +34,6 @@ class Explain(BaseModel):
     target_layer: str | dict[str, str] | None = Field(
         None, description="layer explained, or one for each model; the model's own by default"
     )
-    batch_size: int = Field(100, ge=1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,9 @@ class Suite:
     raw: dict[str, Any]
 
     def target_layer(self, model: Chosen[Model]) -> str:
-        """The layer explained in a model: the suite's choice, or the model's own."""
+        """The layer explained in a model: the suite's choice, or the model's own; "" for none."""
+        if not self.cams:
+            return ""
         chosen = self.explain.target_layer
         if isinstance(chosen, dict):
             chosen = chosen.get(model.name)
@@ -195,21 +196,12 @@ class _Reader:
         if not isinstance(name, str) or not isinstance(parameters or {}, dict):
             self.fail(place, f"expected a {kind[:-1]}'s name, or 'name: {{parameter: value}}'")
         try:
-            return choose(kind, name, self.anchored(kind, name, parameters or {}))
+            plugin_class = find(kind, name).plugin_class
+            anchored = plugin_class.anchored(parameters or {}, self.source.path.parent)
+            return choose(kind, name, anchored)
         except RequestError as error:
             where = self.source.where((*place, *error.place))
             raise RequestError(str(error), where=where) from None
-
-    def anchored(self, kind: str, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Parameters with relative paths made relative to the suite's folder."""
-        fields = find(kind, name).plugin_class.model_fields
-        folder = self.source.path.parent
-        return {
-            key: folder / value
-            if isinstance(value, str) and key in fields and "Path" in str(fields[key].annotation)
-            else value
-            for key, value in parameters.items()
-        }
 
     def levels(self, pruners: tuple[Chosen[Pruner], ...]) -> tuple[float, ...]:
         """Fractions in [0, 1), needed only where a pruner's level is continuous."""

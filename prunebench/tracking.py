@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
+import fcntl
 import json
 import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,12 +54,14 @@ class Tracker:
     Args:
         uri: The tracking server.
         suite: The suite's name.
+        lock: A file; processes that name the same one log in turns. Without turns two of them
+            would set a new database up at once, or start the same run twice.
 
     Raises:
         RequestError: The address is none.
     """
 
-    def __init__(self, uri: str, suite: str) -> None:
+    def __init__(self, uri: str, suite: str, lock: Path | None = None) -> None:
         scheme = uri.partition(":")[0].partition("+")[0]
         if scheme not in SCHEMES:
             raise RequestError(
@@ -68,6 +71,7 @@ class Tracker:
             )
         self.uri = uri
         self.suite = suite
+        self.lock = lock
         self.error: str | None = None
 
     @cached_property
@@ -98,28 +102,44 @@ class Tracker:
                     raise
         return str(found.experiment_id)
 
-    def log(self, record: Record) -> None:
-        """Logs a record. A server that fails is noted and left alone: the store is the truth."""
+    def log(self, record: Record, baseline: Record | None = None) -> None:
+        """Logs a record. A server that fails is noted and left alone: the store is the truth.
+
+        Args:
+            record: The network's record.
+            baseline: Its baseline's, whose maps are shown beside its own.
+        """
         if self.error is not None:
             return
         try:
-            self._log(record)
+            with self._alone():
+                self._log(record, baseline)
         except Exception as error:
             first_line = str(error).strip().partition("\n")[0]
             self.error = _without_password(f"{self.uri}: {type(error).__name__}: {first_line}")
 
-    def _log(self, record: Record) -> None:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self.lock is None:
+            yield
+            return
+        with self.lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _log(self, record: Record, baseline: Record | None) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         client = self._client
         run = self._find(record) or self._start(record)
         run_id = run.info.run_id
+        now = int(time.time() * 1000)  # of two values, MLflow shows the later one
         metrics = [
-            Metric(metric_name(name), value.mean, 0, 0)
+            Metric(metric_name(name), value.mean, now, 0)
             for name, value in record.values.items()
             if value.mean is not None and run.data.metrics.get(metric_name(name)) != value.mean
         ]
-        metrics += self._reached(record, run)
+        metrics += self._reached(record, run, now)
         known = {name for name in run.data.metrics if name.startswith("curve/")}
         metrics += [metric for metric in self._curves(record) if metric.key not in known]
         params = [
@@ -132,7 +152,7 @@ class Tracker:
             for start in range(0, max(len(metrics), 1), 900):
                 client.log_batch(run_id, metrics[start : start + 900])
             client.log_batch(run_id, params=params, tags=tags)
-            self._log_pictures(record, run_id)
+            self._log_pictures(record, baseline, run_id)
             client.set_tag(run_id, "complete", "true")
             client.set_terminated(run_id)
 
@@ -150,7 +170,7 @@ class Tracker:
             tags={"prunebench.record": record.id},
         )
 
-    def _reached(self, record: Record, run: Run) -> Iterable[Any]:
+    def _reached(self, record: Record, run: Run, now: int) -> Iterable[Any]:
         from mlflow.entities import Metric
 
         reached = record.reached
@@ -161,7 +181,7 @@ class Tracker:
             "level": record.level,
         }
         return [
-            Metric(name, value, 0, 0)
+            Metric(name, value, now, 0)
             for name, value in ratios.items()
             if value is not None and run.data.metrics.get(name) != value
         ]
@@ -202,35 +222,13 @@ class Tracker:
         missing = {k: v.reason for k, v in record.values.items() if v.mean is None}
         return tags | {"prunebench.missing": json.dumps(missing)}
 
-    def _log_pictures(self, record: Record, run_id: str) -> None:
+    def _log_pictures(self, record: Record, baseline: Record | None, run_id: str) -> None:
+        from prunebench.overlays import overlays
+
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             (root / "record.json").write_text(record.to_json())
             (root / "overlays").mkdir()
-            for name, picture in overlays(record):
+            for name, picture in overlays(record, baseline):
                 (root / "overlays" / f"{name}.png").write_bytes(picture)
             self._client.log_artifacts(run_id, folder)
-
-
-def overlays(record: Record) -> Iterable[tuple[str, bytes]]:
-    """For each image a record keeps: the image, and every method's map laid over it, as PNG."""
-    import numpy as np
-    from matplotlib import colormaps
-    from PIL import Image
-
-    def picture(png: str) -> Any:
-        return Image.open(io.BytesIO(base64.b64decode(png)))
-
-    images = {heat.image: heat for heat in record.heatmaps if heat.cam is None}
-    for heat in record.heatmaps:
-        image = np.asarray(picture(images[heat.image].png).convert("RGB"), dtype=float)
-        if heat.cam is not None:
-            grey = np.asarray(picture(heat.png), dtype=float) / 255
-            image = 0.5 * image + 0.5 * 255 * colormaps["viridis"](grey)[:, :, :3]
-        scale = max(1, 192 // max(image.shape[:2]))
-        shown = Image.fromarray(image.round().astype(np.uint8))
-        shown = shown.resize((shown.width * scale, shown.height * scale), Image.Resampling.NEAREST)
-        buffer = io.BytesIO()
-        shown.save(buffer, "PNG")
-        name = re.sub(r"[^\w.-]", "_", heat.cam.replace("++", "-pp")) if heat.cam else "image"
-        yield f"image-{heat.image}-{name}", buffer.getvalue()

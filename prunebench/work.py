@@ -11,9 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from prunebench.environment import Environment
+from prunebench.environment import Environment, made_with
 from prunebench.machine import occupy
 from prunebench.saving import StoreError
+from prunebench.seeding import seeded
 from prunebench.steps import Step
 from prunebench.store import Store
 
@@ -101,24 +102,25 @@ def workspace(store: Path, environment: Environment) -> Workspace:
 
 
 def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
-    started = time.perf_counter()
     try:
         with occupy(exclusive=steps[0].needs == "exclusive"):
+            started = time.perf_counter()  # waiting for the machine is not the step's time
             results = _compute(steps, work)
+            seconds = (time.perf_counter() - started) / len(steps)
     except StoreError:
         raise
     except Exception as error:
+        if len(steps) > 1:  # one of them may be at fault: the others go on
+            return [outcome for step in steps for outcome in _carry_out([step], work)]
         message = f"{type(error).__name__}: {error}"
         for step in steps:
             work.store.fail(step.key, step.kind, message, traceback.format_exc())
         return [Outcome(step.key, "failed", message) for step in steps]
-    seconds = (time.perf_counter() - started) / len(steps)
     outcomes = []
     for step, result in zip(steps, results, strict=True):
         name = getattr(step.plugin, "name", "")
-        new = work.store.commit(
-            step.key, step.kind, result.data, result.tensors, {"seconds": seconds}, name
-        )
+        measured = {"seconds": seconds, "made_with": made_with(work.environment)}
+        new = work.store.commit(step.key, step.kind, result.data, result.tensors, measured, name)
         outcomes.append(Outcome(step.key, "done" if new else "stored", seconds=seconds))
     return outcomes
 
@@ -140,7 +142,9 @@ def _compute(steps: Sequence[Step], work: Workspace) -> list[Result]:
         "targets": choose_targets,
         "scored": score,
     }
-    kind = steps[0].kind
-    if kind == "explained":
-        return explain(steps, work)
-    return [stage[kind](step, work) for step in steps]
+    first = steps[0]
+    # Plugins draw from the seeds they are given; one that does not is reproducible all the same.
+    with seeded(first.seed or 0, first.kind, first.key):
+        if first.kind == "explained":
+            return explain(steps, work)
+        return [stage[step.kind](step, work) for step in steps]

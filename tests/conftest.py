@@ -62,6 +62,8 @@ toy-cnn = prunebench_toys:ToyCnn
 toy-lottery = toy_iterative:ToyLottery
 [prunebench.cams]
 toy-cam = prunebench_toys:toy_cam
+toy-noise = prunebench_toys:toy_noise
+toy-bad-cam = prunebench_toys:toy_bad_cam
 [prunebench.metrics]
 toy-crash = prunebench_toys:ToyCrash
 toy-count = prunebench_toys:ToyCount

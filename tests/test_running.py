@@ -212,6 +212,75 @@ def test_the_class_policy_and_target_layer_change_the_maps(
     assert len({own.protocol, label.protocol, first.protocol, other.protocol}) == 4
 
 
+def test_a_failing_explanation_leaves_the_others_alone(toy_suite: Write, tmp_path: Path) -> None:
+    results = _run(toy_suite(cams="[grad-cam, toy-bad-cam]"), tmp_path / "store")
+    assert len(results.failed) == 6
+    assert all(record.mean("sp2ps/grad-cam") is not None for record in results.records)
+    assert all(record.values["sp2ps/toy-bad-cam"].mean is None for record in results.records)
+
+
+def test_a_random_map_does_not_depend_on_its_company(toy_suite: Write, tmp_path: Path) -> None:
+    alone = _run(toy_suite(cams="[toy-noise]", seeds="[3]"), tmp_path / "alone").records
+    beside = _run(toy_suite(cams="[grad-cam, toy-noise]", seeds="[3]"), tmp_path / "beside").records
+    assert [r.mean("sp2ps/toy-noise") for r in alone] == [r.mean("sp2ps/toy-noise") for r in beside]
+    assert alone[1].mean("sp2ps/toy-noise") < 0.9  # two networks do not draw the same map
+
+
+def test_two_recoveries_are_two_protocols(toy_suite: Write, tmp_path: Path) -> None:
+    both = "[{epochs: 1, lr: 1e-3}, null]"
+    results = _run(toy_suite(recovery=both), tmp_path / "store")
+    assert len({record.protocol for record in results.records}) == 2
+    assert len({record.id for record in results.records}) == len(results.records) == 12
+    assert len(_records(tmp_path / "store")) == 12
+
+
+def test_what_was_removed_by_hand_is_made_again(toy_suite: Write, tmp_path: Path) -> None:
+    path = toy_suite(pruners="[toy-lottery]", levels=None)
+    first = _run(path, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    store.remove(first.records[0].keys["cells"]["accuracy"])
+    compressed = [k for k in store.stored_keys() if store.read(k).kind == "compressed"]
+    for key in compressed:
+        store.remove(key)
+    again = _run(path, tmp_path / "store")
+    assert again.exit_status == 0
+    assert [record.values for record in again.records] == [r.values for r in first.records]
+    assert all("accuracy_drop" in record.values for record in again.records)
+
+
+def test_a_network_of_ones_own_is_a_row(toy_suite: Write, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    from torch import nn
+
+    code = (
+        "from torch import nn\n"
+        "def small(classes, channels):\n"
+        "    layers = nn.Conv2d(channels, 3, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)\n"
+        "    return nn.Sequential(nn.Sequential(*layers[:2]), layers[2], nn.Flatten(), "
+        "nn.Linear(3, classes))\n"
+    )
+    (tmp_path / "mine.py").write_text(code)
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    module: nn.Module = scope["small"](2, 1)
+    save_file(module.state_dict(), tmp_path / "mine.safetensors")
+    mine = '[{checkpoint/mine: {model: "mine.py:small@mine.safetensors"}}]'
+    path = toy_suite(pruners=mine)
+    results = _run(path, tmp_path / "store")
+    assert results.exit_status == 0, results.failed
+    row = results.records[-1]
+    assert (row.pruner_name, row.level, row.axis) == ("checkpoint/mine", None, "dense")
+    assert any("another architecture" in flag for flag in row.flags)
+    (tmp_path / "mine.py").rename(tmp_path / "moved.py")
+    moved = toy_suite(
+        pruners=mine.replace("mine.py", "moved.py"), metrics="[accuracy, params, sp2ps, ssim]"
+    )
+    assert _run(moved, tmp_path / "store").exit_status == 0
+    save_file(nn.Linear(3, 2).state_dict(), tmp_path / "mine.safetensors")
+    with pytest.raises(RequestError, match="do not fit"):
+        _run(moved, tmp_path / "store")
+
+
 def _run_and_kill(command: list[str], store: Path, commits: int, delay: float) -> bool:
     """Kills a run after some more commits; returns whether it was still running."""
     journal = store / "journal.jsonl"

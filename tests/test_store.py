@@ -140,6 +140,15 @@ def test_scratch_is_dropped_when_its_step_is_stored(tmp_path: Path) -> None:
     assert store.scratch(KEY).load() is None
 
 
+def test_a_damaged_checkpoint_is_as_good_as_none(tmp_path: Path) -> None:
+    scratch = Store(tmp_path).scratch(KEY)
+    shared = torch.ones(4)
+    scratch.save({"a": shared, "b": shared})  # safetensors itself refuses shared memory
+    scratch.file.write_bytes(scratch.file.read_bytes()[:20])
+    assert scratch.load() is None
+    assert scratch.load() is None
+
+
 def test_a_failure_is_no_artefact(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.fail(KEY, "scored", "ValueError: no", "trace")

@@ -129,12 +129,10 @@ def test_an_experiment_a_suite_and_a_run_a_network(
     assert read_record(artefacts / "record.json") == record
     pictures = sorted(path.name for path in (artefacts / "overlays").iterdir())
     images = sorted({heat.image for heat in record.heatmaps})
-    assert pictures == sorted(
-        f"image-{i}-{what}.png" for i in images for what in ("grad-cam-pp", "image")
-    )
-    for picture in pictures:
+    assert pictures == sorted(f"image-{i}-grad-cam-pp.png" for i in images)
+    for picture in pictures:  # the image, the baseline's map and this network's, side by side
         shown = Image.open(io.BytesIO((artefacts / "overlays" / picture).read_bytes()))
-        assert (shown.mode, shown.size) == ("RGB", (192, 192))
+        assert (shown.mode, shown.size) == ("RGB", (3 * 192 + 2 * 6, 192))
 
 
 def test_logging_twice_changes_nothing(

@@ -35,7 +35,8 @@ def ablation_cam(trace: Trace) -> Tensor:
     image, channel = activations.flatten(2).any(2).nonzero(as_tuple=True)
     pair = activations.shape[1:].numel() + trace.images.shape[1:].numel()
     pairs = max(1, NUMBERS.get(activations.device.type, NUMBERS["cpu"]) // pair)
-    for i, k in zip(torch.split(image, pairs), torch.split(channel, pairs), strict=True):
+    for start in range(0, len(image), pairs):
+        i, k = image[start : start + pairs], channel[start : start + pairs]
         ablated = activations[i]
         ablated[torch.arange(len(k), device=k.device), k] = 0
         remaining = trace.resume(ablated, i).gather(1, trace.classes[i, None])[:, 0]

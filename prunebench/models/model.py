@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from prunebench.plugin import Plugin
 from prunebench.recipe import Recipe
@@ -32,6 +32,16 @@ class Model(Plugin):
     adapt: Recipe | None = Field(
         None, description="fine-tuning of given weights to this data set, before anything is pruned"
     )
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Self:
+        if self.adapt is not None and not self.trained():
+            raise ValueError("'adapt' needs weights; 'training' is for a network without")
+        if self.training is not None and self.trained():
+            raise ValueError(
+                "'training' is for a network without weights; 'adapt' goes on from some"
+            )
+        return self
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
         """Builds the untrained network.

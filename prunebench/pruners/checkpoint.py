@@ -42,6 +42,16 @@ class Checkpoint(Pruner):
         parse_model(model)
         return model
 
+    @classmethod
+    def anchored(cls, parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """As for all plugins; in ``model``, the files of factory and weights."""
+        model = parameters.get("model")
+        if not isinstance(model, str):
+            return parameters
+        factory, weights = parse_model(model)
+        factory = str(folder / factory) if source_file(factory) else factory
+        return parameters | {"model": f"{factory}@{folder / weights}" if weights else factory}
+
     def files(self) -> list[Path]:
         """The weights and the source file of ``file.py:function``."""
         factory, weights = parse_model(self.model)
@@ -86,12 +96,17 @@ class Checkpoint(Pruner):
             size=(height, width),
             mean=mean,
             std=std,
+            source=path.read_text(encoding="utf-8") if (path := source_file(factory)) else "",
         )
         module = architecture.build()
         self._load_weights(module)
         module.to(context.device)
         check_outputs(module, context.example, context.classes, f"the network {self.model}")
         return Network(module, architecture, masks_of_zeros(module))
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Builds the network and loads its weights, to see whether they fit."""
+        self.compress(network, 0.0, context)
 
     def _normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         for name, values in (("mean", self.mean), ("std", self.std)):

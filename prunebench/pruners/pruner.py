@@ -107,6 +107,17 @@ class Pruner(Plugin):
         """For methods with rounds: the fraction removed after round k."""
         raise NotImplementedError
 
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Looks for what is wrong with the request before anything is computed.
+
+        Args:
+            network: A copy of the untrained baseline.
+            context: As for ``compress``, without preparations.
+
+        Raises:
+            RequestError: Something is, such as weights that do not fit.
+        """
+
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module | Network:
         """Compresses a network.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, batches
-from prunebench.metrics.counting import total_macs
+from prunebench.metrics.counting import prunable_weights, total_macs
 from prunebench.network import Network, from_module, to_tensors
 from prunebench.plugins import choose
 from prunebench.pruners import Context, Preparation, Pruner
@@ -104,26 +104,20 @@ def _fixed_channels(network: Network) -> Iterator[str]:
     yield from linear[-1:]
 
 
-def prunable(module: nn.Module) -> list[Tensor]:
-    """Weights of all convolutions and linear layers."""
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-    return [layer.weight for layer in module.modules() if isinstance(layer, kinds)]
-
-
 def reached(network: Network, baseline: Network) -> dict[str, float]:
     """Fractions of the baseline that are gone: see ``record.Reached``."""
 
     def counts(of: Network) -> dict[str, float]:
         convolutions = [m for m in of.module.modules() if isinstance(m, nn.Conv2d)]
         return {
-            "weights": sum(int(weight.count_nonzero()) for weight in prunable(of.module)),
+            "weights": sum(int(weight.count_nonzero()) for weight in prunable_weights(of.module)),
             "params": sum(parameter.numel() for parameter in of.module.parameters()),
             "channels": sum(convolution.out_channels for convolution in convolutions),
             "macs": total_macs(of.module, of.example()),
         }
 
     ours, full = counts(network), counts(baseline)
-    full["weights"] = sum(weight.numel() for weight in prunable(baseline.module))
+    full["weights"] = sum(weight.numel() for weight in prunable_weights(baseline.module))
     return {name: 1 - ours[name] / full[name] if full[name] else 0.0 for name in full}
 
 

@@ -37,6 +37,11 @@ class Workspace:
         self.device = torch.device(environment.device)
         self.progress: Callable[[float, str], None] = lambda fraction, text: None
         torch.set_num_threads(environment.threads)
+        if self.device.type == "cuda":  # the precision stated, and the same result every time
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.benchmark = False
         self._data = lru_cache(maxsize=1)(self._load_data)
         self._network = lru_cache(maxsize=3)(self._load_network)
         self._maps = lru_cache(maxsize=4)(self._load_maps)

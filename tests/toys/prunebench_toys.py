@@ -11,6 +11,7 @@ from pydantic import Field
 from prunebench.datasets import Dataset
 from prunebench.metrics import Evidence, Metric
 from prunebench.models import Model
+from prunebench.plugin import plugin
 from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -73,6 +74,20 @@ class ToyCnn(Model):
 def toy_cam(trace: Trace, *, power: float = 1.0) -> Tensor:
     """The sum of activations, raised to a power."""
     return trace.activations.clamp(min=0).sum(1) ** power
+
+
+@plugin(random=True)
+def toy_noise(trace: Trace) -> Tensor:
+    """A random map, the same for equal seeds."""
+    import torch
+
+    draw = torch.Generator().manual_seed(trace.seed)
+    return torch.rand(trace.activations[:, 0].shape, generator=draw)
+
+
+def toy_bad_cam(trace: Trace) -> Tensor:
+    """Always fails."""
+    raise ValueError("this method was made to fail")
 
 
 class ToyCrash(Metric):
