@@ -37,6 +37,10 @@ _HOME = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     # `import prunebench` must not pay for torch.
     from importlib import import_module

@@ -24,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # FACTORY[@WEIGHTS] is no markup
 )
 app.add_typer(store_commands, name="store")
 out = Console()
@@ -93,7 +94,9 @@ def run(
     write_pictures(records, board / "pictures")
     out.print(f"board: {board / 'README.md'}", highlight=False, soft_wrap=True)
     if tracking_uri is None:
-        out.print(f"MLflow: {store / 'mlflow.db'} (prunebench ui)", highlight=False, soft_wrap=True)
+        shown = "" if store == DEFAULT_STORE else f" --store {store}"
+        text = f"MLflow: {store / 'mlflow.db'} (prunebench ui{shown})"
+        out.print(text, highlight=False, soft_wrap=True)
     for key, message in results.failed.items():
         print(f"failed: step {key[:8]}: {message}", file=sys.stderr)
     if results.failed or results.blocked:
@@ -143,7 +146,9 @@ def plan(
     if missing:
         out.print(
             f"estimated time: {summary.seconds / 60:.1f} min for {known:,} of {missing:,} missing "
-            f"steps ({summary.unknown:,} of a sort this store has not seen)",
+            f"steps ({summary.unknown:,} of a sort this store has not seen)"
+            if known
+            else f"estimated time: unknown, this store has seen none of the {missing:,} steps",
             highlight=False,
         )
 
@@ -245,8 +250,7 @@ def compare(
     )
     with _writing(save):
         comparison.save(save)
-    out.print(comparison.scores.round(3).to_string(), highlight=False)
-    out.print(comparison.verdict, highlight=False)
+    out.print(comparison.to_markdown(), markup=False, highlight=False, soft_wrap=True)
     out.print(f"report: {save / 'comparison.md'}", highlight=False, soft_wrap=True)
 
 

@@ -133,7 +133,8 @@ def _executed(path: Path, source: str) -> ModuleType:
 def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor]:
     """Reads a state dict from safetensors, or from torch's format without unpickling objects.
 
-    A wrapping ``{"state_dict": ...}`` and the prefix ``module.`` of DataParallel are taken off.
+    Masks that torch.nn.utils.prune left are applied; a wrapping ``{"state_dict": ...}`` and the
+    prefix ``module.`` of DataParallel are taken off.
 
     Args:
         path: The file.
@@ -166,8 +167,18 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor
     if not (isinstance(found, dict) and found and all(torch.is_tensor(v) for v in found.values())):
         raise RequestError("holds no state dict (names and tensors)", where=str(path))
     if all(name.startswith("module.") for name in found):
-        return {name.removeprefix("module."): tensor for name, tensor in found.items()}
-    return found
+        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return _without_masks(found)
+
+
+def _without_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Applies masks that torch.nn.utils.prune left in a state dict."""
+    folded = dict(state)
+    for name in state:
+        stem = name.removesuffix("_mask")
+        if stem != name and f"{stem}_orig" in state:
+            folded[stem] = folded.pop(f"{stem}_orig") * folded.pop(name)
+    return folded
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> None:

@@ -74,6 +74,8 @@ class Chosen(Generic[P]):
     @cached_property
     def label(self) -> str:
         """The name, with the parameters that differ from their defaults."""
+        if self.kind == "pruners" and "/" in self.name:
+            return self.name  # checkpoint/LABEL: a name of the user's own
         parameters = self.plugin.changed_parameters()
         if "/" in self.name:
             parameters.pop("name", None)

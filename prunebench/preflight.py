@@ -52,7 +52,9 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
                 minimum=branch.model.plugin.minimum_map,
             )
         except RequestError as error:
-            raise RequestError(str(error), where=f"model {branch.model.name!r}") from None
+            hint = f"; `explain: {{target_layer: {{{branch.model.name}: LAYER}}}}` chooses one"
+            where = f"model {branch.model.name!r}"
+            raise RequestError(str(error) + hint, where=where) from None
 
 
 def _check_pruners(branch: Branch, network: Network) -> None:

@@ -75,6 +75,8 @@ class Store:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self._leases = Leases(self.root / "leases")
+        if self.root.resolve() == Path.cwd():
+            raise StoreError("the current folder cannot be the store", where=f"--store {root}")
         with saving(self.root):
             for folder in ("artefacts", "scratch", "leases", "failures", "records"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)

@@ -103,7 +103,8 @@ def workspace(store: Path, environment: Environment) -> Workspace:
 
 def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
     try:
-        with occupy(exclusive=steps[0].needs == "exclusive"):
+        alone = steps[0].needs == "exclusive"
+        with occupy(alone, waiting=lambda: work.progress(0.0, "waiting for the machine")):
             started = time.perf_counter()  # waiting for the machine is not the step's time
             results = _compute(steps, work)
             seconds = (time.perf_counter() - started) / len(steps)

@@ -37,6 +37,12 @@ def shared_weights() -> Callable[[str], Path]:
     return _finder("PRUNEBENCH_WEIGHTS", "weights")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests do not wait for whatever else is timed on this machine."""
+    os.environ["PRUNEBENCH_LOCKS"] = str(tmp_path_factory.mktemp("locks"))
+
+
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Installs the toy plugins as a package of their own; returns the folder for PYTHONPATH."""

@@ -488,6 +488,8 @@ def test_an_interrupted_run_says_how_to_go_on(toys: Path, toy_suite: Write, tmp_
     process = subprocess.Popen(
         [*command, "--store", str(store), "--tracking-uri", "", "--device", "cpu"],
         env={**os.environ, "PYTHONPATH": str(toys)},
+        # A shell in the background hands an ignored SIGINT down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -513,7 +515,7 @@ def test_list_names_every_plugin(toys: Path, command: Command) -> None:
     rows = json.loads(command("list", "--json").out)
     assert {row["kind"] for row in rows} == {"dataset", "model", "pruner", "cam", "metric"}
     assert all(set(row) == {"kind", "name", "package", "broken", "summary"} for row in rows)
-    assert not any(row["broken"] for row in rows)
+    assert not any(row["broken"] for row in rows if row["package"] == "prunebench")
     pruners = json.loads(command("list", "pruners", "--json").out)
     assert pruners == [row for row in rows if row["kind"] == "pruner"]
     assert json.loads(command("list", "pruner", "--json").out) == pruners

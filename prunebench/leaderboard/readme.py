@@ -19,7 +19,7 @@ BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
 
 
 def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
-    """A small board in markdown: the first protocol, few columns, both axes.
+    """A small board in markdown: the protocol with the most pruners, few columns, both axes.
 
     Args:
         records: Published records.
@@ -28,10 +28,10 @@ def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
     sections = board(records)
     if not sections:
         return "No records yet."
-    section = sections[0]
+    section = max(sections, key=lambda found: len({row.first.pruner for row in found.rows}))
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
     conditions = cells.conditions(section.first.conditions, section.first.protocol)
-    return f"{tabulate(rows, headers='keys', tablefmt='github')}\n\n<sub>{escape(conditions)}</sub>"
+    return f"{tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)}\n\n<sub>{escape(conditions)}</sub>"
 
 
 def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:

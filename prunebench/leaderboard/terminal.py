@@ -50,12 +50,13 @@ def _table(section: Section, axis: str) -> Table:
     )
     for title in ("", "pruner", "level"):
         table.add_column(title, no_wrap=True)
-    removed = "weights" if axis == "masked" else "MACs"
+    removed = "gone" if axis == "masked" else "MACs"
     latencies = ["time"] if latency else []
     for title in ("acc %", "change", removed, *latencies):
         table.add_column(title, justify="right", no_wrap=True)
     for cam in section.cams:
-        table.add_column(plain(cam), justify="right", max_width=8, overflow="fold")
+        # Broken at its hyphen, a method's name stays readable in a narrow column.
+        table.add_column(plain(cam).replace("-", "-\n", 1), justify="right", no_wrap=True)
     for row, place in shown:
         rank = "" if place is None else "–"
         if place and place.rank is not None and is_eligible(row, section.baseline):

@@ -13,7 +13,7 @@ from prunebench.plugins import choose
 from prunebench.pruners.pruner import Context, Pruner
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from prunebench.network import Network
 
@@ -128,7 +128,7 @@ class Checkpoint(Pruner):
 
         factory, weights = parse_model(self.model)
         if weights:
-            state = _without_masks(read_weights(weights))
+            state = read_weights(weights)
             try:
                 load_weights(module, state, where=str(weights))
             except RequestError as error:
@@ -145,13 +145,3 @@ class Checkpoint(Pruner):
                     "file of its weights"
                 )
             load_weights(module, published, where=factory)
-
-
-def _without_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Applies masks that torch.nn.utils.prune left in a state dict."""
-    folded = dict(state)
-    for name in state:
-        stem = name.removesuffix("_mask")
-        if stem != name and f"{stem}_orig" in state:
-            folded[stem] = folded.pop(f"{stem}_orig") * folded.pop(name)
-    return folded

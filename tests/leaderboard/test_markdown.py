@@ -33,7 +33,7 @@ def table_lines(text: str) -> list[str]:
 
 def test_an_empty_board_says_so() -> None:
     assert "No records yet." in to_markdown([])
-    assert "make leaderboard" in to_markdown([])
+    assert "edits are lost" in to_markdown([])
     assert "No records yet." in terminal([])
 
 
