@@ -82,7 +82,7 @@ def _section(section: Section) -> str:
     record = section.first
     parts = [
         f"## {escape(cells.title(record))}",
-        f"Conditions: {_escape_long(cells.conditions(record.conditions, record.protocol))}.",
+        f"Conditions: {escape_line(cells.conditions(record.conditions, record.protocol))}.",
     ]
     tables = [axis for axis in (*AXES, "none") if _has(section, axis)]
     parts += [_table(section, axis) for axis in tables or ["none"]]
@@ -91,7 +91,8 @@ def _section(section: Section) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _escape_long(line: str) -> str:
+def escape_line(line: str) -> str:
+    """A line of several parts, separated by semicolons, as markdown shows it literally."""
     return "; ".join(escape(part) for part in line.split("; "))
 
 

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from prunebench.errors import RequestError
 from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import AXES, Section, board
-from prunebench.leaderboard.markdown import escape
+from prunebench.leaderboard.markdown import escape, escape_line
 from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.rows import level_name
 from prunebench.record import Record
@@ -31,7 +31,8 @@ def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
     section = max(sections, key=lambda found: len({row.first.pruner for row in found.rows}))
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
     conditions = cells.conditions(section.first.conditions, section.first.protocol)
-    return f"{tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)}\n\n<sub>{escape(conditions)}</sub>"
+    table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+    return f"{table}\n\n<sub>{escape_line(conditions)}</sub>"
 
 
 def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:

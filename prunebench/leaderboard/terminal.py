@@ -26,7 +26,7 @@ def to_terminal(records: Iterable[Record]) -> Group:
         record = section.first
         parts.append(Text(cells.title(record), style="bold"))
         line = cells.conditions(record.conditions, record.protocol)
-        parts.append(Text(plain(line), style="dim"))
+        parts.append(Text("; ".join(map(plain, line.split("; "))), style="dim"))
         axes = [axis for axis in (*AXES, "none") if _has(section, axis)]
         parts += [_table(section, axis) for axis in axes or ["none"]]
     return Group(*(parts or [Text("No records yet.")]))
