@@ -35,7 +35,9 @@ def test_an_old_record_always_loads() -> None:
 def test_a_record_is_written_as_it_was_read() -> None:
     found = read_record(OLD)
     assert Record.model_validate_json(found.to_json()) == found
-    assert found.to_json() == OLD.read_text(encoding="utf-8")
+    written, old = json.loads(found.to_json()), json.loads(OLD.read_text(encoding="utf-8"))
+    assert written["conditions"].pop("versions") == {}  # a field that came later
+    assert written == old
 
 
 def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
