@@ -55,7 +55,7 @@ def summarise(
                 if step.key in stored:
                     found[step.kind] = found.get(step.kind, 0) + 1
                     continue
-                time = times.get((step.kind, getattr(step.plugin, "name", "")))
+                time = times.get((step.kind, step.name))
                 seconds += time or 0
                 unknown += time is None
     return Summary(cells, networks, counts, found, seconds, unknown)

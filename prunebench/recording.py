@@ -25,6 +25,8 @@ from prunebench.suite import Suite
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from prunebench.statistics import Interval
+
 CONDITIONS = ("baseline", "recovered", "targets", "explained")  # kinds of step behind all rows
 WIDEST = 96  # pixels of a picture kept
 
@@ -52,15 +54,15 @@ class Recorder:
         """
         branch = trial.branch
         conditions = self._conditions(trial)
-        compression = self._compression(trial)
-        found: dict[str, Any] = compression.data if compression else {}
+        protocol = _digest(conditions.model_dump(mode="json"))
+        found = self._compression(trial)
         reached = found.get("reached") or dict.fromkeys(Reached.model_fields, 0.0)
         pruner = trial.pruner
         return Record(
-            id=self._id(trial),
+            id=self._id(trial, protocol),
             suite=self.suite.name,
             role=trial.role,
-            protocol=_digest(conditions.model_dump(mode="json")),
+            protocol=protocol,
             conditions=conditions,
             dataset=branch.dataset.label,
             model=branch.model.label,
@@ -78,7 +80,7 @@ class Recorder:
             heatmaps=tuple(self._heatmaps(trial)),
             images_seen=sum(
                 self.store.read(step.key).data["images_seen"]
-                for step in _chain(trial.network)
+                for step in trial.network.lineage()
                 if step.kind == "recovered"
             ),
             suite_excerpt=excerpt(self.suite, trial),
@@ -88,7 +90,7 @@ class Recorder:
             measured={"seconds": self._seconds(trial)},
         )
 
-    def _id(self, trial: Trial) -> str:
+    def _id(self, trial: Trial, protocol: str) -> str:
         branch = trial.branch
         parts = [self.suite.name, branch.dataset.name, branch.model.name.replace("/", "-")]
         parts.append(trial.pruner.name if trial.pruner else "baseline")
@@ -97,7 +99,6 @@ class Recorder:
         elif trial.level is not None:
             parts.append(f"{trial.level:g}")
         # Networks that are equal may stand in several protocols, such as two recoveries.
-        protocol = _digest(self._conditions(trial).model_dump(mode="json"))
         return slug("-".join([*parts, f"s{branch.seed}", trial.network.key[:6], protocol[:6]]))
 
     def _conditions(self, trial: Trial) -> Conditions:
@@ -129,9 +130,12 @@ class Recorder:
             return int(self.store.read(targets).data["images"])
         return self.suite.explain.images if steps else 0
 
-    def _compression(self, trial: Trial) -> Any:
-        step = next((step for step in _chain(trial.network) if step.kind == "compressed"), None)
-        return self.store.read(step.key) if step else None
+    def _compression(self, trial: Trial) -> dict[str, Any]:
+        """What the last compression found out: see ``stages/compress.py``."""
+        for step in trial.network.lineage():
+            if step.kind == "compressed":
+                return self.store.read(step.key).data
+        return {}
 
     def _values(self, trial: Trial, failed: dict[str, str]) -> Iterator[tuple[str, Value]]:
         for cell in trial.known:
@@ -230,16 +234,9 @@ class Recorder:
         }
 
     def _seconds(self, trial: Trial) -> float:
-        steps = {step.key for step in _chain(trial.network)}
-        return sum(float(self.store.read(key).measured["seconds"]) for key in sorted(steps))
-
-
-def _chain(network: Step) -> Iterator[Step]:
-    """The steps from a network back to, but without, its baseline."""
-    step = network
-    while step.kind in ("compressed", "recovered"):
-        yield step
-        step = step.parent("network")
+        """Time of compression and recovery, all rounds together."""
+        made = trial.network.lineage()[:-1]
+        return sum(float(self.store.read(step.key).measured["seconds"]) for step in made)
 
 
 def _explained(cells: tuple[Cell, ...]) -> list[Step]:
@@ -263,7 +260,7 @@ def _mean(each: Tensor) -> Value:
     return _from_interval(mean_interval(each.double().numpy()))
 
 
-def _from_interval(interval: Any) -> Value:
+def _from_interval(interval: Interval) -> Value:
     if interval.mean is None:
         return Value(
             mean=None, n=0, undefined=interval.undefined, reason="undefined for every image"

@@ -15,7 +15,7 @@ from prunebench.progress import RunProgress
 from prunebench.record import Record
 from prunebench.recording import Recorder
 from prunebench.results import Results, stored_records
-from prunebench.scheduler import Graph, Scheduler, compression
+from prunebench.scheduler import Graph, Scheduler
 from prunebench.steps import KINDS
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
@@ -107,8 +107,7 @@ class _Projection:
 
     def add(self, trial: Trial) -> None:
         """Writes the record of a trial that has no open step left."""
-        networks = [trial.branch.baseline, trial.network, *compression(trial.network)]
-        if not all(self.store.has(step.key) for step in networks):
+        if not all(self.store.has(step.key) for step in trial.network.lineage()):
             return
         record = self.recorder.record(trial, self.graph.failed)
         self.store.write_record(record.suite, record.id, record.to_json())
@@ -132,9 +131,8 @@ def _forced(trials: Iterable[Trial], force: Sequence[str]) -> set[str]:
     for trial in trials:
         for cell in trial.cells:
             for step in cell.step.ancestors(seen):
-                name = getattr(step.plugin, "name", "")
-                names.add(name)
-                hits = [f for f in force if f in (step.kind, name) or _is_prefix(f, step.key)]
+                names.add(step.name)
+                hits = [f for f in force if f in (step.kind, step.name) or _is_prefix(f, step.key)]
                 matched.update(hits)
                 if hits or any(parent.key in gone for _, parent in step.parents):
                     gone.add(step.key)

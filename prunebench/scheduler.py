@@ -37,7 +37,7 @@ class Graph:
         """The graph of all steps that trials demand and the store lacks."""
         graph = cls()
         for trial in trials:
-            demanded = [trial.branch.baseline, trial.network, *compression(trial.network)]
+            demanded = trial.network.lineage()  # the record tells of all of them
             demanded += [cell.step for cell in trial.cells]
             # Drops are taken from the baseline's own accuracy.
             demanded += [c.step for c in trial.branch.untouched.known if c.metric == "accuracy"]
@@ -99,16 +99,6 @@ class Graph:
                 found.append(child)
                 waiting += self.children.get(child, ())
         return found
-
-
-def compression(network: Step) -> list[Step]:
-    """The steps from a network back to its baseline: its record tells of all of them."""
-    found = []
-    step = network
-    while step.kind in ("compressed", "recovered"):
-        found.append(step)
-        step = step.parent("network")
-    return found
 
 
 class Scheduler:

@@ -73,8 +73,7 @@ class Step:
         self.parents = parents
 
     def __repr__(self) -> str:
-        name = getattr(self.plugin, "name", "")
-        return f"<{self.kind} {name} {self.key[:8]}>"
+        return f"<{self.kind} {self.name} {self.key[:8]}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Step) and other.key == self.key
@@ -86,12 +85,17 @@ class Step:
         """The parent in a role."""
         return next(step for name, step in self.parents if name == role)
 
-    def baseline(self) -> Step:
-        """Of a network's step: the step of the network that it was made from."""
-        step = self
-        while step.kind in ("compressed", "recovered"):
-            step = step.parent("network")
-        return step
+    @property
+    def name(self) -> str:
+        """The plugin's name; empty where none is at work."""
+        return getattr(self.plugin, "name", "")
+
+    def lineage(self) -> list[Step]:
+        """Of a network's step: it and all networks it was made from, the baseline last."""
+        found = [self]
+        while found[-1].kind in ("compressed", "recovered"):
+            found.append(found[-1].parent("network"))
+        return found
 
     def has_parent(self, role: str) -> bool:
         """Whether there is a parent in a role."""

@@ -119,9 +119,10 @@ def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
         return [Outcome(step.key, "failed", message) for step in steps]
     outcomes = []
     for step, result in zip(steps, results, strict=True):
-        name = getattr(step.plugin, "name", "")
         measured = {"seconds": seconds, "made_with": made_with(work.environment)}
-        new = work.store.commit(step.key, step.kind, result.data, result.tensors, measured, name)
+        new = work.store.commit(
+            step.key, step.kind, result.data, result.tensors, measured, step.name
+        )
         outcomes.append(Outcome(step.key, "done" if new else "stored", seconds=seconds))
     return outcomes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from prunebench.plugin import Plugin
 
@@ -47,5 +47,3 @@ class Cam(Plugin):
     def __call__(self, trace: Trace) -> Tensor:
         """Returns raw maps B×h×w; ReLU, scaling and resizing are done for all methods alike."""
         raise NotImplementedError
-
-    method: ClassVar[str] = "__call__"

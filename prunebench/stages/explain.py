@@ -34,7 +34,7 @@ def explain(steps: Sequence[Step], work: Workspace) -> list[Result]:
     images = torch.cat(
         [inputs for inputs, _ in batches(data.test, normalise, 500, work.device, chosen)]
     )
-    baseline = first.parent("network").baseline().plugin.name
+    baseline = first.parent("network").lineage()[-1].name
     layer = target_layer(network, first.options["target_layer"], baseline)
     maps = explain_layer(
         network.module,
