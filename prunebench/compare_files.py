@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from prunebench.cams.layout import Layout
 from prunebench.comparing import Comparison, compare, logits_of
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
@@ -71,13 +72,15 @@ def compare_files(
     layers = tuple(target_layer.split(",")) if target_layer else ()
     if len(layers) > 2:
         raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")
+    wanted = (layers[0], layers[-1]) if layers else (_layer(baseline), _layer(pruned))
     return compare(
         before,
         after,
         images,
         labels=_labels(data, names, outputs),
         cams=cams,
-        target_layer=None if not layers else (layers[0], layers[-1]),
+        target_layer=wanted,
+        layout=(_layout(baseline), _layout(pruned)),
         class_policy=class_policy,  # type: ignore[arg-type]  # compare checks it
         names=names,
     )
@@ -89,6 +92,23 @@ def _normalisation(text: str) -> Normalisation:
         return IMAGENET
     demanded: Normalisation | None = choose("models", factory).plugin.normalisation()
     return demanded or IMAGENET
+
+
+def _layout(text: str) -> Layout:
+    factory, _ = parse_model(text)
+    if source_file(factory):
+        return "maps"
+    found: Layout = choose("models", factory).plugin.layout()
+    return found
+
+
+def _layer(text: str) -> str | None:
+    """The layer of a model whose plugin knows better than to take the last maps."""
+    factory, _ = parse_model(text)
+    if _layout(text) == "maps":
+        return None
+    found: str = choose("models", factory).plugin.target_layer()
+    return found
 
 
 def _module(

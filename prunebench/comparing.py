@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, cast, get_args
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from prunebench.cams.layout import Layout
 from prunebench.cams.maps import upsample
 from prunebench.comparison import Accuracy, Comparison
 from prunebench.comparison_figure import Picture
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.explaining import (
     CamNames,
+    Explained,
     check_images,
     choose_cams,
     choose_layer,
-    explain_layer,
+    explain_batches,
+    in_batches,
     predict,
 )
 from prunebench.metrics import maps as metrics
+from prunebench.progress import counting
 from prunebench.statistics import mean_interval, paired_drop
 from prunebench.trust import THRESHOLDS, trusted
 
@@ -43,11 +48,13 @@ def compare(
     images: Tensor,
     labels: Tensor | None = None,
     cams: CamNames = ("grad-cam", "grad-cam++", "ablation-cam"),
-    target_layer: str | tuple[str, str] | None = None,
+    target_layer: str | tuple[str | None, str | None] | None = None,
     class_policy: ClassPolicy = "baseline",
     *,
     names: Sequence[str] | None = None,
     batch_size: int = 64,
+    layout: Layout | tuple[Layout, Layout] = "maps",
+    quiet: bool = False,
 ) -> Comparison:
     """Compares where two networks look, image by image.
 
@@ -67,37 +74,57 @@ def compare(
             different questions).
         names: Names of the images for the page; their indices by default.
         batch_size: Images a batch; it changes nothing but speed and memory.
+        layout: How the target layer's output is read as maps (see ``explain``), one for both
+            networks or (baseline's, pruned's).
+        quiet: Show no progress.
 
     Raises:
         RequestError: The networks, images, labels or options do not fit together.
     """
     chosen = choose_cams(cams)
     _check(images, labels, class_policy, names)
+    layouts = layout if isinstance(layout, tuple) else (layout, layout)
     modules = (baseline, pruned)
-    layers = _layers(modules, target_layer, images)
-    logits = tuple(
-        logits_of(module, name, images, batch_size)
+    outputs = [
+        logits_of(module, name, images[:1], 1).shape[1]
         for module, name in zip(modules, NETWORKS, strict=True)
-    )
-    if logits[0].shape != logits[1].shape:
-        raise RequestError(
-            f"the baseline tells {logits[0].shape[1]} classes apart and the pruned network "
-            f"{logits[1].shape[1]}; only networks with the same classes can be compared"
-        )
-    predictions = [each.argmax(1) for each in logits]
-    if labels is not None:
-        labels = _check_labels(labels, logits[0])
-    classes = {"baseline": predictions[:1] * 2, "label": [labels] * 2, "own": predictions}
-    explained = cast(list[Tensor], classes[class_policy])
-    found = [
-        explain_layer(module, layer, images, wanted, chosen, batch_size=batch_size)
-        for module, layer, wanted in zip(modules, layers, explained, strict=True)
     ]
+    if outputs[0] != outputs[1]:
+        raise RequestError(
+            f"the baseline tells {outputs[0]} classes apart and the pruned network "
+            f"{outputs[1]}; only networks with the same classes can be compared"
+        )
+    if labels is not None:
+        labels = _check_labels(labels, len(images), outputs[0]).to(images.device)
+    layers = _layers(modules, target_layer, layouts, images)
+    results: list[Explained] = []
+    with counting(2 * len(images), "images explained", quiet) as progress:
+        for place, (module, layer, read_as) in enumerate(
+            zip(modules, layers, layouts, strict=True)
+        ):
+            classes = labels if class_policy == "label" else None
+            if class_policy == "baseline" and results:
+                classes = results[0].classes
+            found = explain_batches(
+                module,
+                layer,
+                in_batches(images, classes, batch_size),
+                chosen,
+                layout=read_as,
+                # As in a suite, each network draws random maps of its own.
+                seed=place,
+                progress=partial(_further, progress, place * len(images)),
+            )
+            _check_finite(found.logits, NETWORKS[place])
+            results.append(found)
+    logits = [result.logits for result in results]
+    predictions = [each.argmax(1) for each in logits]
+    explained = [result.classes for result in results]
     confidences = [
         each.double().softmax(1).gather(1, wanted[:, None])[:, 0]
         for each, wanted in zip(logits, explained, strict=True)
     ]
-    pairs = {cam: (found[0][cam], found[1][cam]) for cam in chosen}
+    pairs = {cam: (results[0].maps[cam], results[1].maps[cam]) for cam in chosen}
     about = {
         "image": range(len(images)),
         **({"name": list(names)} if names is not None else {}),
@@ -124,7 +151,12 @@ def compare(
         layers=layers,
         class_policy=class_policy,
         pictures=_pictures(per_image, pairs, images),
+        uncut=tuple(result.uncut for result in results),
     )
+
+
+def _further(progress: Callable[[int], None], before: int, done: int) -> None:
+    progress(before + done)
 
 
 def _check(
@@ -142,22 +174,23 @@ def _check(
         raise RequestError(f"{len(names)} names for {len(images)} images; expected one an image")
 
 
-def _check_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    if labels.shape != logits.shape[:1]:
+def _check_labels(labels: Tensor, images: int, classes: int) -> Tensor:
+    if labels.shape != (images,):
         raise RequestError(
-            f"labels are {tuple(labels.shape)}; expected one for each of {len(logits)} images"
+            f"labels are {tuple(labels.shape)}; expected one for each of {images} images"
         )
-    wrong = labels[(labels < 0) | (labels >= logits.shape[1])]
+    wrong = labels[(labels < 0) | (labels >= classes)]
     if len(wrong):
         raise RequestError(
-            f"label {wrong[0].item()} does not exist: the networks have {logits.shape[1]} classes"
+            f"label {wrong[0].item()} does not exist: the networks have {classes} classes"
         )
-    return labels.to(logits.device, torch.int64)
+    return labels.to(torch.int64)
 
 
 def _layers(
     modules: tuple[nn.Module, nn.Module],
-    target_layer: str | tuple[str, str] | None,
+    target_layer: str | tuple[str | None, str | None] | None,
+    layouts: tuple[Layout, Layout],
     images: Tensor,
 ) -> tuple[str, str]:
     wanted = (
@@ -169,10 +202,9 @@ def _layers(
             "network's"
         )
     found = []
-    for module, name, layer in zip(modules, NETWORKS, wanted, strict=True):
-        logits_of(module, name, images[:1], 1)
+    for module, name, layer, layout in zip(modules, NETWORKS, wanted, layouts, strict=True):
         try:
-            found.append(choose_layer(module, layer, images))
+            found.append(choose_layer(module, layer, images, layout))
         except RequestError as error:
             raise RequestError(error.message, where=f"{name} network") from None
     return found[0], found[1]
@@ -200,9 +232,15 @@ def logits_of(module: nn.Module, name: str, images: Tensor, batch_size: int) -> 
         raise RequestError(f"cannot take images of {shape}: {error}", where=where) from error
     if logits.dim() != 2:
         raise RequestError(f"gives {tuple(logits.shape)}; expected logits, N×K", where=where)
-    if not logits.isfinite().all():
-        raise RequestError("gives logits that are not finite (NaN or infinite)", where=where)
+    _check_finite(logits, name)
     return logits
+
+
+def _check_finite(logits: Tensor, name: str) -> None:
+    if not logits.isfinite().all():
+        raise RequestError(
+            "gives logits that are not finite (NaN or infinite)", where=f"{name} network"
+        )
 
 
 def _measure(

@@ -57,6 +57,8 @@ class Comparison:
         layers: The baseline's and the pruned network's target layer.
         class_policy: Whose class was explained.
         pictures: The images whose attention moved most, most first.
+        uncut: For both networks, why it could not be cut at its target layer (see ``Tracer``);
+            empty where it could.
     """
 
     scores: pd.DataFrame
@@ -66,6 +68,7 @@ class Comparison:
     layers: tuple[str, str]
     class_policy: str
     pictures: tuple[Picture, ...]
+    uncut: tuple[str, ...] = ("", "")
 
     @property
     def images(self) -> int:
@@ -140,6 +143,12 @@ class Comparison:
             "- An image is undefined where neither network's map shows anything; it counts in no "
             "mean. Above 5% of such images no verdict is given.",
             f"- Thresholds: {SOURCE}.",
+            *(
+                f"- The {name} network could not be cut at its target layer, so that methods that "
+                f"run it again ran all of it (slower, with the same result): {reason}."
+                for name, reason in zip(("baseline", "pruned"), self.uncut, strict=True)
+                if reason
+            ),
             "",
         ]
         return "\n".join(lines)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.cam import Cam
+from prunebench.cams.cam import Cam, Trace
+from prunebench.cams.layout import Layout
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.target_layer import check_target_layer, frozen, last_feature_layer
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracing import Tracer
 from prunebench.errors import RequestError
 from prunebench.plugins import choose
+from prunebench.progress import counting
 from prunebench.seeding import derive
 
 CamNames = str | Iterable[str | Mapping[str, Mapping[str, Any]]]
@@ -28,6 +30,8 @@ def explain(
     target_layer: str | None = None,
     targets: Tensor | None = None,
     batch_size: int = 64,
+    layout: Layout = "maps",
+    quiet: bool = False,
 ) -> dict[str, Tensor]:
     """Explains a network's decisions on images.
 
@@ -39,6 +43,9 @@ def explain(
             convolutional stage with maps of at least 4×4 (see ``last_feature_layer``).
         targets: The class explained in each image, N; by default the network's prediction.
         batch_size: Images a batch; it changes nothing but speed and memory.
+        layout: How the layer's output is read as maps: ``maps`` (B×C×h×w), ``channels-last``
+            (B×h×w×C) or ``tokens`` (B×T×C, as in a vision transformer).
+        quiet: Show no progress.
 
     Returns:
         For each method, maps in [0, 1] at the images' size, N×H×W, on the images' device.
@@ -49,66 +56,107 @@ def explain(
     """
     chosen = choose_cams(cams)
     check_images(images)
-    layer = choose_layer(model, target_layer, images)
-    classes = predict(model, images, batch_size).argmax(1) if targets is None else targets
-    maps = explain_layer(model, layer, images, classes, chosen, batch_size=batch_size)
+    layer = choose_layer(model, target_layer, images, layout)
+    if targets is not None and len(targets) != len(images):
+        raise RequestError(f"{len(targets)} classes for {len(images)} images; expected as many")
+    batches = in_batches(images, targets, batch_size)
+    with counting(len(images), "images explained", quiet) as progress:
+        found = explain_batches(model, layer, batches, chosen, layout=layout, progress=progress)
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
-    return {name: upsample(found, size) for name, found in maps.items()}
+    return {name: upsample(maps, size) for name, maps in found.maps.items()}
 
 
-def explain_layer(
+Batches = Iterable[tuple[Tensor, Tensor | None]]
+"""Normalised images b×C×H×W, and the class explained in each (b) or None for the prediction."""
+
+
+def in_batches(images: Tensor, classes: Tensor | None, batch_size: int) -> Batches:
+    """Cuts images N×C×H×W and their classes (N, or None) into batches."""
+    for start in range(0, len(images), batch_size):
+        batch = slice(start, start + batch_size)
+        yield images[batch], None if classes is None else classes[batch]
+
+
+class Explained(NamedTuple):
+    """What explaining images gave.
+
+    Attributes:
+        maps: For each method, normalised maps in [0, 1], N×h×w at the target layer's resolution
+            or the images', on the images' device.
+        logits: Of the network, N×K, likewise.
+        classes: The class explained in each image, N, likewise.
+        uncut: Why the network could not be cut at its target layer, so that methods that run it
+            again run all of it; empty if it could.
+    """
+
+    maps: dict[str, Tensor]
+    logits: Tensor
+    classes: Tensor
+    uncut: str
+
+
+def explain_batches(
     module: nn.Module,
     target_layer: str,
-    images: Tensor,
-    classes: Tensor,
+    batches: Batches,
     cams: Mapping[str, Cam],
+    *,
+    layout: Layout = "maps",
     seed: int = 0,
-    batch_size: int = 64,
-    progress: Callable[[float, str], None] = lambda fraction, text: None,
-) -> dict[str, Tensor]:
-    """Explains given classes by given methods, at the target layer's own resolution.
+    first: int = 0,
+    progress: Callable[[int], None] = lambda images: None,
+) -> Explained:
+    """Explains images by given methods, at the resolution in which the methods give their maps.
 
     Each batch passes through the network once, however many methods there are.
 
     Args:
         module: The network.
         target_layer: Name of the layer that is explained.
-        images: Normalised images, N×C×H×W.
-        classes: The class explained in each image, N.
+        batches: At least one batch.
         cams: Explanation methods, by the name they have in the result.
-        seed: For methods that draw random numbers.
-        batch_size: Images a batch.
-        progress: ``progress(fraction, text)``, called after each batch.
-
-    Returns:
-        For each method, normalised maps in [0, 1], N×h×w, on the images' device.
+        layout: How the layer's output is read as maps.
+        seed: For methods that draw random numbers: each image has a seed of its own.
+        first: Number of the first image, from which the images' seeds are made.
+        progress: Called after each batch with the number of images explained so far.
 
     Raises:
-        RequestError: See ``trace``; or a method returned something other than maps B×h×w.
+        RequestError: See ``Tracer``; or a method returned something other than maps.
     """
-    if len(classes) != len(images):
-        raise RequestError(f"{len(classes)} classes for {len(images)} images; expected as many")
-    found: dict[str, list[Tensor]] = {name: [] for name in cams}
-    for start in range(0, len(images), batch_size):
-        batch = slice(start, start + batch_size)
-        traced = trace(
-            module,
-            target_layer,
-            _to_module(images[batch], module),
-            classes[batch],
-            derive(seed, "explanation", start),
-        )
+    tracer: Tracer | None = None
+    maps: dict[str, list[Tensor]] = {name: [] for name in cams}
+    logits: list[Tensor] = []
+    explained: list[Tensor] = []
+    done = 0
+    for images, classes in batches:
+        inputs = to_module(images, module)
+        tracer = tracer or Tracer(module, target_layer, inputs, layout)
+        seeds = [derive(seed, "explanation", first + done + i) for i in range(len(images))]
+        traced = tracer(inputs, classes, tuple(seeds))
         for name, cam in cams.items():
-            raw = cam(traced)
-            expected = (len(traced.activations), *traced.activations.shape[2:])
-            if raw.shape != expected:
-                raise RequestError(
-                    f"cam {name!r} returned {tuple(raw.shape)}; expected maps B×h×w, {expected}"
-                )
-            found[name].append(normalise(raw.detach()).to(images.device))
-        done = min(start + batch_size, len(images))
-        progress(done / len(images), f"{done} of {len(images)} images explained")
-    return {name: torch.cat(maps) for name, maps in found.items()}
+            maps[name].append(_checked(name, cam(traced), traced).to(images.device))
+        logits.append(traced.logits.to(images.device))
+        explained.append(traced.classes.to(images.device))
+        done += len(images)
+        progress(done)
+    assert tracer is not None, "nothing to explain"
+    return Explained(
+        {name: torch.cat(each) for name, each in maps.items()},
+        torch.cat(logits),
+        torch.cat(explained),
+        tracer.uncut,
+    )
+
+
+def _checked(name: str, raw: Tensor, traced: Trace) -> Tensor:
+    count = len(traced.images)
+    sizes = [(count, *tensor.shape[2:]) for tensor in (traced.activations, traced.images)]
+    if raw.shape not in sizes:
+        raise RequestError(
+            f"cam {name!r} returned {tuple(raw.shape)}; expected maps B×h×w, {sizes[0]} like the "
+            f"target layer's or {sizes[1]} like the images"
+        )
+    return normalise(raw.detach())
 
 
 def predict(module: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
@@ -120,7 +168,7 @@ def predict(module: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
         batch_size: Images a batch.
     """
     with frozen(module), torch.no_grad():
-        batches = [module(_to_module(batch, module)) for batch in torch.split(images, batch_size)]
+        batches = [module(to_module(batch, module)) for batch in torch.split(images, batch_size)]
     return torch.cat(batches).to(images.device)
 
 
@@ -139,16 +187,18 @@ def choose_cams(cams: CamNames) -> dict[str, Cam]:
     return {each.label: each.plugin for each in chosen}
 
 
-def choose_layer(module: nn.Module, target_layer: str | None, images: Tensor) -> str:
+def choose_layer(
+    module: nn.Module, target_layer: str | None, images: Tensor, layout: Layout = "maps"
+) -> str:
     """The target layer as given, checked, or the one explained by default.
 
     Raises:
         RequestError: There is no such layer or its maps are below 4×4.
     """
-    example = _to_module(images[:1], module)
+    example = to_module(images[:1], module)
     if target_layer is None:
         return last_feature_layer(module, example)
-    check_target_layer(module, target_layer, example)
+    check_target_layer(module, target_layer, example, layout=layout)
     return target_layer
 
 
@@ -164,7 +214,7 @@ def check_images(images: Tensor) -> None:
         raise RequestError(f"images are {images.dtype}; expected normalised floating-point numbers")
 
 
-def _to_module(images: Tensor, module: nn.Module) -> Tensor:
+def to_module(images: Tensor, module: nn.Module) -> Tensor:
     """Images on the network's device and in its precision."""
     first = next(chain(module.parameters(), module.buffers()), images)
     return images.to(first.device, first.dtype if first.is_floating_point() else images.dtype)

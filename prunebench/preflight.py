@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from prunebench.branch import Branch
 from prunebench.environment import Environment
 from prunebench.errors import RequestError
-from prunebench.plan import Branch
 from prunebench.store import Store
 from prunebench.work import workspace
 
@@ -50,6 +50,7 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
                 branch.target_layer,
                 network.example(),
                 minimum=branch.model.plugin.minimum_map,
+                layout=branch.model.plugin.layout(),
             )
         except RequestError as error:
             hint = f"; `explain: {{target_layer: {{{branch.model.name}: LAYER}}}}` chooses one"

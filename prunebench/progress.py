@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -67,3 +69,32 @@ class RunProgress:
     def say(self, text: str) -> None:
         """Prints a line that stays."""
         self.console.print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def counting(total: int, what: str, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Shows how many of a known number of things are done, on standard error.
+
+    Args:
+        total: How many there are.
+        what: What they are, such as ``images explained``.
+        quiet: Show nothing.
+
+    Yields:
+        A function to be called with the number done so far.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    live = (console.is_terminal or console.is_jupyter) and not quiet
+    last_line = time.monotonic()
+
+    def show(done: int) -> None:
+        nonlocal last_line
+        bars.update(task, completed=done)
+        if not live and not quiet and time.monotonic() - last_line > LINE_EVERY:
+            last_line = time.monotonic()
+            print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not live) as bars:
+        task = bars.add_task(what, total=total)
+        yield show

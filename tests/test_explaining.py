@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Cam, Trace
 from prunebench.cams.maps import upsample
 from prunebench.errors import RequestError
-from prunebench.explaining import choose_cams, explain, explain_layer
+from prunebench.explaining import choose_cams, explain, explain_batches, in_batches
 
 METHODS = ("grad-cam", "grad-cam++", "ablation-cam")
 
@@ -73,37 +73,34 @@ def test_model_is_left_as_it_was_found(images: Tensor) -> None:
 def test_layer_maps_are_what_is_upsampled(images: Tensor) -> None:
     module, done = network(), []
     classes = torch.zeros(7, dtype=torch.int64)
-    maps = explain_layer(
-        module,
-        "1",
-        images,
-        classes,
-        choose_cams(METHODS),
-        batch_size=3,
-        progress=lambda fraction, text: done.append(fraction),
+    found = explain_batches(
+        module, "1", in_batches(images, classes, 3), choose_cams(METHODS), progress=done.append
     )
+    maps = found.maps
     assert maps["grad-cam"].shape == (7, 6, 8)
-    assert done == [pytest.approx(n / 7) for n in (3, 6, 7)]
+    assert done == [3, 6, 7]
+    assert torch.equal(found.classes, classes)
+    assert found.uncut == ""
     whole = explain(module, images, METHODS, "1", classes)
     for name in METHODS:
         torch.testing.assert_close(upsample(maps[name], (12, 16)), whole[name])
 
 
-def test_methods_are_given_seeds_that_follow_from_the_seed(images: Tensor) -> None:
+def test_each_image_has_a_seed_of_its_own_whatever_its_batch(images: Tensor) -> None:
     class Random(Cam):
         def __call__(self, trace: Trace) -> Tensor:
-            generator = torch.Generator().manual_seed(trace.seed)
-            return torch.rand(trace.activations[:, 0].shape, generator=generator)
+            drawn = [torch.Generator().manual_seed(seed) for seed in trace.seeds]
+            return torch.stack([torch.rand(6, 8, generator=generator) for generator in drawn])
 
-    def maps(seed: int) -> Tensor:
-        classes = torch.zeros(7, dtype=torch.int64)
-        return explain_layer(network(), "1", images, classes, {"random": Random()}, seed, 4)[
-            "random"
-        ]
+    def maps(seed: int, batch_size: int = 4, first: int = 0) -> Tensor:
+        batches = in_batches(images[first:], None, batch_size)
+        found = explain_batches(network(), "1", batches, {"": Random()}, seed=seed, first=first)
+        return found.maps[""]
 
-    assert torch.equal(maps(1), maps(1))
+    assert torch.equal(maps(1), maps(1, batch_size=3))
+    assert torch.equal(maps(1)[2:], maps(1, first=2))
     assert not torch.equal(maps(1), maps(2))
-    assert not torch.equal(maps(1)[:3], maps(1)[4:])
+    assert len({float(one.sum()) for one in maps(1)}) == 7
 
 
 def test_cams_are_named_with_their_parameters() -> None:
@@ -123,7 +120,7 @@ def test_method_that_returns_no_maps_is_named(images: Tensor) -> None:
             return trace.activations
 
     with pytest.raises(RequestError, match=r"cam 'wrong' returned \(7, 8, 6, 8\)"):
-        explain_layer(network(), "1", images, torch.zeros(7).long(), {"wrong": Wrong()})
+        explain_batches(network(), "1", [(images, None)], {"wrong": Wrong()})
 
 
 def test_requests_that_make_no_sense_are_refused(images: Tensor) -> None:

@@ -22,24 +22,31 @@ def ablation_cam(trace: Trace) -> Tensor:
     keeps a channel that supports the class positive where the logit is negative.
 
     Args:
-        trace: Activations A of the target layer, B×C×h×w, the logits and how to resume.
+        trace: Activations A of the target layer, B×C×h×w, the logits and how to ablate.
 
     Returns:
         Raw maps, B×h×w, before the ReLU.
     """
-    import torch
+    lost = _by_gradient(trace) if trace.affine else _by_ablation(trace)
+    weights = lost / (trace.scores.abs() + 1e-7)[:, None]
+    return (weights[:, :, None, None] * trace.activations).sum(1)
 
+
+def _by_gradient(trace: Trace) -> Tensor:
+    """The loss y − y_k, B×C, of logits affine in the activations: Σ_ij g_kij A_kij, exactly."""
+    return (trace.gradients * trace.activations).sum((2, 3))
+
+
+def _by_ablation(trace: Trace) -> Tensor:
+    """The loss y − y_k, B×C, by running what depends on the layer without each channel in turn."""
     activations = trace.activations
-    weights = torch.zeros_like(activations[:, :, 0, 0])
-    # A channel that is zero already changes nothing when it is ablated.
+    lost = activations.new_zeros(activations.shape[:2])
+    # A channel that is zero already is left out: it weighs on nothing.
     image, channel = activations.flatten(2).any(2).nonzero(as_tuple=True)
     pair = activations.shape[1:].numel() + trace.images.shape[1:].numel()
     pairs = max(1, NUMBERS.get(activations.device.type, NUMBERS["cpu"]) // pair)
     for start in range(0, len(image), pairs):
         i, k = image[start : start + pairs], channel[start : start + pairs]
-        ablated = activations[i]
-        ablated[torch.arange(len(k), device=k.device), k] = 0
-        remaining = trace.resume(ablated, i).gather(1, trace.classes[i, None])[:, 0]
-        weights[i, k] = trace.scores[i] - remaining
-    weights = weights / (trace.scores.abs() + 1e-7)[:, None]
-    return (weights[:, :, None, None] * activations).sum(1)
+        remaining = trace.ablate(i, k).gather(1, trace.classes[i, None])[:, 0]
+        lost[i, k] = trace.scores[i] - remaining
+    return lost

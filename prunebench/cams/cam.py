@@ -4,36 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from prunebench.plugin import Plugin
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from prunebench.cams.layout import Layout
+
+
+def _not_traced(*_: Any) -> Any:
+    raise NotImplementedError("this trace was made by hand, without a network behind it")
 
 
 @dataclass(frozen=True)
 class Trace:
     """What one pass of a batch through a network leaves at the target layer.
 
+    All methods of a batch read the same trace; what only some of them need (gradients, more
+    passes) is computed when it is asked for.
+
     Attributes:
-        activations: Output of the target layer, B×C×h×w.
-        gradients: Gradient of each image's class logit by the activations, B×C×h×w.
+        activations: Output of the target layer as maps, B×C×h×w.
         logits: Outputs of the network, B×K.
         classes: The class explained, B.
         images: The normalised inputs, B×channels×H×W.
-        resume: Runs only what follows the target layer: activations b×C×h×w and the indices (b)
-            of the images in this batch they belong to, in; logits b×K, out. No gradient.
-        seed: A seed of this network's own, for methods that draw random numbers.
+        differentiate: Computes ``gradients``, going back no further than the target layer.
+        resume: Runs only what depends on the target layer: activations b×C×h×w and the indices
+            (b) of the images in this batch they belong to, in; logits b×K, out. No gradient.
+        ablate: Logits b×K of the images at indices (b) once one channel each (b) of the target
+            layer's output is zero everywhere, in tokens without a place too. No gradient.
+        predict: Runs the whole network: images b×channels×H×W in, logits b×K out. No gradient.
+        affine: Whether the logits are known to be an affine function of the activations.
+        seeds: A seed of its own for each image of this network, for methods that draw random
+            numbers.
+        module: The network, in evaluation mode, for methods that look beyond the target layer.
+            They leave it as they found it.
+        target_layer: Name of the layer.
+        layout: How the layer's output is read as maps.
     """
 
     activations: Tensor
-    gradients: Tensor
     logits: Tensor
     classes: Tensor
     images: Tensor
-    resume: Callable[[Tensor, Tensor], Tensor]
-    seed: int = 0
+    differentiate: Callable[[], Tensor] = _not_traced
+    resume: Callable[[Tensor, Tensor], Tensor] = _not_traced
+    ablate: Callable[[Tensor, Tensor], Tensor] = _not_traced
+    predict: Callable[[Tensor], Tensor] = _not_traced
+    affine: bool = False
+    seeds: tuple[int, ...] = ()
+    module: nn.Module | None = None
+    target_layer: str = ""
+    layout: Layout = "maps"
+
+    @cached_property
+    def gradients(self) -> Tensor:
+        """Gradient of each image's class logit by the activations, B×C×h×w."""
+        return self.differentiate()
 
     @property
     def scores(self) -> Tensor:
@@ -45,5 +75,8 @@ class Cam(Plugin):
     """Base class of explanation methods. A plain function of a trace serves as well."""
 
     def __call__(self, trace: Trace) -> Tensor:
-        """Returns raw maps B×h×w; ReLU, scaling and resizing are done for all methods alike."""
+        """Returns raw maps, B×h×w at the target layer's resolution or B×H×W at the images'.
+
+        ReLU, scaling and resizing are done for all methods alike.
+        """
         raise NotImplementedError

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, inference_mode, nn, no_grad
 
+from prunebench.cams.layout import Layout, to_maps
 from prunebench.errors import RequestError, did_you_mean
 
 LISTED = 8
@@ -34,7 +35,11 @@ def find_layer(module: nn.Module, target_layer: str) -> nn.Module:
 
 
 def check_target_layer(
-    module: nn.Module, target_layer: str, example: Tensor, minimum: int = 4
+    module: nn.Module,
+    target_layer: str,
+    example: Tensor,
+    minimum: int = 4,
+    layout: Layout = "maps",
 ) -> tuple[int, int]:
     """Refuses a target layer whose maps say too little: a 1×1 map is always constant.
 
@@ -43,6 +48,7 @@ def check_target_layer(
         target_layer: Name of the layer to be explained.
         example: A normalised input, B×C×H×W, of the size that will be explained.
         minimum: Smallest height and width of the layer's map.
+        layout: How the layer's output is read as maps.
 
     Returns:
         Height and width of the layer's map.
@@ -52,12 +58,12 @@ def check_target_layer(
             smaller; the message lists the layers that qualify.
     """
     find_layer(module, target_layer)
-    sizes = map_sizes(module, example)
+    sizes = map_sizes(module, example, layout=layout)
     image = _size(example)
     if target_layer not in sizes:
         raise RequestError(
-            f"the output of layer {target_layer!r} is no batch of maps (B×C×h×w) and cannot be "
-            f"explained; {_qualifying(sizes, minimum)}"
+            f"the output of layer {target_layer!r} is no batch of maps (layout {layout!r}) and "
+            f"cannot be explained; {_qualifying(sizes, minimum)}"
         )
     height, width = sizes[target_layer]
     if min(height, width) < minimum:
@@ -81,9 +87,17 @@ def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> 
         minimum: Smallest height and width of the layer's map.
 
     Raises:
-        RequestError: No layer has maps of this size.
+        RequestError: No layer has maps of this size, or what comes after the maps works on tokens,
+            as in a vision transformer: then somebody has to name a layer.
     """
     sizes = map_sizes(module, example, pooling=False)
+    last = next(reversed(map_sizes(module, example, layout="tokens")), None)
+    if sizes and last not in sizes and last not in map_sizes(module, example):
+        raise RequestError(
+            f"{type(module).__name__} works on tokens after its last maps "
+            f"({next(reversed(sizes))!r}); name a target layer and its layout, for a vision "
+            "transformer usually the first normalisation of its last block and 'tokens'"
+        )
     large = [name for name, size in sizes.items() if min(size) >= minimum]
     if not large:
         raise RequestError(
@@ -94,9 +108,9 @@ def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> 
 
 
 def map_sizes(
-    module: nn.Module, example: Tensor, *, pooling: bool = True
+    module: nn.Module, example: Tensor, *, pooling: bool = True, layout: Layout = "maps"
 ) -> dict[str, tuple[int, int]]:
-    """Height and width of every layer's output that is B×C×h×w, in the order layers finish.
+    """Height and width of every layer's output that is maps, in the order layers finish.
 
     A layer that runs several times counts where it runs last.
 
@@ -104,6 +118,7 @@ def map_sizes(
         module: The network.
         example: A normalised input, B×C×H×W; only its first image is used.
         pooling: Include layers whose output comes straight from a pooling layer.
+        layout: How outputs are read as maps.
     """
     names: dict[nn.Module, list[str]] = {}
     for name, layer in module.named_modules(remove_duplicate=False):
@@ -118,8 +133,8 @@ def map_sizes(
         for name in names[layer]:
             sizes.pop(name, None)
             wanted = pooling or not any(output is each for each in pooled)
-            if isinstance(output, Tensor) and output.dim() == 4 and wanted:
-                sizes[name] = (output.shape[2], output.shape[3])
+            if wanted and (size := _map_size(output, layout, example)):
+                sizes[name] = size
 
     handles = [layer.register_forward_hook(note) for layer in names]
     try:
@@ -129,6 +144,16 @@ def map_sizes(
         for handle in handles:
             handle.remove()
     return sizes
+
+
+def _map_size(output: Any, layout: Layout, example: Tensor) -> tuple[int, int] | None:
+    if not isinstance(output, Tensor):
+        return None
+    try:
+        maps = to_maps(output, layout, (example.shape[-2], example.shape[-1]))
+    except RequestError:
+        return None
+    return maps.shape[2], maps.shape[3]
 
 
 @contextmanager

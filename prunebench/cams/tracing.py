@@ -4,85 +4,207 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.tail import agrees, forget, tail
-from prunebench.cams.target_layer import (
-    check_target_layer,
-    find_layer,
-    frozen,
-    last_feature_layer,
-)
+from prunebench.cams.cut import CannotCut, Cut, cut
+from prunebench.cams.layout import Layout, channel_axis, from_maps, to_maps
+from prunebench.cams.target_layer import find_layer, frozen
 from prunebench.errors import RequestError
+from prunebench.seeding import derive
 
-__all__ = ["check_target_layer", "last_feature_layer", "trace"]
+__all__ = ["Tracer", "trace"]
+
+Resume = Callable[[Tensor, Tensor], Tensor]
+"""The target layer's output b×..., in its own layout, and the images (b) it belongs to, in;
+logits b×K, out."""
 
 
-def trace(
-    module: nn.Module, target_layer: str, images: Tensor, classes: Tensor, seed: int = 0
-) -> Trace:
-    """Runs a batch forward, and backward only as far as the target layer.
+class Tracer:
+    """Traces batches of one network at one target layer.
 
-    The network runs in evaluation mode and is left as it was found: no hooks, the same training
-    flags, no gradients. Where the target layer runs several times, its last run is explained.
+    The network is cut in two at the layer (see ``cut``): each batch passes through both parts
+    once, and only the second runs again where a method asks for it. A network that cannot be cut
+    is run as a whole with the layer's output replaced, which is always right and slower.
+
+    The network is left as it was found: no hooks, the same training flags, no gradients. Where
+    the target layer runs several times, its last run is explained. The network must not change
+    while its tracer is in use.
 
     Args:
         module: The network; images B×C×H×W in, logits B×K out.
-        target_layer: Name of the layer whose output is explained, which must be B×C×h×w.
-        images: Normalised images, B×C×H×W, on the network's device.
-        classes: The class explained in each image, B.
-        seed: Handed on to methods that draw random numbers.
+        target_layer: Name of the layer whose output is explained.
+        example: Images as they will be explained, of which the first is used, on the network's
+            device.
+        layout: How the layer's output is read as maps.
+
+    Attributes:
+        uncut: Why the network could not be cut, so that every pass is a whole one; empty if it
+            could.
 
     Raises:
-        RequestError: There is no such layer, its output is no batch of maps or does not reach
-            the logits, or a class does not exist.
+        RequestError: There is no such layer.
     """
-    layer = find_layer(module, target_layer)
-    leaves: list[Tensor] = []
 
-    def start_here(_layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
-        if not (isinstance(output, Tensor) and output.dim() == 4):
-            found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise RequestError(
-                f"the output of layer {target_layer!r} is {found}; a layer that can be explained "
-                "gives maps, B×C×h×w"
-            )
-        leaves.append(output.detach().clone().requires_grad_())
-        # What follows may work in place: on this copy, never on the activations kept.
-        return leaves[-1].clone()
+    def __init__(
+        self, module: nn.Module, target_layer: str, example: Tensor, layout: Layout = "maps"
+    ) -> None:
+        self.module = module
+        self.target_layer = target_layer
+        self.layout = layout
+        self.layer = find_layer(module, target_layer)
+        self.uncut = ""
+        self._cut: Cut | None = None
+        with frozen(module), torch.inference_mode(False):
+            try:
+                self._cut = cut(module, self.layer, example.detach())
+            except CannotCut as reason:
+                self.uncut = str(reason)
 
-    with frozen(module), torch.inference_mode(False), torch.enable_grad():
-        with _hook(layer, start_here):
-            logits = module(images.detach())
-        if not leaves:
-            raise RequestError(f"layer {target_layer!r} takes no part in the network's output")
+    def __call__(
+        self, images: Tensor, classes: Tensor | None = None, seeds: tuple[int, ...] = ()
+    ) -> Trace:
+        """Runs a batch forward, and backward only as far as the target layer.
+
+        Args:
+            images: Normalised images, B×C×H×W, on the network's device.
+            classes: The class explained in each image, B; by default the network's prediction.
+            seeds: A seed for each image, for methods that draw random numbers.
+
+        Raises:
+            RequestError: The layer's output is no batch of maps or does not reach the logits, the
+                network gives no logits, or a class does not exist.
+        """
+        images = images.detach()
+        with frozen(self.module), torch.inference_mode(False), torch.enable_grad():
+            leaf, logits, resume = (self._in_parts if self._cut else self._whole)(images)
+        size = (images.shape[-2], images.shape[-1])
+        try:
+            maps = to_maps(leaf.detach(), self.layout, size)
+        except RequestError as error:
+            self._fail(f"cannot be explained: {error.message}")
         explained = _classes(classes, logits)
-        score = logits.gather(1, explained[:, None]).sum()
-        gradients = None
-        if score.requires_grad:
-            (gradients,) = torch.autograd.grad(score, leaves[-1], allow_unused=True)
-    if gradients is None:
-        raise RequestError(f"the output of layer {target_layer!r} does not reach the logits")
-    activations, logits = leaves[-1].detach(), logits.detach()
-    return Trace(
-        activations=activations,
-        gradients=gradients,
-        logits=logits,
-        classes=explained,
-        images=images,
-        resume=_resume(module, layer, len(leaves), images, activations, logits),
-        seed=seed,
-    )
+        if not logits.requires_grad:
+            self._fail("does not reach the logits")
+        module, layout = self.module, self.layout
+
+        def differentiate() -> Tensor:
+            with torch.inference_mode(False), torch.enable_grad():
+                score = logits.gather(1, explained[:, None]).sum()
+                (found,) = torch.autograd.grad(score, leaf, retain_graph=True)
+            return to_maps(found, layout, size)
+
+        def run_tail(activations: Tensor, indices: Tensor) -> Tensor:
+            output = leaf.detach()[indices]
+            with frozen(module), torch.no_grad():
+                return resume(from_maps(activations, layout, output), indices)
+
+        def ablate(indices: Tensor, channels: Tensor) -> Tensor:
+            output = leaf.detach()[indices]
+            by_channel = output.movedim(channel_axis(layout, output), 1)
+            by_channel[torch.arange(len(channels), device=channels.device), channels] = 0
+            with frozen(module), torch.no_grad():
+                return resume(output, indices)
+
+        def predict(changed: Tensor) -> Tensor:
+            with frozen(module), torch.inference_mode():
+                found: Tensor = module(changed)
+            return found
+
+        return Trace(
+            activations=maps,
+            logits=logits.detach(),
+            classes=explained,
+            images=images,
+            differentiate=differentiate,
+            resume=run_tail,
+            ablate=ablate,
+            predict=predict,
+            affine=self._cut is not None and self._cut.affine,
+            seeds=seeds,
+            module=module,
+            target_layer=self.target_layer,
+            layout=layout,
+        )
+
+    def _in_parts(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
+        parts = self._cut
+        assert parts is not None
+        with torch.inference_mode():
+            output, values = parts.before(images)
+        leaf = self._leaf(output)
+        logits = parts.after(leaf, values)
+        return leaf, logits, lambda changed, indices: parts.after(changed, values, indices)
+
+    def _whole(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
+        leaves: list[Tensor] = []
+
+        def start_here(_layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
+            leaves.append(self._leaf(output))
+            # What follows may work in place: on this copy, never on the activations kept.
+            return leaves[-1].clone()
+
+        with _hook(self.layer, start_here):
+            logits = self.module(images)
+        if not leaves:
+            self._fail("takes no part in the network's output")
+        last = len(leaves)
+
+        def resume(changed: Tensor, indices: Tensor) -> Tensor:
+            calls = 0
+
+            def replace(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+                nonlocal calls
+                calls += 1
+                return changed.clone() if calls == last else output
+
+            with _hook(self.layer, replace):
+                found: Tensor = self.module(images[indices])
+            return found
+
+        return leaves[-1], logits, resume
+
+    def _leaf(self, output: Any) -> Tensor:
+        """The layer's output as the beginning of a graph of its own."""
+        if not isinstance(output, Tensor):
+            self._fail(f"gives {type(output).__name__}; a layer that can be explained gives maps")
+        return output.clone().detach().requires_grad_()
+
+    def _fail(self, problem: str) -> NoReturn:
+        raise RequestError(f"layer {self.target_layer!r} {problem}")
 
 
-def _classes(classes: Tensor, logits: Any) -> Tensor:
+def trace(
+    module: nn.Module,
+    target_layer: str,
+    images: Tensor,
+    classes: Tensor | None = None,
+    seed: int = 0,
+    layout: Layout = "maps",
+) -> Trace:
+    """Traces one batch; see ``Tracer``.
+
+    Args:
+        module: The network.
+        target_layer: Name of the layer whose output is explained.
+        images: Normalised images, B×C×H×W, on the network's device.
+        classes: The class explained in each image, B; by default the network's prediction.
+        seed: From which each image's own seed is made.
+        layout: How the layer's output is read as maps.
+    """
+    seeds = tuple(derive(seed, "explanation", index) for index in range(len(images)))
+    return Tracer(module, target_layer, images, layout)(images, classes, seeds)
+
+
+def _classes(classes: Tensor | None, logits: Any) -> Tensor:
     if not (isinstance(logits, Tensor) and logits.dim() == 2):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise RequestError(f"the network's output is {found}; expected logits, B×K")
+    if classes is None:
+        return logits.detach().argmax(1)
     if classes.shape != logits.shape[:1]:
         raise RequestError(
             f"{tuple(classes.shape)} classes for {len(logits)} images; expected one an image"
@@ -94,45 +216,6 @@ def _classes(classes: Tensor, logits: Any) -> Tensor:
             f"class {int(wrong[0])} does not exist: the network has {logits.shape[1]} classes"
         )
     return indices
-
-
-def _resume(
-    module: nn.Module,
-    layer: nn.Module,
-    runs: int,
-    images: Tensor,
-    activations: Tensor,
-    logits: Tensor,
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Makes the function that runs only what follows the target layer."""
-    with frozen(module), torch.no_grad():
-        cut = tail(module, layer)
-        # A copy, like everywhere: what follows may work in place. One image tells whether the
-        # network was changed after its tail was cut.
-        if cut is not None and not agrees(cut, activations[:1].clone(), logits[:1]):
-            forget(module)
-            cut = tail(module, layer)
-            if cut is not None and not agrees(cut, activations[:1].clone(), logits[:1]):
-                cut = None
-
-    def run_tail(changed: Tensor, indices: Tensor) -> Tensor:
-        assert cut is not None
-        with frozen(module), torch.no_grad():
-            return cut(changed.clone())
-
-    def run_all(changed: Tensor, indices: Tensor) -> Tensor:
-        count = 0
-
-        def replace(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-            nonlocal count
-            count += 1
-            return changed.clone() if count == runs else output
-
-        with frozen(module), torch.no_grad(), _hook(layer, replace):
-            resumed: Tensor = module(images[indices])
-        return resumed
-
-    return run_tail if cut is not None else run_all
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from prunebench.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from prunebench.cams.layout import Layout
     from prunebench.data import Normalisation
 
 
@@ -59,6 +60,14 @@ class Model(Plugin):
     def target_layer(self) -> str:
         """Name of the module whose output is explained: the last convolutional stage."""
         raise NotImplementedError
+
+    def layout(self) -> Layout:
+        """How the target layer's output is read as maps.
+
+        Convolutions give maps. A transformer whose layers give tokens, or maps with their channels
+        last, says so here (see ``cams/layout.py``); a layer named in a suite is read the same way.
+        """
+        return "maps"
 
     def recipe(self) -> Recipe:
         """How the network is trained from scratch."""

@@ -13,6 +13,7 @@ from prunebench.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from prunebench.cams.layout import Layout
     from prunebench.data import Normalisation
 
 
@@ -70,19 +71,19 @@ class Torchvision(Model):
             raise RequestError(
                 f"torchvision/{self.name} cannot take images of {size[0]}×{size[1]}: {reason}"
             )
-        return networks.build(self.name, classes, self.pretrained_weights)
+        return networks.build(self.name, classes, self.pretrained_weights, size)
 
     def target_layer(self) -> str:
-        """The last maps of a convolution before they are pooled and classified."""
+        """The last maps before they are pooled, or a vision transformer's last tokens."""
         from prunebench.models.networks import torchvision as networks
 
-        layer = networks.last_stage(self.name)
-        if layer is None:
-            raise RequestError(
-                f"torchvision/{self.name} has no default target layer, because it has attention "
-                "and no last convolutional stage; name one"
-            )
-        return layer
+        return networks.explained(self.name)[0]
+
+    def layout(self) -> Layout:
+        """Tokens in a vision transformer, maps elsewhere."""
+        from prunebench.models.networks import torchvision as networks
+
+        return networks.explained(self.name)[1]
 
     def recipe(self) -> Recipe:
         """90 epochs of SGD, a tenth of the rate after every 30."""

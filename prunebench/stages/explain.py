@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from prunebench.cams.maps import decode, encode
+from prunebench.cams.cam import Cam
+from prunebench.cams.layout import Layout
+from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer
 from prunebench.data import batches
-from prunebench.explaining import explain_layer
+from prunebench.explaining import Batches, Explained, explain_batches
 from prunebench.factory import source_file
 from prunebench.models import Model
 from prunebench.network import Network
@@ -19,66 +21,136 @@ from prunebench.seeding import derive
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
 
+BATCH = 64
+
 
 def explain(steps: Sequence[Step], work: Workspace) -> list[Result]:
     """Explains one network by several methods, which share their passes.
 
-    Maps are stored at the target layer's resolution in 16 bits; metrics resize them.
+    Maps are stored at the resolution in which the methods give them, mostly the target layer's,
+    in 16 bits; metrics resize them.
     """
     first = steps[0]
-    network = work.network(first.parent("network"))
-    data = work.data(first.parent("data"))
-    targets = work.artefact(first.parent("targets")).tensors
-    chosen, classes = targets["images"], targets["classes"]
-    normalise = network.architecture.normalisation
-    images = torch.cat(
-        [inputs for inputs, _ in batches(data.test, normalise, 500, work.device, chosen)]
-    )
-    baseline = first.parent("network").lineage()[-1].name
-    layer = target_layer(network, first.options["target_layer"], baseline)
-    maps = explain_layer(
-        network.module,
-        layer,
-        images,
-        classes.to(work.device),
+    explained = explain_with(
+        first,
+        work,
+        ((images, classes) for _, images, classes in explained_images(first, work)),
         {step.key: step.plugin.plugin for step in steps},
-        # A network's own seed, or random maps of two networks would agree.
-        seed=derive(first.seed or 0, "explanation", first.parent("network").key),
-        progress=work.progress,
     )
-    return [_result(maps[step.key], layer) for step in steps]
+    return [_result(explained.maps[step.key], explained, first, work) for step in steps]
 
 
-def _result(maps: Tensor, layer: str) -> Result:
+def explain_masked(step: Step, work: Workspace) -> Result:
+    """Explains the images multiplied by their maps, by the same method and for the same classes.
+
+    Pixels outside the map become 0 after normalisation, which is the mean colour.
+    """
+    maps = decode(work.artefact(step.parent("maps")).tensors["maps"])
+
+    def masked() -> Batches:
+        for where, images, classes in explained_images(step, work):
+            height, width = images.shape[-2:]
+            kept = upsample(maps[where].to(images.device), (height, width))
+            yield images * kept[:, None], classes
+
+    found = explain_with(step, work, masked(), {"": step.plugin.plugin})
+    result = _result(found.maps[""], found, step, work)
+    return Result(result.data, result.tensors | {"logits": found.logits.cpu()})
+
+
+def explain_with(
+    step: Step, work: Workspace, pairs: Batches, cams: Mapping[str, Cam], first: int = 0
+) -> Explained:
+    """Explains batches as an ``explained`` or ``masked`` step does.
+
+    Args:
+        step: Names the network, and the layer that the suite explains.
+        work: Where things are.
+        pairs: Normalised images and their classes.
+        cams: Explanation methods.
+        first: Number of the first image.
+    """
+    network = work.network(step.parent("network"))
+    target = find_target(step, network)
+    count = len(work.artefact(step.parent("targets")).tensors["images"])
+    return explain_batches(
+        network.module,
+        target.layer,
+        pairs,
+        cams,
+        layout=target.layout,
+        seed=map_seed(step),
+        first=first,
+        progress=lambda done: work.progress(done / count, f"{done} of {count} images explained"),
+    )
+
+
+def map_seed(step: Step) -> int:
+    """A network's own seed for random maps, or those of two networks would agree."""
+    return derive(step.seed or 0, "explanation", step.parent("network").key)
+
+
+def explained_images(
+    step: Step, work: Workspace, batch_size: int = BATCH
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """The explained images, normalised for the step's network, batch by batch.
+
+    Yields:
+        Where the batch stands among the explained images; the images, b×channels×H×W; and the
+        class explained in each, b.
+    """
+    normalise = work.network(step.parent("network")).architecture.normalisation
+    targets = work.artefact(step.parent("targets")).tensors
+    data = work.data(step.parent("data"))
+    classes = targets["classes"].to(work.device)
+    start = 0
+    for images, _ in batches(data.test, normalise, batch_size, work.device, targets["images"]):
+        where = slice(start, start + len(images))
+        yield where, images, classes[where]
+        start += len(images)
+
+
+def _result(maps: Tensor, explained: Explained, step: Step, work: Workspace) -> Result:
     codes = encode(maps).cpu()
     empty = decode(codes).flatten(1).amax(1) == 0
     data = {
         "zero_map_fraction": float(empty.float().mean()),
         "size": list(maps.shape[1:]),
-        "target_layer": layer,
+        "target_layer": find_target(step, work.network(step.parent("network"))).layer,
+        "uncut": explained.uncut,
     }
     return Result(data, {"maps": codes})
 
 
-def target_layer(network: Network, wanted: str, wanted_in: str) -> str:
+@dataclass(frozen=True)
+class Target:
+    """The layer explained in a network, and how its output is read as maps."""
+
+    layer: str
+    layout: Layout
+
+
+def find_target(step: Step, network: Network) -> Target:
     """The layer explained in a network.
 
+    A network of another architecture than the baseline's may have a layer of the suite's name
+    somewhere else entirely: its own model's layer is taken, or, of a network from a file, its
+    last convolutional stage.
+
     Args:
-        network: The network.
-        wanted: The layer that the suite explains in the baseline.
-        wanted_in: The baseline's factory. A network of another architecture may have a layer of
-            that name somewhere else entirely: its own model's layer is taken, or, of a network
-            from a file, its last convolutional stage.
+        step: Of kind ``explained`` or ``masked``; its option is the layer in the baseline.
+        network: The network explained.
 
     Raises:
         RequestError: The layer is too small to explain.
     """
     architecture = network.architecture
-    if architecture.factory == wanted_in:
-        return wanted
+    baseline = step.parent("network").lineage()[-1].name
     if source_file(architecture.factory):
-        return last_feature_layer(network.module, network.example())
+        return Target(last_feature_layer(network.module, network.example()), "maps")
     model: Model = choose("models", architecture.factory, architecture.parameters).plugin
+    if architecture.factory == baseline:
+        return Target(step.options["target_layer"], model.layout())
     layer = model.target_layer()
-    check_target_layer(network.module, layer, network.example(), minimum=model.minimum_map)
-    return layer
+    check_target_layer(network.module, layer, network.example(), model.minimum_map, model.layout())
+    return Target(layer, model.layout())

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
-
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench.cams import tail as tails
 from prunebench.cams.cam import Trace
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer, map_sizes
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracing import Tracer, trace
 from prunebench.errors import RequestError
 
 
@@ -127,15 +123,42 @@ def test_resume_gives_what_a_full_pass_gives(kind: type[nn.Module], layer: str) 
     torch.testing.assert_close(everything, traced.logits)
 
 
-@pytest.mark.parametrize("layer", AFTER)
-def test_only_the_tail_runs_after_a_stage(layer: str) -> None:
+@pytest.mark.parametrize("layer", AFTER + INSIDE)
+def test_only_what_depends_on_the_layer_runs_again(layer: str) -> None:
     module = made()
-    traced = trace(module, layer, IMAGES, CLASSES)
+    tracer = Tracer(module, layer, IMAGES)
+    assert tracer.uncut == ""
+    traced = tracer(IMAGES, CLASSES)
     ran: list[int] = []
-    handle = module.get_submodule("conv").register_forward_hook(lambda *_: ran.append(1))
+    module.get_submodule("conv").register_forward_hook(lambda *_: ran.append(1))
     traced.resume(traced.activations, torch.arange(6))
-    handle.remove()
     assert ran == []
+    tracer(IMAGES)
+    assert ran == [1]
+
+
+def test_network_that_cannot_be_followed_says_so() -> None:
+    assert "torch.fx cannot follow its code" in Tracer(made(Branching), "layer2", IMAGES).uncut
+
+
+@pytest.mark.parametrize("layer", AFTER + INSIDE)
+@pytest.mark.parametrize("kind", [ResNet, Branching])
+def test_ablating_sets_one_channel_of_each_image_to_zero(kind: type[nn.Module], layer: str) -> None:
+    module = made(kind)
+    traced = trace(module, layer, IMAGES, CLASSES)
+    chosen, channels = torch.tensor([5, 0, 0]), torch.tensor([1, 0, 3])
+    changed = traced.activations[chosen].clone()
+    changed[range(3), channels] = 0
+    torch.testing.assert_close(
+        traced.ablate(chosen, channels), full_pass(module, layer, changed, IMAGES[chosen])
+    )
+
+
+def test_prediction_runs_the_whole_network() -> None:
+    module = made()
+    traced = trace(module.train(), "layer2", IMAGES, CLASSES)
+    assert torch.equal(traced.predict(IMAGES[:2]), module.eval()(IMAGES[:2]))
+    assert torch.equal(trace(module, "layer2", IMAGES).classes, module(IMAGES).argmax(1))
 
 
 def test_activations_survive_a_following_layer_that_works_in_place() -> None:
@@ -187,7 +210,7 @@ def test_trace_works_without_gradients_around_it() -> None:
         assert torch.equal(trace(module, "layer1", IMAGES, CLASSES).gradients, expected)
 
 
-def test_changed_network_is_not_explained_by_its_old_tail() -> None:
+def test_changed_network_is_explained_as_it_is_now() -> None:
     module = made()
     trace(module, "layer2", IMAGES, CLASSES)
     module.fc = nn.Linear(6, 7).double()
@@ -200,16 +223,6 @@ def test_changed_network_is_not_explained_by_its_old_tail() -> None:
     torch.testing.assert_close(traced.resume(traced.activations, torch.arange(6)), module(IMAGES))
 
 
-def test_dropped_network_is_not_kept_alive() -> None:
-    module = made()
-    trace(module, "layer2", IMAGES, CLASSES)
-    assert module in tails._tails
-    gone = weakref.ref(module)
-    del module
-    gc.collect()
-    assert gone() is None
-
-
 def test_unknown_layer_suggests_the_nearest() -> None:
     with pytest.raises(RequestError, match=r"no layer 'layer2\.0\.con1'.*'layer2\.0\.conv1'"):
         trace(made(), "layer2.0.con1", IMAGES, CLASSES)
@@ -218,7 +231,7 @@ def test_unknown_layer_suggests_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("layer", "classes", "message"),
     [
-        ("fc", CLASSES, r"layer 'fc' is \(6, 5\)"),
+        ("fc", CLASSES, r"layer 'fc' cannot be explained: its output is \(6, 5\)"),
         ("layer2", CLASSES + 1, "class 5 does not exist: the network has 5"),
         ("layer2", CLASSES - 1, "class -1 does not exist"),
         ("layer2", CLASSES[:2], "one an image"),
@@ -250,7 +263,9 @@ def test_trace_is_of_the_contract() -> None:
     traced = trace(made(), "layer2", IMAGES, CLASSES, seed=7)
     assert isinstance(traced, Trace)
     assert traced.activations.shape == traced.gradients.shape == (6, 6, 4, 4)
-    assert traced.seed == 7
+    assert len(set(traced.seeds)) == 6
+    assert traced.seeds == trace(made(), "layer2", IMAGES, CLASSES, seed=7).seeds
+    assert traced.seeds != trace(made(), "layer2", IMAGES, CLASSES, seed=8).seeds
     assert not traced.activations.requires_grad
 
 

@@ -8,9 +8,12 @@ import torch
 from torchvision import models
 from torchvision.models._api import WeightsEnum
 
+from prunebench.cams.layout import to_maps
 from prunebench.errors import RequestError
 from prunebench.factory import load_weights
 from prunebench.models import Model
+from prunebench.models.networks import torchvision as networks
+from prunebench.models.networks.outline import pass_through
 from prunebench.plugins import choose
 
 
@@ -43,27 +46,16 @@ def test_target_layer_is_the_last_convolutional_stage(name: str, layer: str) -> 
     assert model(name).target_layer() == layer
 
 
-@pytest.mark.parametrize("name", ["vit_b_16", "swin_t", "maxvit_t"])
-def test_networks_with_attention_have_no_default_target_layer(name: str) -> None:
-    with pytest.raises(RequestError, match=f"{name} has no default target layer"):
-        model(name).target_layer()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", models.list_models(module=models))
-def test_every_network_has_a_target_layer_with_maps_or_says_why_not(name: str) -> None:
-    from prunebench.models.networks import torchvision as networks
-
-    try:
-        layer = model(name).target_layer()
-    except RequestError:
-        assert name.startswith(("vit", "swin", "maxvit"))
-        return
+def test_every_network_has_a_target_layer_with_maps(name: str) -> None:
+    chosen = model(name)
     seen = []
-    network = networks._outline(name)
-    network.get_submodule(layer).register_forward_hook(lambda m, i, output: seen.append(output))
-    networks._pass(network, (224, 224))
-    channels, height, width = seen[0].shape[1:]
+    network = networks.outline_of(name, (224, 224))
+    layer = network.get_submodule(chosen.target_layer())
+    layer.register_forward_hook(lambda m, i, output: seen.append(output))
+    pass_through(network, 3, (224, 224))
+    channels, height, width = to_maps(seen[0], chosen.layout(), (224, 224)).shape[1:]
     assert height == width >= 5
     assert channels >= 100
 
@@ -85,7 +77,8 @@ def test_auxiliary_classifiers_are_left_out_even_in_training(name: str) -> None:
         ("resnet18", 1, (32, 32), "needs colour images"),
         ("inception_v3", 3, (32, 32), "cannot take images of 32×32"),
         ("vgg11", 3, (16, 64), "cannot take images of 16×64"),
-        ("vit_b_16", 3, (64, 64), "cannot take images of 64×64"),
+        ("vit_b_16", 3, (50, 50), "cannot take images of 50×50"),
+        ("vit_b_16", 3, (64, 48), "cannot take images of 64×48"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(

@@ -1,0 +1,102 @@
+"""Is what follows the target layer an affine function of it? Then ablation has a closed form."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+from torchvision.ops.misc import Permute
+
+_LAYERS: frozenset[type] = frozenset(
+    {
+        nn.AdaptiveAvgPool2d,
+        nn.AvgPool2d,
+        nn.BatchNorm1d,
+        nn.BatchNorm2d,
+        nn.Conv2d,
+        nn.Dropout,
+        nn.Dropout2d,
+        nn.Flatten,
+        nn.Identity,
+        nn.Linear,
+        nn.Unflatten,
+        Permute,
+    }
+)
+"""Affine in evaluation mode. Only these very classes: one that derives from them may do more."""
+
+_FUNCTIONS: frozenset[Any] = frozenset(
+    {
+        functional.adaptive_avg_pool2d,
+        functional.avg_pool2d,
+        functional.dropout,
+        functional.linear,
+        operator.add,
+        operator.floordiv,
+        operator.getitem,
+        operator.iadd,
+        operator.mul,
+        getattr,
+        torch.add,
+        torch.flatten,
+        torch.mean,
+        torch.permute,
+        torch.reshape,
+        torch.squeeze,
+        torch.sum,
+        torch.transpose,
+    }
+)
+
+_METHODS = frozenset(
+    {
+        "add",
+        "contiguous",
+        "dim",
+        "flatten",
+        "mean",
+        "permute",
+        "reshape",
+        "size",
+        "squeeze",
+        "sum",
+        "transpose",
+        "view",
+    }
+)
+
+
+def is_affine(tail: fx.GraphModule, run: Callable[[Tensor], Tensor], output: Tensor) -> bool:
+    """Whether logits are an affine function of the target layer's output.
+
+    Every step must be of a kind that is affine, and the logits of the output and of its negative
+    must lie on two sides of those of zero, equally far (which catches a product of two parts that
+    both depend on the output).
+
+    Args:
+        tail: What follows the target layer.
+        run: Runs it: the layer's output in, logits out.
+        output: Of the target layer, for some images.
+    """
+    if not all(_is_affine_step(tail, node) for node in tail.graph.nodes):
+        return False
+    there, back, none = run(output), run(-output), run(torch.zeros_like(output))
+    scale = there.abs().max().clamp(min=1e-6)
+    return bool(((there + back) / 2 - none).abs().max() <= 1e-4 * scale)
+
+
+def _is_affine_step(tail: fx.GraphModule, node: fx.Node) -> bool:
+    if node.op == "call_module":
+        layer = tail.get_submodule(str(node.target))
+        # A hook or a parametrisation may do anything.
+        plain = not (layer._forward_hooks or layer._forward_pre_hooks)
+        return type(layer) in _LAYERS and plain
+    if node.op == "call_function":
+        return node.target in _FUNCTIONS
+    if node.op == "call_method":
+        return node.target in _METHODS
+    return node.op in ("placeholder", "get_attr", "output")

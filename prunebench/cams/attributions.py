@@ -1,0 +1,160 @@
+"""Calls captum on a trace."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from captum import attr
+from torch import Tensor, nn
+
+from prunebench.cams.cam import Trace
+from prunebench.cams.rules import check_rectified, check_rules, prepare_differences, set_epsilon
+from prunebench.cams.twin import twin
+from prunebench.cams.unrolled import unrolled
+from prunebench.seeding import seeded
+
+PIXELS = 2**20
+"""Pixels that pass through the network at once where a method makes many images of one."""
+
+
+def attribute(name: str, trace: Trace, **parameters: Any) -> Tensor:
+    """Attributes each image's class logit to its pixels.
+
+    Args:
+        name: The method.
+        trace: Its module is left untouched: captum works on a twin.
+        parameters: Of the method.
+
+    Returns:
+        Attributions, B×H×W.
+
+    Raises:
+        RequestError: The method is not defined for this network.
+    """
+    assert trace.module is not None
+    with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # captum announces each hook it sets
+        images = trace.images.detach().clone()
+        found = METHODS[name](trace, images.requires_grad_(), **parameters)
+    return found.detach()
+
+
+def _saliency(trace: Trace, images: Tensor) -> Tensor:
+    found: Tensor = attr.Saliency(_twin(trace)).attribute(images, target=trace.classes)
+    return found.amax(1)
+
+
+def _input_x_gradient(trace: Trace, images: Tensor) -> Tensor:
+    method = attr.InputXGradient(_twin(trace))
+    found: Tensor = method.attribute(images, target=trace.classes)
+    return found.sum(1)
+
+
+def _integrated_gradients(trace: Trace, images: Tensor, steps: int) -> Tensor:
+    method = attr.IntegratedGradients(_twin(trace))
+    found = [
+        method.attribute(image, target=k, n_steps=steps, internal_batch_size=_at_once(images))
+        for image, k in _single(trace, images)
+    ]
+    return torch.cat(found).sum(1)
+
+
+def _smooth_grad(trace: Trace, images: Tensor, samples: int, noise: float) -> Tensor:
+    method = attr.NoiseTunnel(attr.Saliency(_twin(trace)))
+    found = []
+    for (image, k), seed in zip(_single(trace, images), trace.seeds, strict=True):
+        with seeded(seed, "smooth-grad"):
+            mean = method.attribute(
+                image,
+                target=k,
+                nt_samples=samples,
+                nt_samples_batch_size=_at_once(images),
+                stdevs=noise * float(image.max() - image.min()),
+                abs=False,
+            )
+        found.append(mean)
+    return torch.cat(found).abs().amax(1)
+
+
+def _deep_lift(trace: Trace, images: Tensor) -> Tensor:
+    network = unrolled(_module(trace), images[:1].detach())
+    check_rules("deep-lift", network, trace)
+    prepare_differences(network)
+    # One by one: captum's rule for max-pools reads the gradient of the first image for all.
+    method = attr.DeepLift(network)
+    found = [method.attribute(image, target=k) for image, k in _single(trace, images)]
+    return torch.cat(found).sum(1)
+
+
+def _lrp(trace: Trace, images: Tensor, epsilon: float) -> Tensor:
+    network = unrolled(_module(trace), images[:1].detach())
+    check_rules("lrp", network, trace)
+    set_epsilon(network, epsilon)
+    found: Tensor = attr.LRP(network).attribute(images, target=trace.classes)
+    return found.sum(1)
+
+
+def _guided_backprop(trace: Trace, images: Tensor) -> Tensor:
+    return _rectified(attr.GuidedBackprop, "guided-backprop", trace, images)
+
+
+def _deconvolution(trace: Trace, images: Tensor) -> Tensor:
+    return _rectified(attr.Deconvolution, "deconvolution", trace, images)
+
+
+def _rectified(method: Any, name: str, trace: Trace, images: Tensor) -> Tensor:
+    network = unrolled(_module(trace), images[:1].detach())
+    check_rectified(name, network, trace)
+    found: Tensor = method(network).attribute(images, target=trace.classes)
+    return found.sum(1)
+
+
+def _occlusion(trace: Trace, images: Tensor, window: int | None) -> Tensor:
+    side = min(images.shape[2:])
+    side = min(window or max(side // 8, 1), side)
+    method = attr.Occlusion(_twin(trace))
+    with torch.no_grad():
+        found = [
+            method.attribute(
+                image.detach(),
+                (images.shape[1], side, side),
+                (images.shape[1], max(side // 2, 1), max(side // 2, 1)),
+                target=k,
+                perturbations_per_eval=_at_once(images),
+            )
+            for image, k in _single(trace, images)
+        ]
+    return torch.cat(found).sum(1)
+
+
+def _module(trace: Trace) -> nn.Module:
+    assert trace.module is not None
+    return trace.module
+
+
+def _twin(trace: Trace) -> nn.Module:
+    return twin(_module(trace))
+
+
+def _single(trace: Trace, images: Tensor) -> list[tuple[Tensor, int]]:
+    return list(zip(torch.split(images, 1), trace.classes.tolist(), strict=True))
+
+
+def _at_once(images: Tensor) -> int:
+    return max(1, PIXELS // (images.shape[2] * images.shape[3]))
+
+
+METHODS: dict[str, Callable[..., Tensor]] = {
+    "saliency": _saliency,
+    "input-x-gradient": _input_x_gradient,
+    "integrated-gradients": _integrated_gradients,
+    "smooth-grad": _smooth_grad,
+    "deep-lift": _deep_lift,
+    "lrp": _lrp,
+    "guided-backprop": _guided_backprop,
+    "deconvolution": _deconvolution,
+    "occlusion": _occlusion,
+}

@@ -1,0 +1,251 @@
+"""A network cut in two at its target layer, so that what follows the layer can run alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+
+from prunebench.cams.affine import is_affine
+
+TOLERANCE = 1e-3
+"""Largest difference between the cut and the whole network, as a share of the largest logit."""
+
+
+class CannotCut(Exception):
+    """A network cannot be cut at a layer; the message says why."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network in two parts, which share its layers and weights.
+
+    Attributes:
+        head: Images in; the target layer's output and whatever else the tail needs, out: values
+            that do not depend on the layer (a shortcut around it), computed once.
+        tail: These values in, logits out. Nothing in it but what depends on the layer's output.
+        kept: For each value but the layer's output, how it belongs to the batch: its rows an
+            image; a number an image; or nothing, where it is the same for every batch.
+        affine: Whether the logits are an affine function of the layer's output.
+    """
+
+    head: fx.GraphModule
+    tail: fx.GraphModule
+    kept: tuple[_Rows | _Multiple | None, ...]
+    affine: bool
+
+    def before(self, images: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        """Runs the head: images B×channels×H×W in; the layer's output and other values, out."""
+        output, *values = self.head(images)
+        return output, tuple(values)
+
+    def after(self, output: Tensor, values: tuple[Any, ...], rows: Tensor | None = None) -> Tensor:
+        """Runs the tail.
+
+        Args:
+            output: Of the target layer; left as it is.
+            values: The head's other values, of the whole batch; left as they are.
+            rows: Which images of the batch the output belongs to (b); all in turn by default.
+
+        Returns:
+            Logits, b×K.
+        """
+        count = len(output)
+        chosen = [
+            kind.select(value, rows, count) if kind else _copy(value)
+            for kind, value in zip(self.kept, values, strict=True)
+        ]
+        # What follows may work in place: on copies.
+        logits: Tensor = self.tail(output.clone(), *chosen)
+        return logits
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A tensor with some rows for each image of the batch, one image after the other."""
+
+    each: int
+
+    def select(self, value: Tensor, rows: Tensor | None, count: int) -> Tensor:
+        if rows is None:
+            return value.clone()
+        value = value.contiguous()
+        return value.view(-1, self.each, *value.shape[1:])[rows].flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class _Multiple:
+    """A number that grows with the batch, such as its size; or a shape with such numbers."""
+
+    each: tuple[int | None, ...]
+    single: bool
+
+    def select(self, value: Any, rows: Tensor | None, count: int) -> Any:
+        parts = [value] if self.single else list(value)
+        found = [
+            part if each is None else each * count
+            for part, each in zip(parts, self.each, strict=True)
+        ]
+        return found[0] if self.single else type(value)(found)
+
+
+def cut(module: nn.Module, layer: nn.Module, example: Tensor) -> Cut:
+    """Cuts a network at the last call of a layer.
+
+    Args:
+        module: The network, in evaluation mode.
+        layer: The target layer, a part of it.
+        example: Images to try the cut on, at least one, channels and size as will be explained.
+
+    Raises:
+        CannotCut: torch.fx cannot follow the network's code, a value that crosses the cut is
+            tied to the batch in no simple way, or the parts do not give what the whole gives.
+    """
+    graph, target = _capture(module, layer)
+    head, tail, crossing = _divide(module, graph, target)
+    # Two images that differ: a value that mixes images is then seen to.
+    pair = torch.cat([example[:1], example[:1].flip(-1).mul(0.5)])
+    with torch.no_grad():
+        try:
+            _, *one = head(pair[:1])
+            output, *both = head(pair)
+        except Exception as error:  # the graph may have frozen what depends on the batch
+            raise CannotCut(f"its graph cannot be run: {error}") from None
+        kept = tuple(_kind(node.name, a, b) for node, a, b in zip(crossing, one, both, strict=True))
+        found = Cut(head, tail, kept, affine=False)
+        _verify(found, module, pair, output, tuple(both))
+        affine = is_affine(tail, lambda varied: found.after(varied, tuple(both)), output)
+    return Cut(head, tail, kept, affine)
+
+
+class _Tracer(fx.Tracer):
+    """Follows the network's code but treats the target layer as one step."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self._layer = layer
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return m is self._layer or super().is_leaf_module(m, module_qualified_name)
+
+
+def _capture(module: nn.Module, layer: nn.Module) -> tuple[fx.Graph, fx.Node]:
+    try:
+        graph = _Tracer(layer).trace(module)
+    except Exception as error:  # the network's code can fail under symbolic values in any way
+        first = str(error).partition("\n")[0]
+        raise CannotCut(f"torch.fx cannot follow its code: {first}") from None
+    calls = [
+        node
+        for node in graph.nodes
+        if node.op == "call_module" and module.get_submodule(cast(str, node.target)) is layer
+    ]
+    if not calls:
+        raise CannotCut("the layer is not called as a module")
+    return graph, calls[-1]
+
+
+def _divide(
+    module: nn.Module, graph: fx.Graph, target: fx.Node
+) -> tuple[fx.GraphModule, fx.GraphModule, list[fx.Node]]:
+    """Both parts, and the nodes whose values cross from the first into the second."""
+    dependent = {target}
+    for node in graph.nodes:  # in the order of execution
+        if any(needed in dependent for needed in node.all_input_nodes):
+            dependent.add(node)
+    if not any(node.op == "output" for node in dependent):
+        raise CannotCut("the layer does not reach the logits")
+    dependent.discard(target)
+    crossing: dict[fx.Node, None] = {}
+    for node in graph.nodes:
+        if node in dependent:
+            crossing |= dict.fromkeys(
+                needed
+                for needed in node.all_input_nodes
+                if needed is not target and needed not in dependent and needed.op != "get_attr"
+            )
+    return (
+        _head(module, graph, target, dependent, list(crossing)),
+        _tail(module, graph, target, dependent, list(crossing)),
+        list(crossing),
+    )
+
+
+def _head(
+    module: nn.Module,
+    graph: fx.Graph,
+    target: fx.Node,
+    dependent: set[fx.Node],
+    crossing: list[fx.Node],
+) -> fx.GraphModule:
+    part = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in graph.nodes:
+        if node not in dependent and node.op != "output":
+            copies[node] = part.node_copy(node, lambda needed: copies[needed])
+    part.output((copies[target], *[copies[node] for node in crossing]))
+    return fx.GraphModule(module, part)
+
+
+def _tail(
+    module: nn.Module,
+    graph: fx.Graph,
+    target: fx.Node,
+    dependent: set[fx.Node],
+    crossing: list[fx.Node],
+) -> fx.GraphModule:
+    part = fx.Graph()
+    copies = {target: part.placeholder("target")}
+    for place, node in enumerate(crossing):
+        copies[node] = part.placeholder(f"kept_{place}")
+    for node in graph.nodes:
+        # Every later step is kept, even one whose result nobody reads: it may work in place.
+        if node.op == "get_attr" or node in dependent:
+            copies[node] = part.node_copy(node, lambda needed: copies[needed])
+    part.eliminate_dead_code(lambda node: node.op != "get_attr")
+    return fx.GraphModule(module, part)
+
+
+def _kind(name: str, one: Any, both: Any) -> _Rows | _Multiple | None:
+    """How a value belongs to the batch, seen from a batch of one image and one of two."""
+    if isinstance(one, Tensor) and isinstance(both, Tensor):
+        if one.dim() and both.shape == (2 * one.shape[0], *one.shape[1:]):
+            return _Rows(one.shape[0])
+        if one.shape == both.shape and torch.equal(one, both):
+            return None
+    elif isinstance(one, int) and isinstance(both, int):
+        if one == both:
+            return None
+        if both == 2 * one:
+            return _Multiple((one,), single=True)
+    elif isinstance(one, tuple | list) and all(isinstance(part, int) for part in (*one, *both)):
+        if one == both:
+            return None
+        pairs = list(zip(one, both, strict=True))
+        if all(b in (a, 2 * a) for a, b in pairs):
+            return _Multiple(tuple(a if b == 2 * a else None for a, b in pairs), single=False)
+    elif one == both:
+        return None
+    raise CannotCut(f"the value {name!r} crosses the layer and is tied to the batch as a whole")
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _verify(
+    parts: Cut, module: nn.Module, images: Tensor, output: Tensor, values: tuple[Any, ...]
+) -> None:
+    """Compares the cut with the whole network: the batch as it is, and its images in other rows."""
+    logits = module(images.clone())
+    rows = torch.tensor([1, 0, 1], device=images.device)
+    try:
+        found = parts.after(output, values), parts.after(output[rows], values, rows)
+    except Exception as error:
+        raise CannotCut(f"its second part cannot be run: {error}") from None
+    scale = logits.abs().max().clamp(min=1e-6)
+    for ours, wanted in zip(found, (logits, logits[rows]), strict=True):
+        if ours.shape != wanted.shape or not (ours - wanted).abs().max() <= TOLERANCE * scale:
+            raise CannotCut("its parts do not give what the whole network gives")

@@ -1,0 +1,63 @@
+"""Eigen-CAM and EigenGrad-CAM: the main direction in which the places of a layer differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prunebench.cams.cam import Trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def eigen_cam(trace: Trace) -> Tensor:
+    """Explains by Eigen-CAM (Muhammad and Yeasin 2020), which knows no class.
+
+    The activations as a matrix of hw places and C channels, columns centred, are projected on
+    their first right singular vector. The sign, which a decomposition leaves open, is the one of
+    the correlation with Σ_k A_k.
+
+    Args:
+        trace: Activations A of the target layer, B×C×h×w.
+
+    Returns:
+        Raw maps, B×h×w, before the ReLU.
+    """
+    return _first_component(trace.activations)
+
+
+def eigengrad_cam(trace: Trace) -> Tensor:
+    """Explains by EigenGrad-CAM: Eigen-CAM of gradients times activations.
+
+    Defined by pytorch-grad-cam; the sign is the one of the correlation with Σ_k g_k A_k.
+
+    Args:
+        trace: Activations A and gradients g of the target layer, B×C×h×w.
+
+    Returns:
+        Raw maps, B×h×w, before the ReLU.
+    """
+    return _first_component(trace.gradients * trace.activations)
+
+
+def _first_component(values: Tensor) -> Tensor:
+    """Projects the places of B×C×h×w on their first principal direction, B×h×w."""
+    import torch
+
+    # In double precision: the channels' means are taken off exactly enough for a layer that is
+    # the same everywhere to give zeros, not the noise that rounding leaves.
+    places = values.flatten(2).transpose(1, 2).double()
+    # One image that is not finite must not stop the others.
+    finite = places.isfinite().flatten(1).all(1)
+    places = torch.where(finite[:, None, None], places, 0)
+    places = places - places.mean(1, keepdim=True)
+    # The smaller of the two Gram matrices has the singular vector as its last eigenvector.
+    if places.shape[1] < places.shape[2]:
+        squares, vectors = torch.linalg.eigh(places @ places.mT)
+        projected = vectors[:, :, -1] * squares[:, -1:].clamp(min=0).sqrt()
+    else:
+        vectors = torch.linalg.eigh(places.mT @ places).eigenvectors
+        projected = (places @ vectors[:, :, -1:])[:, :, 0]
+    against = (projected * places.sum(2)).sum(1, keepdim=True) < 0
+    projected = torch.where(against, -projected, projected)
+    return projected.reshape(values[:, 0].shape).to(values.dtype)

@@ -1,0 +1,67 @@
+"""Any explanation method of pytorch-grad-cam, as ``library/NAME``."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from prunebench.cams.cam import Cam, Trace
+from prunebench.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Library(Cam):
+    """An explanation method of pytorch-grad-cam, with the library's own code and defaults."""
+
+    random: ClassVar[bool] = True
+
+    name: str = Field(description="the library's class, as in library/FinerCAM")
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in methods():
+            raise RequestError(
+                f"pytorch-grad-cam has no explanation method {name!r}; "
+                f"{did_you_mean(name, methods())}"
+            )
+        return name
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """Returns the library's maps in [0, 1], B×H×W, float32.
+
+        Images are explained one by one, each with its own seed.
+
+        Raises:
+            RequestError: The library cannot explain this layer of this network.
+        """
+        from prunebench.cams.library_maps import library_maps
+
+        return library_maps(methods()[self.name], trace)
+
+
+@cache
+def methods() -> dict[str, type[Any]]:
+    """The library's classes that explain images, by name."""
+    import pytorch_grad_cam
+
+    return {name: found for name, found in inspect.getmembers(pytorch_grad_cam) if _explains(found)}
+
+
+def _explains(found: Any) -> bool:
+    # Not all share a base class; all are made of a network and its layers, and then called with
+    # images and targets.
+    return (
+        inspect.isclass(found)
+        and _parameters(found.__init__)[1:3] == ["model", "target_layers"]
+        and _parameters(getattr(found, "forward", found))[1:3] == ["input_tensor", "targets"]
+    )
+
+
+def _parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)

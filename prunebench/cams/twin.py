@@ -1,0 +1,32 @@
+"""A second network on the same weights, for libraries that change the network they explain."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from torch import Tensor, nn
+
+
+def twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
+    """Copies a network's structure while its weights stay where they are in memory.
+
+    Whatever is hooked into the twin, replaced in it or derived by it, the network never notices:
+    its parameters are other objects, with gradients and flags of their own, over the same numbers.
+
+    Args:
+        module: The network. Hooks, such as those of ``torch.nn.utils.prune``, are copied.
+        trained: Whether the twin's parameters require gradients.
+
+    Returns:
+        The twin, in evaluation mode.
+    """
+    shared: dict[int, object] = {}
+    for layer in module.modules():
+        # A masked weight is an attribute like any other, and one that deepcopy refuses.
+        for tensor in [*layer.buffers(recurse=False), *vars(layer).values()]:
+            if isinstance(tensor, Tensor):
+                shared[id(tensor)] = tensor.detach()
+        for weight in layer.parameters(recurse=False):
+            needed = trained and weight.is_floating_point()
+            shared[id(weight)] = nn.Parameter(weight.detach(), requires_grad=needed)
+    return deepcopy(module, shared).eval()

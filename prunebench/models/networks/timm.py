@@ -1,0 +1,76 @@
+"""timm's networks, and which of their layers is explained."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import timm
+from timm.models import get_pretrained_cfg
+from torch import Tensor, nn
+
+from prunebench.cams.layout import Layout
+from prunebench.models.networks.outline import OUTLINE_CLASSES, last_maps, outline
+
+
+def input_size(name: str, weights: str | None = None) -> tuple[int, int]:
+    """Height and width of the images that a network is published for."""
+    config = get_pretrained_cfg(f"{name}.{weights}" if weights else name, allow_unregistered=True)
+    size = config.input_size if config else (3, 224, 224)
+    return size[1], size[2]
+
+
+def fixed_size(name: str) -> bool:
+    """Whether a network is built for images of one size."""
+    config = get_pretrained_cfg(name)
+    return bool(config and config.fixed_input_size)
+
+
+def build(name: str, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
+    """Builds an untrained network.
+
+    Args:
+        name: timm's name of the network.
+        classes: Number of outputs.
+        channels: Channels of the images.
+        size: Height and width of the images.
+    """
+    options: dict[str, Any] = {"img_size": size} if fixed_size(name) else {}
+    network: nn.Module = timm.create_model(
+        name, pretrained=False, num_classes=classes, in_chans=channels, **options
+    )
+    return network
+
+
+def published_weights(name: str, weights: str) -> dict[str, Tensor]:
+    """Downloads (once) and reads weights."""
+    network: nn.Module = timm.create_model(f"{name}.{weights}", pretrained=True)
+    return network.state_dict()
+
+
+@cache
+def explained(name: str) -> tuple[str, Layout] | None:
+    """The layer explained by default, and how its output is read.
+
+    In a network of equal blocks over tokens (ViT, DeiT, DINOv2, BEiT, MLP-Mixer) it is the first
+    normalisation of the last block: what is behind the last mixing of patches reaches the logits
+    through the class token alone where there is one. Elsewhere it is the last maps before they
+    are pooled and classified.
+
+    Args:
+        name: timm's name of the network.
+
+    Returns:
+        None where neither is found, because the network ends in tokens of another kind.
+    """
+    size = input_size(name)
+    try:
+        network = outline(lambda: build(name, OUTLINE_CLASSES, 3, size))
+    except RuntimeError:  # networks that run as they are built cannot be built without numbers
+        return None
+    blocks = getattr(network, "blocks", None)
+    if blocks is not None and hasattr(blocks[-1], "norm1"):
+        return f"blocks.{len(blocks) - 1}.norm1", "tokens"
+    channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
+    layer = last_maps(network, size, channels_last=channels_last)
+    return (layer, "channels-last" if channels_last else "maps") if layer else None
