@@ -28,11 +28,14 @@ class Split:
         pixels: uint8 images, N×C×H×W.
         labels: int64, N.
         boxes: Where the data set has them, one object box an image: x0, y0, x1, y1 in pixels, N×4.
+        masks: Where the data set has them, how far each pixel belongs to the object: uint8, 0 to
+            255, N×H×W.
     """
 
     pixels: Tensor | Pixels
     labels: Tensor
     boxes: Tensor | None = None
+    masks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,12 +43,25 @@ class Split:
     def subset(self, indices: Tensor) -> Split:
         """The images at these indices, in this order (decoded into memory)."""
         boxes = None if self.boxes is None else self.boxes[indices]
-        return Split(self.pixels[indices], self.labels[indices], boxes)
+        masks = None if self.masks is None else self.masks[indices]
+        return Split(self.pixels[indices], self.labels[indices], boxes, masks)
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split with its tensors on a device."""
+        """The same split with pixels and labels on a device.
+
+        Boxes and masks stay where they are: no network is ever shown them.
+        """
         pixels = self.pixels.to(device) if isinstance(self.pixels, Tensor) else self.pixels
         return replace(self, pixels=pixels, labels=self.labels.to(device))
+
+    def with_images_as_masks(self) -> Split:
+        """The same split with each grey image as its own mask, in the same memory.
+
+        For drawings on black: how bright a pixel is, is how far it belongs to the object.
+        """
+        if not isinstance(self.pixels, Tensor):
+            raise TypeError("only images in memory can be masks themselves")
+        return replace(self, masks=self.pixels[:, 0])
 
 
 @dataclass(frozen=True)
@@ -112,3 +128,48 @@ def batches(
         at = chunk.to(split.pixels.device) if isinstance(split.pixels, Tensor) else chunk
         pixels = split.pixels[at].to(device, non_blocking=True)
         yield normalise(pixels), split.labels[chunk.to(split.labels.device)].to(device)
+
+
+def ground_truth(split: Split, indices: Tensor, size: tuple[int, int]) -> Tensor | None:
+    """Where the object is in some images: from masks, or else from boxes.
+
+    Args:
+        split: Where the images come from.
+        indices: The images, M.
+        size: Height and width of the result; masks and boxes of images of another size are
+            scaled.
+
+    Returns:
+        How far each pixel belongs to the object, float32 in [0, 1], M×H×W, on the CPU; a box
+        holds the pixels whose centres are inside. None where there are neither masks nor boxes.
+    """
+    indices = indices.cpu()
+    if split.masks is not None:
+        masks = split.masks[indices.to(split.masks.device)].cpu().float() / 255
+        if masks.shape[1:] == size:
+            return masks
+        return torch.nn.functional.interpolate(
+            masks.unsqueeze(1), size, mode="bilinear", antialias=True
+        ).squeeze(1)
+    if split.boxes is not None:
+        boxes = split.boxes[indices.to(split.boxes.device)].cpu().float()
+        return _rasterise(boxes / _relative_to(split, size), size)
+    return None
+
+
+def _relative_to(split: Split, size: tuple[int, int]) -> Tensor:
+    """What to divide a box by, so that it fits images of that size, 4."""
+    first = torch.tensor([0])
+    at = first.to(split.pixels.device) if isinstance(split.pixels, Tensor) else first
+    height, width = split.pixels[at].shape[2:]
+    down, across = height / size[0], width / size[1]
+    return torch.tensor([across, down, across, down])
+
+
+def _rasterise(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Boxes M×4 as masks of 0 and 1, M×H×W: 1 where a pixel's centre is inside."""
+    rows, columns = (torch.arange(n) + 0.5 for n in size)
+    x0, y0, x1, y1 = boxes.unsqueeze(2).unbind(1)
+    down = (rows >= y0) & (rows < y1)
+    across = (columns >= x0) & (columns < x1)
+    return (down.unsqueeze(2) & across.unsqueeze(1)).float()

@@ -29,7 +29,7 @@ class Digits(Dataset):
         return [path]
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×1×32×32."""
+        """Reads the images, uint8 N×1×32×32; each is its own mask."""
         import numpy as np
         import torch
 
@@ -53,9 +53,9 @@ class Digits(Dataset):
         everything = Split(large.round().to(torch.uint8), torch.from_numpy(rows[:, 64].copy()))
         order = permutation(IMAGES, "digits")
         return Data(
-            everything.subset(order[:997]),
-            everything.subset(order[997:1297]),
-            everything.subset(order[1297:]),
+            everything.subset(order[:997]).with_images_as_masks(),
+            everything.subset(order[997:1297]).with_images_as_masks(),
+            everything.subset(order[1297:]).with_images_as_masks(),
             tuple("0123456789"),
             Normalisation(mean=(0.306,), std=(0.324,)),
         )

@@ -64,7 +64,7 @@ class Mnist(Dataset):
             download(self.torchvision_name, self.root)
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×1×28×28."""
+        """Reads the images, uint8 N×1×28×28; each is its own mask."""
         from prunebench.data import Data, Normalisation
         from prunebench.datasets.splits import cut_validation
 
@@ -73,9 +73,9 @@ class Mnist(Dataset):
             self._read(train_images, train_labels), self.validation, self.torchvision_name.lower()
         )
         return Data(
-            train,
-            validation,
-            self._read(test_images, test_labels),
+            train.with_images_as_masks(),
+            validation.with_images_as_masks(),
+            self._read(test_images, test_labels).with_images_as_masks(),
             self.class_names,
             Normalisation((self.mean,), (self.std,)),
         )

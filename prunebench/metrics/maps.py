@@ -46,7 +46,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
     """
-    return _compare(a, b, _ssim, worst=-1.0)
+    return compare(a, b, _ssim, worst=-1.0)
 
 
 def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:
@@ -67,7 +67,7 @@ def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:
     variants: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"spectral": _sam, "jet": _sam_jet}
     if variant not in variants:
         raise RequestError(f"unknown variant {variant!r} of SAM; {did_you_mean(variant, variants)}")
-    return _compare(a, b, variants[variant])
+    return compare(a, b, variants[variant])
 
 
 def sp2ps(a: Tensor, b: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
     """
-    return _compare(a, b, _iou)
+    return compare(a, b, _iou)
 
 
 def soft_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def soft_iou(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
     """
-    return _compare(a, b, _soft_iou)
+    return compare(a, b, _soft_iou)
 
 
 def pe_score(a: Tensor, b: Tensor, confidence_a: Tensor, confidence_b: Tensor) -> Tensor:
@@ -150,10 +150,23 @@ def pe_score(a: Tensor, b: Tensor, confidence_a: Tensor, confidence_b: Tensor) -
     return _harmonic_mean(similarity, overlap, 1 - change)
 
 
-def _compare(
+def compare(
     a: Tensor, b: Tensor, measure: Callable[[Tensor, Tensor], Tensor], worst: float = 0.0
 ) -> Tensor:
-    """Applies a measure chunk by chunk, in float64, with the rule about zero maps."""
+    """Applies a measure chunk by chunk, in float64, with the rule about zero maps.
+
+    Args:
+        a: Baseline maps in [0, 1], N×H×W.
+        b: Pruned maps in [0, 1], N×H×W.
+        measure: Of two float64 chunks n×H×W, n values.
+        worst: The value where exactly one map is zero.
+
+    Returns:
+        N float64 values, NaN where both maps are zero.
+
+    Raises:
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+    """
     _check_shapes(a, b)
     values = torch.empty(len(a), dtype=torch.float64, device=a.device)
     size = max(1, CHUNK_PIXELS.get(a.device.type, 2**17) // a[0].numel()) if len(a) else 1

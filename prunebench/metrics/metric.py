@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from prunebench.plugin import Plugin
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from prunebench.network import Network
 
 Reading = Literal[
-    "network", "baseline", "predictions", "baseline_predictions", "maps", "baseline_maps"
+    "network",
+    "baseline",
+    "predictions",
+    "baseline_predictions",
+    "maps",
+    "baseline_maps",
+    "images",
+    "masks",
+    "masked",
+    "explainer",
 ]
+
+OF_MAPS: frozenset[Reading] = frozenset({"maps", "baseline_maps", "masked", "explainer"})
+"""A metric that reads one of these is computed once for every explanation method."""
+
+
+class Explainer(Protocol):
+    """The explanation method at work, on the network's target layer."""
+
+    def __call__(
+        self, images: Tensor, classes: Tensor, module: nn.Module | None = None, first: int = 0
+    ) -> Tensor:
+        """Explains images.
+
+        Args:
+            images: Normalised images, b×channels×H×W.
+            classes: The class explained in each, b.
+            module: A changed copy of the network to explain in its place.
+            first: Which of the explained images the first one is: methods that draw random
+                numbers draw the same for an image wherever it stands in a batch.
+
+        Returns:
+            Maps at input size in [0, 1], b×H×W.
+        """
+
+
+class NotApplicable(Exception):
+    """A metric means nothing here, such as overlap with a mask where there are no masks."""
 
 
 class Evidence:
@@ -23,7 +59,8 @@ class Evidence:
 
     Args:
         load: For each reading that the metric declares, a function that loads it. ``labels``
-            comes with predictions, ``classes`` and ``explained`` with maps.
+            comes with predictions, ``classes`` and ``explained`` with maps, images and masks.
+            Tensors of all explained images are on the device; images are read in batches.
         device: Where tensors are.
         seed: A seed of this step's own.
         progress: ``progress(fraction, text)``.
@@ -91,6 +128,52 @@ class Evidence:
         found: Tensor = self._read("baseline_maps")
         return found
 
+    def images(self, batch_size: int = 64) -> Iterator[tuple[slice, Tensor]]:
+        """The explained images, normalised for the compressed network, batch by batch.
+
+        Args:
+            batch_size: Images a batch.
+
+        Yields:
+            Where the batch stands among the explained images, and b×channels×H×W.
+        """
+        found: Callable[[int], Iterator[tuple[slice, Tensor]]] = self._read("images")
+        return found(batch_size)
+
+    @property
+    def masks(self) -> Tensor:
+        """How far each pixel belongs to the object, in [0, 1], M×H×W.
+
+        Raises:
+            NotApplicable: The data set has neither masks nor boxes.
+        """
+        found: Tensor = self._read("masks")
+        return found
+
+    @property
+    def masked_maps(self) -> Tensor:
+        """Maps of the images after they were multiplied by their maps, in [0, 1], M×H×W.
+
+        Reading ``masked``. Pixels outside the map are 0 after normalisation: the mean colour.
+        """
+        maps: Tensor = self._read("masked")[0]
+        return maps
+
+    @property
+    def masked_predictions(self) -> Tensor:
+        """Logits of the compressed network on the images multiplied by their maps, M×K.
+
+        Reading ``masked``.
+        """
+        logits: Tensor = self._read("masked")[1]
+        return logits
+
+    @property
+    def explain(self) -> Explainer:
+        """The explanation method at work. Reading ``explainer``."""
+        found: Explainer = self._read("explainer")
+        return found
+
     @property
     def classes(self) -> Tensor:
         """The class explained in each map, M."""
@@ -110,7 +193,7 @@ class Metric(Plugin):
     method: ClassVar[str] = "compute"
 
     reads: ClassVar[tuple[Reading, ...]] = ()
-    """What it needs; a metric that reads maps is computed once for every explanation method."""
+    """What it needs; see ``OF_MAPS`` for what is read once for every explanation method."""
 
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "numeric"
     """How far a value holds: everywhere; on the same device type and precision; or on the same
@@ -128,5 +211,9 @@ class Metric(Plugin):
         Returns:
             Named values: one number, or one number an image (1-D tensor; NaN where undefined),
             of which the harness publishes mean, interval and count.
+
+        Raises:
+            NotApplicable: The metric means nothing for this data, model or method; published as
+                a missing value with this reason.
         """
         raise NotImplementedError

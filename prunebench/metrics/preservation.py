@@ -1,6 +1,7 @@
 """Preservation: does the compressed network still look where the baseline looked?
 
-The measures themselves are the functions of ``maps.py``; the classes here are their plugins.
+The measures themselves are the functions of ``maps.py`` and ``similarity.py``; the classes here
+are their plugins.
 """
 
 from __future__ import annotations
@@ -101,6 +102,65 @@ class PeScore(Preservation):
             for logits in (evidence.baseline_predictions, evidence.predictions)
         )
         return {"pe_score": maps.pe_score(evidence.baseline_maps, evidence.maps, before, after)}
+
+
+class Pearson(Preservation):
+    """Correlation of the two maps' pixels."""
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``pearson`` in [-1, 1] for each image."""
+        from prunebench.metrics import similarity
+
+        return {"pearson": similarity.pearson(evidence.baseline_maps, evidence.maps)}
+
+
+class Spearman(Preservation):
+    """Correlation of the ranks of the two maps' pixels."""
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``spearman`` in [-1, 1] for each image."""
+        from prunebench.metrics import similarity
+
+        return {"spearman": similarity.spearman(evidence.baseline_maps, evidence.maps)}
+
+
+class JsDivergence(Preservation):
+    """Jensen-Shannon divergence between the two maps, each taken as a distribution of pixels."""
+
+    higher_is_better: ClassVar[bool | None] = False
+    unit: ClassVar[str] = "bits"
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``js_divergence`` in [0, 1] for each image."""
+        from prunebench.metrics import similarity
+
+        return {"js_divergence": similarity.js_divergence(evidence.baseline_maps, evidence.maps)}
+
+
+class TopOverlap(Preservation):
+    """Share of the baseline's highest pixels that are among the compressed network's highest."""
+
+    share: float = Field(0.1, gt=0, le=1, description="share of the pixels that are the highest")
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``top_overlap`` in [0, 1] for each image."""
+        from prunebench.metrics import similarity
+
+        values = similarity.top_overlap(evidence.baseline_maps, evidence.maps, self.share)
+        return {"top_overlap": values}
+
+
+class CentreDistance(Preservation):
+    """Distance between the two maps' centres of mass, over the image's diagonal."""
+
+    higher_is_better: ClassVar[bool | None] = False
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns ``centre_distance`` in [0, 1] for each image."""
+        from prunebench.metrics import similarity
+
+        values = similarity.centre_distance(evidence.baseline_maps, evidence.maps)
+        return {"centre_distance": values}
 
 
 def _confidence(logits: Tensor, evidence: Evidence) -> Tensor:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from prunebench.cams.maps import upsample
+from prunebench.data import ground_truth
+from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence, Metric
+from prunebench.metrics.metric import NotApplicable
 from prunebench.network import Network
 from prunebench.seeding import derive
+from prunebench.stages.explain import explained_images, find_target, map_seed
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
 
@@ -21,13 +26,18 @@ def score(step: Step, work: Workspace) -> Result:
     evidence = Evidence(
         _loaders(step, work), work.device, derive(step.seed or 0, "metric"), work.progress
     )
-    values = metric.compute(evidence)
+    measured = metric.carries == "hardware"
+    try:
+        values = metric.compute(evidence)
+    except NotApplicable as reason:
+        return Result({"values": {}, "measured": measured, "not_applicable": str(reason)}, {})
     single = {name: float(v) for name, v in values.items() if not isinstance(v, Tensor)}
     each = {name: v.detach().cpu() for name, v in values.items() if isinstance(v, Tensor)}
-    return Result({"values": single, "measured": metric.carries == "hardware"}, each)
+    return Result({"values": single, "measured": measured}, each)
 
 
 def _loaders(step: Step, work: Workspace) -> dict[str, Callable[[], Any]]:
+    metric: Metric = step.plugin.plugin
     load: dict[str, Callable[[], Any]] = {}
     for role, parent in step.parents:
         if role in ("network", "baseline"):
@@ -37,9 +47,17 @@ def _loaders(step: Step, work: Workspace) -> dict[str, Callable[[], Any]]:
             load["labels"] = partial(_labels, step, work)
         elif role in ("maps", "baseline_maps"):
             load[role] = partial(_maps, parent, work)
+        elif role == "masked":
+            load[role] = partial(_masked, parent, work)
         elif role == "targets":
             load["classes"] = partial(_tensor, work, parent, "classes")
             load["explained"] = partial(_tensor, work, parent, "images")
+    if "images" in metric.reads:
+        load["images"] = lambda: partial(_images, step, work)
+    if "masks" in metric.reads:
+        load["masks"] = partial(_masks, step, work)
+    if "explainer" in metric.reads:
+        load["explainer"] = lambda: partial(_explain, step.parent("maps"), work)
     return load
 
 
@@ -58,3 +76,45 @@ def _labels(step: Step, work: Workspace) -> Tensor:
 def _maps(parent: Step, work: Workspace) -> Tensor:
     _, height, width = work.data(parent.parent("data")).shape
     return work.maps(parent, (height, width))
+
+
+def _masked(parent: Step, work: Workspace) -> tuple[Tensor, Tensor]:
+    return _maps(parent, work), _tensor(work, parent, "logits")
+
+
+def _images(step: Step, work: Workspace, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+    for where, images, _ in explained_images(step, work, batch_size):
+        yield where, images
+
+
+def _masks(step: Step, work: Workspace) -> Tensor:
+    data = work.data(step.parent("data"))
+    indices = work.artefact(step.parent("targets")).tensors["images"]
+    _, height, width = data.shape
+    found = ground_truth(data.test, indices, (height, width))
+    if found is None:
+        raise NotApplicable("the data set has neither masks nor boxes")
+    return found.to(work.device)
+
+
+def _explain(
+    maps: Step,
+    work: Workspace,
+    images: Tensor,
+    classes: Tensor,
+    module: nn.Module | None = None,
+    first: int = 0,
+) -> Tensor:
+    """Explains images as the step did that made the maps."""
+    network = work.network(maps.parent("network"))
+    target = find_target(maps, network)
+    found = explain_batches(
+        network.module if module is None else module,
+        target.layer,
+        [(images, classes)],
+        {"": maps.plugin.plugin},
+        layout=target.layout,
+        seed=map_seed(maps),
+        first=first,
+    )
+    return upsample(found.maps[""], (images.shape[-2], images.shape[-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import pi
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from prunebench.errors import RequestError
@@ -78,6 +80,32 @@ def test_ssim_of_small_maps_uses_the_largest_odd_window(size: tuple[int, int], w
             luminance = (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
             found.append(luminance * (2 * cov + 9e-4) / (vx + vy + 9e-4))
     assert maps.ssim(a, b).item() == pytest.approx(np.mean(found), abs=1e-9)
+
+
+@pytest.mark.parametrize("side", range(3, 41))
+def test_ssim_at_every_size(side: int) -> None:
+    """Square, wide and tall maps, from every window below 11 pixels to many windows of 11."""
+    for height, width in ((side, side), (side, side + 7), (2 * side, side)):
+        a, b = random_maps(2, height, width, seed=side), random_maps(2, height, width, seed=99)
+        b[1] = 1 - a[1] * 0.9
+        expected = [reference_ssim(x, y) for x, y in zip(a, b, strict=True)]
+        assert maps.ssim(a, b).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def reference_ssim(x: torch.Tensor, y: torch.Tensor) -> float:
+    """scikit-image's value without the border; with SciPy's filters where 11×11 does not fit."""
+    x, y = x.double().numpy(), y.double().numpy()
+    radius = min(5, (min(x.shape) - 1) // 2)
+    inner = tuple(slice(radius, n - radius) for n in x.shape)
+    if radius == 5:
+        options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        _, image = structural_similarity(x, y, data_range=1, full=True, **options)
+        return float(image[inner].mean())
+    blur = partial(gaussian_filter, sigma=1.5, radius=radius)
+    mx, my = blur(x), blur(y)
+    vx, vy, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    luminance = (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
+    return float((luminance * (2 * cov + 9e-4) / (vx + vy + 9e-4))[inner].mean())
 
 
 def test_ssim_of_one_pixel_compares_luminance() -> None:

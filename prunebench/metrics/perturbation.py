@@ -1,0 +1,77 @@
+"""Replacing pixels in the order of a map, and watching the network's confidence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.functional import gaussian_blur
+
+from prunebench.explaining import predict
+from prunebench.metrics.confidence import confidence
+
+KERNEL = 11
+SIGMA = 5.0
+
+
+def places(maps: Tensor) -> Tensor:
+    """Each pixel's place in the order of its map: 0 for the highest, equal ones row by row.
+
+    Args:
+        maps: N×H×W.
+
+    Returns:
+        Whole numbers below H·W, N×H×W.
+    """
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    ascending = torch.arange(order.shape[1], device=maps.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, ascending).view_as(maps)
+
+
+def without_order(maps: Tensor) -> Tensor:
+    """Which of the maps N×H×W are constant, so that they put no pixel before another."""
+    return maps.amax((1, 2)) <= maps.amin((1, 2))
+
+
+def area_under_curve(
+    module: nn.Module, before: Tensor, after: Tensor, maps: Tensor, classes: Tensor, steps: int
+) -> Tensor:
+    """Area under the confidence while one image turns into another, the map's highest pixels first.
+
+    Petsiuk et al. 2018 (RISE). The horizontal axis is the share of pixels replaced.
+
+    Args:
+        module: The network.
+        before: The images to start from, b×channels×H×W.
+        after: The images to end with, b×channels×H×W.
+        maps: b×H×W.
+        classes: The class whose probability is watched, b.
+        steps: Parts, as equal as whole pixels allow, in which pixels are replaced.
+
+    Returns:
+        b values in [0, 1], by the trapezoid rule; NaN where a map is constant.
+    """
+    place = places(maps)[:, None]
+    pixels = maps[0].numel()
+    counts = [round(step * pixels / steps) for step in range(steps + 1)]
+    curve = torch.stack(
+        [
+            confidence(predict(module, torch.where(place < count, after, before)), classes)
+            for count in counts
+        ]
+    )
+    shares = torch.tensor(counts, device=curve.device).to(curve) / pixels
+    return torch.trapezoid(curve, shares, dim=0).masked_fill(without_order(maps), torch.nan)
+
+
+def blur(images: Tensor) -> Tensor:
+    """Gaussian blur as in RISE: 11×11 pixels with σ = 5, the border reflected.
+
+    Below 11 pixels the largest odd kernel that fits.
+
+    Args:
+        images: b×channels×H×W.
+    """
+    side = min(images.shape[-2:])
+    size = min(KERNEL, side - 1 + side % 2)
+    blurred: Tensor = gaussian_blur(images, [size, size], [SIGMA, SIGMA])
+    return blurred
