@@ -125,9 +125,10 @@ def plan(
     """Count cells and steps, what is stored already, and the time the rest may take."""
     from prunebench.environment import current
     from prunebench.estimate import summarise
-    from prunebench.plan import FIELDS, Planner
+    from prunebench.plan import Planner
     from prunebench.store import Store
     from prunebench.suite import load_suite
+    from prunebench.trial import FIELDS
     from prunebench.where import parse_where
 
     loaded, place = load_suite(suite), Store(store)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunebench.plan import Trial
 from prunebench.suite import Suite
+from prunebench.trial import Trial
 
 
 def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:

@@ -133,7 +133,8 @@ class Record(Strict):
 
     Attributes:
         id: Unique name, also of its file.
-        role: The untouched baseline, the ``none`` control (recovery only), or compressed.
+        role: The untouched baseline, the ``none`` control (recovery only), the floor (the same
+            architecture with random weights, of which only maps are compared), or compressed.
         protocol: Digest of ``conditions``: rows of one protocol are comparable.
         pruner: Label: the name with the parameters that differ from their defaults.
         level: The level asked for; null where a level means nothing.
@@ -153,7 +154,7 @@ class Record(Strict):
     schema_version: Literal[1] = 1
     id: Slug
     suite: Slug
-    role: Literal["baseline", "control", "compressed"]
+    role: Literal["baseline", "control", "floor", "compressed"]
     protocol: Slug
     conditions: Conditions
     dataset: str

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.environment import Environment, made_with
 from prunebench.excerpt import excerpt
-from prunebench.plan import Cell, Planner, Trial
+from prunebench.plan import Planner
 from prunebench.plugins import Chosen, find
 from prunebench.record import Conditions, Epoch, Heatmap, Reached, Record, Value, slug
 from prunebench.steps import KINDS, Step
 from prunebench.store import Store
 from prunebench.suite import Suite
+from prunebench.trial import Cell, Trial
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,8 +67,8 @@ class Recorder:
             conditions=conditions,
             dataset=branch.dataset.label,
             model=branch.model.label,
-            pruner=pruner.label if pruner else "baseline",
-            pruner_name=pruner.name if pruner else "baseline",
+            pruner=pruner.label if pruner else trial.name,
+            pruner_name=trial.name,
             pruner_parameters=pruner.plugin.changed_parameters() if pruner else {},
             level=trial.level,
             round=trial.round,
@@ -93,7 +94,7 @@ class Recorder:
     def _id(self, trial: Trial, protocol: str) -> str:
         branch = trial.branch
         parts = [self.suite.name, branch.dataset.name, branch.model.name.replace("/", "-")]
-        parts.append(trial.pruner.name if trial.pruner else "baseline")
+        parts.append(trial.name)
         if trial.round is not None:
             parts.append(f"round{trial.round}")
         elif trial.level is not None:
@@ -147,6 +148,8 @@ class Recorder:
                 yield cell.metric.replace("-", "_") + suffix, Value(mean=None, reason=reason[:300])
                 continue
             artefact = self.store.read(cell.step.key)
+            if missing := artefact.data.get("not_applicable"):
+                yield cell.metric.replace("-", "_") + suffix, Value(mean=None, reason=missing)
             timed = artefact.data["measured"]
             for name, number in artefact.data["values"].items():
                 yield name + suffix, _number(number, timed)
@@ -219,6 +222,8 @@ class Recorder:
                 layer = data.get("target_layer", trial.branch.target_layer)
                 if layer != trial.branch.target_layer:
                     yield f"another architecture: its layer {layer!r} is explained"
+                if reason := data.get("uncut"):
+                    yield f"explained by whole passes, not cut at its target layer: {reason}"
 
     def _provenance(self, trial: Trial) -> dict[str, Any]:
         environment: Environment = self.planner.environment

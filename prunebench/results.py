@@ -40,7 +40,7 @@ class Results:
         return int(bool(self.failed or self.blocked or self.undone or self.tracking_error))
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a network: what it is, then the mean of every value."""
+        """One row a network, the baseline and controls too: what it is, then its values' means."""
         import pandas as pd
 
         rows = [
@@ -59,6 +59,41 @@ class Results:
             for record in self.records
         ]
         return pd.DataFrame(rows)
+
+    def rescaled(self) -> pd.DataFrame:
+        """How much of the baseline's maps is left, between the two controls, over seed means.
+
+        1 is as much as the same training leaves without pruning (the ``none`` pruner), 0 as much
+        as random weights have by chance. One row a pruner, level and value; without a number
+        there is a reason.
+        """
+        import pandas as pd
+
+        from prunebench.leaderboard.rescaling import preservation, rescale
+        from prunebench.leaderboard.rows import group, protocol_key, the
+
+        rows = group(self.records)
+        found = []
+        for row in rows:
+            peers = [
+                other for other in rows if protocol_key(other.first) == protocol_key(row.first)
+            ]
+            control, floor = the(peers, "control"), the(peers, "floor")
+            record = row.first
+            about = {
+                "dataset": record.dataset,
+                "model": record.model,
+                "role": record.role,
+                "pruner": record.pruner,
+                "level": record.level,
+                "round": record.round,
+            }
+            for name in sorted(preservation(row)):
+                scale = rescale(row, name, control, floor)
+                found.append(
+                    {**about, "value": name, "rescaled": scale.value, "reason": scale.reason}
+                )
+        return pd.DataFrame(found)
 
     def leaderboard(self) -> str:
         """The board in markdown."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from prunebench.environment import current
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.executors import open_executor
-from prunebench.plan import FIELDS, Planner, Trial
+from prunebench.plan import Planner
 from prunebench.preflight import check
 from prunebench.progress import RunProgress
 from prunebench.record import Record
@@ -19,6 +19,7 @@ from prunebench.scheduler import Graph, Scheduler
 from prunebench.steps import KINDS
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
+from prunebench.trial import FIELDS, Trial
 from prunebench.where import parse_where
 
 

@@ -38,6 +38,8 @@ KINDS = {
     "predicted": Kind(1),
     "targets": Kind(1, "portable"),
     "explained": Kind(1),
+    "masked": Kind(1),
+    "randomised": Kind(1),
     "scored": Kind(1),  # each metric says for itself how far its values carry
 }
 
@@ -93,7 +95,7 @@ class Step:
     def lineage(self) -> list[Step]:
         """Of a network's step: it and all networks it was made from, the baseline last."""
         found = [self]
-        while found[-1].kind in ("compressed", "recovered"):
+        while found[-1].kind in ("compressed", "recovered", "randomised"):
             found.append(found[-1].parent("network"))
         return found
 

@@ -13,6 +13,7 @@ from prunebench.cams import Cam
 from prunebench.datasets import Dataset
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.metrics import Metric
+from prunebench.metrics.metric import OF_MAPS
 from prunebench.models import Model
 from prunebench.plugins import Chosen, choose, find, invalid
 from prunebench.pruners import Pruner
@@ -268,4 +269,4 @@ class _Reader:
 
 def reads_maps(metric: Metric) -> bool:
     """Whether a metric is computed once for every explanation method."""
-    return "maps" in metric.reads or "baseline_maps" in metric.reads
+    return not OF_MAPS.isdisjoint(metric.reads)

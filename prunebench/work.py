@@ -128,20 +128,22 @@ def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
 
 
 def _compute(steps: Sequence[Step], work: Workspace) -> list[Result]:
-    from prunebench.stages.baseline import make_baseline
+    from prunebench.stages.baseline import make_baseline, randomise
     from prunebench.stages.compress import compress, prepare
-    from prunebench.stages.explain import explain
+    from prunebench.stages.explain import explain, explain_masked
     from prunebench.stages.predict import choose_targets, predict
     from prunebench.stages.recover import recover
     from prunebench.stages.score import score
 
     stage = {
         "baseline": make_baseline,
+        "randomised": randomise,
         "prepared": prepare,
         "compressed": compress,
         "recovered": recover,
         "predicted": predict,
         "targets": choose_targets,
+        "masked": explain_masked,
         "scored": score,
     }
     first = steps[0]

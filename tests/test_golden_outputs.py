@@ -33,9 +33,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.datasets import CIFAR10
 
-from prunebench.cams.maps import normalise
+from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import trace
 from prunebench.datasets import cifar10, mnist, stl10
+from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence
 from prunebench.network import Architecture, Network, make_masks_permanent
 from prunebench.plugins import KINDS, Entry, choose, entries
@@ -60,7 +61,19 @@ RUNS: dict[str, list[dict[str, Any]]] = {
     "pruners/random-unstructured": [{}, {"scope": "layerwise"}],
     "pruners/l1-filter": [{}, {"scope": "layerwise"}, {"target": "channels"}, {"target": "macs"}],
     "pruners/random-filter": [{}, {"target": "channels"}],
+    "models/timm": [{"name": "resnet18"}],
+    "cams/library": [{"name": "GradCAM"}, {"name": "FinerCAM"}],
+    "cams/captum": [
+        {"name": "saliency"},
+        {"name": "integrated-gradients", "steps": 8},
+        {"name": "deep-lift"},
+        {"name": "lrp"},
+        {"name": "guided-backprop"},
+    ],
     "metrics/sam": [{}, {"variant": "jet"}],
+    "metrics/coherency": [{}, {"variant": "ssim"}],
+    "metrics/complexity": [{}, {"variant": "l1norm"}],
+    "metrics/quantus": [{"name": "Sparseness"}],
     "metrics/latency": [{"batch": 2, "repeats": 5, "warmup": 1, "seconds": 0.01}],
 }
 
@@ -84,7 +97,7 @@ def numbers(tensor: Tensor) -> list[float]:
 def of_model(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
     """Parameters, target layer and recipe, and logits of a network drawn from a fixed seed."""
     model = choose("models", entry.name, parameters).plugin
-    size = {"thesis-cnn": 28, "sp2ps-stl10": 96, "torchvision": 64}.get(entry.name, 32)
+    size = {"thesis-cnn": 28, "sp2ps-stl10": 96, "torchvision": 64, "timm": 64}.get(entry.name, 32)
     channels = 1 if entry.name in ("digits-cnn", "thesis-cnn") else 3
     with seeded(0, "golden"):
         module = model.build(10, channels, (size, size)).eval()
@@ -150,8 +163,10 @@ def of_pruner(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
 def of_cam(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
     """Maps of random images at a layer with more layers behind it."""
     network = small_network()
+    # With more layers behind it, but for the one method that is defined at the last layer only.
+    layer = "stage3" if entry.name == "cam" else "stage2"
     traced = trace(
-        network.module, "stage2", noise(5, 1, 16, 16), torch.tensor([0, 3, 9, 3, 5]), seed=11
+        network.module, layer, noise(5, 1, 16, 16), torch.tensor([0, 3, 9, 3, 5]), seed=11
     )
     maps = normalise(choose("cams", entry.name, parameters).plugin(traced))
     return {"facts": list(maps.shape), "numbers": {"maps": numbers(maps)}}
@@ -167,6 +182,22 @@ def of_metric(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
     maps = torch.rand(5, 24, 24, generator=torch.Generator().manual_seed(3))
     other = (maps + 0.3 * noise(5, 24, 24)).clamp(0, 1)
     other[3] = 0
+    images = noise(5, 1, 24, 24, seed=4)
+    classes = torch.tensor([1, 0, 9 if "images" in metric.reads else 11, 4, 4])
+
+    def read_images(batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+        for start in range(0, 5, batch_size):
+            where = slice(start, min(start + batch_size, 5))
+            yield where, images[where]
+
+    def explain(
+        images: Tensor, classes: Tensor, module: nn.Module | None = None, first: int = 0
+    ) -> Tensor:
+        cams = {"": choose("cams", "grad-cam").plugin}
+        explained = module or network.module
+        found = explain_batches(explained, "stage2", [(images, classes)], cams, first=first)
+        return upsample(found.maps[""], (24, 24))
+
     readings: dict[str, Any] = {
         "network": network,
         "baseline": baseline,
@@ -176,7 +207,11 @@ def of_metric(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
         "maps": other,
         "baseline_maps": maps,
         "explained": torch.tensor([3, 8, 13, 21, 34]),
-        "classes": torch.tensor([1, 0, 11, 4, 4]),
+        "classes": classes,
+        "images": read_images,
+        "masks": (torch.rand(5, 24, 24, generator=torch.Generator().manual_seed(9)) > 0.6).float(),
+        "masked": (maps.flip(1), noise(5, 12, seed=2)),
+        "explainer": explain,
     }
     load = {name: (lambda value=value: value) for name, value in readings.items()}
     values = metric.compute(Evidence(load, torch.device("cpu"), seed=1))

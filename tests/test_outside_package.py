@@ -145,7 +145,14 @@ def test_it_runs_in_a_suite_beside_what_ships(
     assert "stripes(start=1)" in done.stdout
     found = [json.loads(p.read_text()) for p in (tmp_path / "store/records").rglob("*.json")]
     records = {record["pruner"]: record for record in found}
-    assert set(records) == {"baseline", "none", "l1-unstructured", "stripes", "stripes(start=1)"}
+    assert set(records) == {
+        "baseline",
+        "random-weights",
+        "none",
+        "l1-unstructured",
+        "stripes",
+        "stripes(start=1)",
+    }
     ours = records["stripes"]
     assert ours["axis"] == "masked"
     assert ours["provenance"]["plugins"]["pruners/stripes"] == "1 (stripes 2.5)"

@@ -13,8 +13,9 @@ import pytest
 from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.estimate import summarise
-from prunebench.plan import FIELDS, Planner, Trial
+from prunebench.plan import Planner
 from prunebench.suite import load_suite
+from prunebench.trial import FIELDS, Trial
 from prunebench.where import parse_where
 
 Write = Callable[..., Path]
@@ -45,9 +46,9 @@ def _named(path: Path) -> dict[str, str]:
 
 def test_baseline_and_control_are_always_in(toy_suite: Write) -> None:
     roles = [trial.role for trial in _trials(toy_suite())]
-    assert roles == ["baseline", "control", *["compressed"] * 4]
+    assert roles == ["baseline", "floor", "control", *["compressed"] * 4]
     chosen = _trials(toy_suite(), 'pruner == "l1-unstructured" and level > 0.3')
-    assert [trial.role for trial in chosen] == ["baseline", "control", "compressed"]
+    assert [trial.role for trial in chosen] == ["baseline", "floor", "control", "compressed"]
     assert _trials(toy_suite(), "seed == 5") == []
 
 
@@ -55,7 +56,7 @@ def test_cells_that_share_a_prefix_share_its_steps(toy_suite: Write) -> None:
     few = _keys(toy_suite(cams="[grad-cam]", metrics="[sp2ps]"))
     more = _keys(toy_suite(cams="[grad-cam]", metrics="[sp2ps, ssim, sam]"))
     assert few < more
-    assert len(more - few) == 2 * 6  # two metrics of six networks, and nothing else
+    assert len(more - few) == 2 * 7  # two metrics of seven networks, and nothing else
 
 
 def test_a_key_depends_on_nothing_but_what_a_step_is(toy_suite: Write, tmp_path: Path) -> None:
@@ -164,11 +165,11 @@ def test_counting_needs_no_memory_for_the_plan(toy_suite: Write) -> None:
     planner = Planner(load_suite(path), HERE, Digests())
     stored = _keys(toy_suite("one.yaml", seeds="[0]"))
     summary = summarise(planner.trials(), stored, {("explained", "grad-cam"): 2.0})
-    assert summary.networks == 3 * 6
-    assert summary.cells == 3 * 6 * 4
+    assert summary.networks == 3 * 7
+    assert summary.cells == 3 * (6 * 4 + 2)
     assert summary.steps["baseline"] == 3
     assert summary.stored["baseline"] == 1
-    assert summary.seconds == 2.0 * 2 * 6
+    assert summary.seconds == 2.0 * 2 * 7
     assert sum(summary.stored.values()) == len(stored) - 1  # the data set is no step
 
 
@@ -197,5 +198,5 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(tmp_path / "large.yaml")]
     cells, kilobytes = subprocess.check_output(command, text=True).split()
-    assert int(cells) == 6 * (166_000 + 200)
+    assert int(cells) == 6 * (166_000 + 300)
     assert int(kilobytes) < 1024 * 1024

@@ -50,7 +50,7 @@ def test_a_card_is_valid_and_says_what_it_is_about(path: Path) -> None:
 def _well_formed(paper: Paper) -> bool:
     assert paper.title.strip()
     assert paper.authors.strip()
-    assert 1950 < paper.year < 2100
+    assert 1900 < paper.year < 2100
     assert paper.doi is None or re.fullmatch(r"10\.\d{4,9}/\S+", paper.doi)
     assert paper.arxiv is None or re.fullmatch(r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", paper.arxiv)
     assert paper.url is None or paper.url.startswith("https://")

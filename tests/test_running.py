@@ -54,12 +54,16 @@ def test_a_suite_gives_a_record_for_each_network(toy_suite: Write, tmp_path: Pat
     assert results.exit_status == 0
     assert [record.role for record in results.records] == [
         "baseline",
+        "floor",
         "control",
         *["compressed"] * 4,
     ]
-    baseline, control, l1, *_ = results.records
+    baseline, floor, control, l1, *_ = results.records
     assert baseline.mean("sp2ps/grad-cam") == pytest.approx(1)
-    assert control.reached.weights == 0
+    assert control.reached.weights == floor.reached.weights == 0
+    assert set(floor.values) >= {"sp2ps/grad-cam", "sp2ps/toy-cam"}
+    assert "accuracy" not in floor.values  # nothing but how little of the maps it preserves
+    assert floor.mean("sp2ps/grad-cam") < control.mean("sp2ps/grad-cam")
     assert l1.axis == "masked"
     assert l1.reached.weights == pytest.approx(0.3, abs=0.002)
     accuracy = l1.values["accuracy"]
@@ -70,7 +74,10 @@ def test_a_suite_gives_a_record_for_each_network(toy_suite: Write, tmp_path: Pat
     assert l1.images_seen == 120
     assert {heat.cam for heat in l1.heatmaps} == {None, "grad-cam", "toy-cam"}
     table = results.to_pandas()
-    assert len(table) == 6
+    assert len(table) == 7
+    rescaled = results.rescaled().set_index(["pruner", "value"])["rescaled"]
+    assert rescaled["none", "sp2ps/grad-cam"] == pytest.approx(1)
+    assert rescaled["random-weights", "sp2ps/grad-cam"] == pytest.approx(0)
     assert "sp2ps/toy-cam" in table.columns
     assert "l1-unstructured" in results.leaderboard()
     for path in (tmp_path / "store" / "records").rglob("*.json"):
@@ -106,7 +113,7 @@ def test_a_new_metric_costs_its_arithmetic_only(toy_suite: Write, tmp_path: Path
     _run(toy_suite(metrics="[accuracy, params, sp2ps, soft-iou]"), tmp_path / "store")
     new = [key for key in _journal(tmp_path / "store") if key not in before]
     assert {Store(tmp_path / "store").read(key).kind for key in new} == {"scored"}
-    assert len(new) == 6 * 2
+    assert len(new) == 7 * 2
 
 
 def test_a_failed_step_is_tried_again_and_the_rest_goes_on(
@@ -145,7 +152,7 @@ def test_structured_pruning_is_dense_and_survives_the_store(
     path = toy_suite(pruners="[{l1-filter: {target: channels}}, random-filter]", levels="[0.5]")
     results = _run(path, tmp_path / "store")
     assert results.exit_status == 0
-    filters = results.records[2]
+    filters = results.records[3]
     assert filters.axis == "dense"
     assert filters.reached.macs > 0.3
     assert filters.pruner == "l1-filter(target=channels)"
@@ -170,7 +177,7 @@ def test_force_does_a_step_again_with_all_that_depends_on_it(
     _run(toy_suite(), tmp_path / "store", force=["toy-cam"])
     again = _journal(tmp_path / "store")[before:]
     kinds = [Store(tmp_path / "store").read(key).kind for key in again]
-    assert sorted(kinds) == ["explained"] * 6 + ["scored"] * 6
+    assert sorted(kinds) == ["explained"] * 7 + ["scored"] * 7
     with pytest.raises(RequestError, match="did you mean 'toy-cam'"):
         _run(toy_suite(), tmp_path / "store", force=["toy-cm"])
 
@@ -189,6 +196,7 @@ def test_where_chooses_what_is_run(toy_suite: Write, tmp_path: Path) -> None:
         "baseline",
         "none",
         "random-unstructured",
+        "random-weights",
     }
     assert "accuracy" not in results.records[-1].values
     complete = _run(toy_suite(), tmp_path / "store").records[-1]
@@ -214,7 +222,7 @@ def test_the_class_policy_and_target_layer_change_the_maps(
 
 def test_a_failing_explanation_leaves_the_others_alone(toy_suite: Write, tmp_path: Path) -> None:
     results = _run(toy_suite(cams="[grad-cam, toy-bad-cam]"), tmp_path / "store")
-    assert len(results.failed) == 6
+    assert len(results.failed) == 7
     assert all(record.mean("sp2ps/grad-cam") is not None for record in results.records)
     assert all(record.values["sp2ps/toy-bad-cam"].mean is None for record in results.records)
 
@@ -230,8 +238,8 @@ def test_two_recoveries_are_two_protocols(toy_suite: Write, tmp_path: Path) -> N
     both = "[{epochs: 1, lr: 1e-3}, null]"
     results = _run(toy_suite(recovery=both), tmp_path / "store")
     assert len({record.protocol for record in results.records}) == 2
-    assert len({record.id for record in results.records}) == len(results.records) == 12
-    assert len(_records(tmp_path / "store")) == 12
+    assert len({record.id for record in results.records}) == len(results.records) == 14
+    assert len(_records(tmp_path / "store")) == 14
 
 
 def test_what_was_removed_by_hand_is_made_again(toy_suite: Write, tmp_path: Path) -> None:
@@ -245,7 +253,7 @@ def test_what_was_removed_by_hand_is_made_again(toy_suite: Write, tmp_path: Path
     again = _run(path, tmp_path / "store")
     assert again.exit_status == 0
     assert [record.values for record in again.records] == [r.values for r in first.records]
-    assert all("accuracy_drop" in record.values for record in again.records)
+    assert all("accuracy_drop" in r.values for r in again.records if r.role != "floor")
 
 
 def test_a_network_of_ones_own_is_a_row(toy_suite: Write, tmp_path: Path) -> None:
@@ -343,7 +351,7 @@ def test_two_processes_share_the_work(
     assert len(journal) == len(set(journal))
     assert (tmp_path / "mark").read_text().count("computed") == 6
     results = _run(suite, tmp_path / "store")
-    assert len(results.records) == 6
+    assert len(results.records) == 7
 
 
 def test_an_executor_that_is_not_there_yet_says_so(toy_suite: Write, tmp_path: Path) -> None:

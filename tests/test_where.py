@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from prunebench.errors import RequestError
-from prunebench.plan import FIELDS
+from prunebench.trial import FIELDS
 from prunebench.where import parse_where
 
 CELL = {

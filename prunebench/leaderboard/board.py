@@ -9,6 +9,7 @@ from itertools import groupby
 
 from prunebench.leaderboard.horizon import Horizon, horizons
 from prunebench.leaderboard.rank import Axis, Place, Ranking, by_pruner, rank
+from prunebench.leaderboard.rescaling import Rescaled, preservation, rescale
 from prunebench.leaderboard.rows import Row, group, protocol_key, the
 from prunebench.record import Record
 
@@ -20,7 +21,7 @@ class Section:
     """All rows of one protocol, which alone are comparable.
 
     Attributes:
-        rows: Baseline, control and compressed rows.
+        rows: Baseline, control, floor and compressed rows.
     """
 
     rows: tuple[Row, ...]
@@ -41,10 +42,25 @@ class Section:
         return the(self.rows, "control")
 
     @property
+    def floor(self) -> Row | None:
+        """The same architecture with random weights."""
+        return the(self.rows, "floor")
+
+    @property
     def cams(self) -> tuple[str, ...]:
         """Explanation methods under which any row has an Sp2PS, by name."""
         names = {name for row in self.rows for name in row.estimates if name.startswith("sp2ps/")}
         return tuple(sorted(name.partition("/")[2] for name in names))
+
+    @property
+    def rescalable(self) -> tuple[str, ...]:
+        """Values to show rescaled: Sp2PS, and the preservation that both controls have, by name."""
+        both = preservation(self.control) & preservation(self.floor)
+        return tuple(sorted(both | {f"sp2ps/{cam}" for cam in self.cams}))
+
+    def rescaled(self, row: Row, name: str) -> Rescaled:
+        """A row's value on the scale from random weights (0) to the ``none`` control (1)."""
+        return rescale(row, name, self.control, self.floor)
 
     @cached_property
     def rankings(self) -> dict[Axis, Ranking]:
@@ -59,11 +75,11 @@ class Section:
     def table(self, axis: str) -> list[tuple[Row, Place | None]]:
         """The rows of an axis as a table shows them, each with its pruner's place.
 
-        The baseline and the control come first, without a place; then pruners as ranked, each by
-        rising compression. Rows of no axis (``axis="none"``) have no place.
+        The baseline, the control and the floor come first, without a place; then pruners as ranked,
+        each by rising compression. Rows of no axis (``axis="none"``) have no place.
         """
         shown: list[tuple[Row, Place | None]] = []
-        shown += [(row, None) for row in (self.baseline, self.control) if row]
+        shown += [(row, None) for row in (self.baseline, self.control, self.floor) if row]
         levels = dict(by_pruner(self.rows, axis))
         ranking = next((found for name, found in self.rankings.items() if name == axis), None)
         if ranking is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prunebench.leaderboard.rank import Axis
+from prunebench.leaderboard.rescaling import Rescaled
 from prunebench.leaderboard.rows import Estimate, Row
 from prunebench.recipe import Recipe
 from prunebench.record import Conditions, Record
@@ -49,6 +50,11 @@ def score_bounds(value: Estimate) -> str:
     if value.low is None or value.high is None:
         return ""
     return f"[{value.low:.3f}, {value.high:.3f}]"
+
+
+def rescaled(found: Rescaled) -> str:
+    """A rescaled value, such as ``0.871``; it may lie outside [0, 1]."""
+    return "–" if found.value is None else f"{round(found.value, 3) + 0.0:.3f}"
 
 
 def undefined_note(row: Row, value: Estimate) -> str | None:
@@ -137,7 +143,7 @@ def verdicts(row: Row, cams: Iterable[str]) -> str:
 
 def verdict(row: Row, cam: str) -> bool | None:
     """Whether a row's maps can be trusted by the published threshold; None for no verdict."""
-    if row.first.role == "baseline" or row.missing:
+    if row.first.role in ("baseline", "floor") or row.missing:
         return None
     value = row.get(f"sp2ps/{cam}")
     return trusted(cam, value.low, value.undefined)

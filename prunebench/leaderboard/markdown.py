@@ -11,6 +11,7 @@ from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import AXES, Section, board
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import Axis, Place, Ranking, is_eligible
+from prunebench.leaderboard.rescaling import LEAST_APART
 from prunebench.leaderboard.rows import Estimate, Row, level_name
 from prunebench.record import Record
 from prunebench.trust import THRESHOLDS
@@ -26,6 +27,11 @@ Does a pruned network still look where it looked? Generated from records;
 - **Rows are comparable within a section only**: same data, baseline, recovery and images.
 - **Sp2PS** (0 to 1) compares each heatmap of the pruned network with the baseline's, per
   explanation method. `none` had the same recovery without pruning: what training alone moves.
+- **Rescaled Sp2PS** places it between two controls: 1 is as well preserved as by training alone
+  (`none`), 0 as little as by random weights in the same architecture. It is of the means over
+  seeds and not clipped: the untouched baseline is above 1 where training alone moves the maps.
+  There is none where a control is missing or the two are closer than {least}: that would magnify
+  noise.
 - **Rank**: mean Sp2PS at equal compression really reached, among levels within 2 points of
   accuracy. Overlapping intervals share a rank. Missing seeds are not ranked.
 - **Trusted**: ✓ if the lower bound of Sp2PS is at or above the published threshold
@@ -41,7 +47,7 @@ Does a pruned network still look where it looked? Generated from records;
 def to_markdown(records: Iterable[Record]) -> str:
     """The whole board; it depends on the records' content only, not on their order."""
     thresholds = ", ".join(f"{cam} {value:.2f}" for cam, value in sorted(THRESHOLDS.items()))
-    parts = [HEAD.format(thresholds=thresholds)]
+    parts = [HEAD.format(thresholds=thresholds, least=LEAST_APART)]
     parts += [_section(section) for section in board(records)]
     if len(parts) == 1:
         parts.append("No records yet.\n")
@@ -133,6 +139,9 @@ def _table(section: Section, axis: Axis | str) -> str:
                 cells.score(value), cells.score_bounds(value)
             ) + notes.mark(cells.undefined_note(row, value))
         if section.cams:
+            line[f"Rescaled Sp2PS ({' · '.join(map(escape, section.cams))})"] = _rescaled(
+                row, section, notes
+            )
             line[f"PE-score ({' · '.join(map(escape, section.cams))})"] = " · ".join(
                 cells.score(row.get(f"pe_score/{cam}")) for cam in section.cams
             )
@@ -157,7 +166,16 @@ def _rank(row: Row, place: Place | None, baseline: Row | None, notes: Notes) -> 
 def _pruner(row: Row) -> str:
     if row.first.role == "baseline":
         return "*untouched baseline*"
+    if row.first.role == "floor":
+        return "*random weights*"
     return "*`none`: recovery only*" if row.first.role == "control" else escape(row.first.pruner)
+
+
+def _rescaled(row: Row, section: Section, notes: Notes) -> str:
+    found = [section.rescaled(row, f"sp2ps/{cam}") for cam in section.cams]
+    cells_of = [cells.rescaled(each) + notes.mark(each.reason) for each in found]
+    # One reason for all methods is said once.
+    return cells_of[0] if found[0].reason and len(set(cells_of)) == 1 else " · ".join(cells_of)
 
 
 def _with(value: str, small: str) -> str:

@@ -167,6 +167,7 @@ def _row(row: Row, section: Section) -> dict[str, Any]:
         "trusted": {cam: verdict(row, cam) for cam in section.cams},
         "flags": list(row.flags),
         "values": {name: asdict(value) for name, value in row.estimates.items()},
+        "rescaled": {name: asdict(section.rescaled(row, name)) for name in section.rescalable},
     }
 
 

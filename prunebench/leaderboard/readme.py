@@ -28,24 +28,29 @@ def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
     sections = board(records)
     if not sections:
         return "No records yet."
-    section = max(sections, key=lambda found: len({row.first.pruner for row in found.rows}))
+    section = max(sections, key=lambda found: len(_pruners(found)))
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
     conditions = cells.conditions(section.first.conditions, section.first.protocol)
     table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
     return f"{table}\n\n<sub>{escape_line(conditions)}</sub>"
 
 
+def _pruners(section: Section) -> set[str]:
+    return {row.first.pruner for row in section.rows if row.first.role == "compressed"}
+
+
 def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
     table = section.table(axis)
     latency = cells.latency_name(row for row, _ in table)
     for row, place in table:
-        if row.first.role == "baseline" or (row.first.role == "control" and axis != AXES[0]):
+        role = row.first.role
+        if role in ("baseline", "floor") or (role == "control" and axis != AXES[0]):
             continue
         ranked = place and place.rank is not None and is_eligible(row, section.baseline)
         yield {
             "rank": f"{axis} {place.rank}" if place and ranked else "–",
             "pruner": escape(row.first.pruner),
-            "level": level_name(row) if row.first.role == "compressed" else "",
+            "level": level_name(row) if role == "compressed" else "",
             "accuracy %": cells.percent(row.get("accuracy")),
             "change": cells.change(row, section.baseline),
             "weights gone": cells.removed(row.reached.weights),

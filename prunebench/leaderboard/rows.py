@@ -207,7 +207,7 @@ def _canonical(conditions: Conditions) -> str:
 
 def _row_key(record: Record) -> tuple[object, ...]:
     level = -1.0 if record.level is None else record.level
-    roles = ("baseline", "control", "compressed")
+    roles = ("baseline", "control", "floor", "compressed")
     return (
         *protocol_key(record),
         roles.index(record.role),

@@ -76,7 +76,8 @@ def _table(section: Section, axis: str) -> Table:
 
 
 def _pruner(row: Row) -> str:
-    return "baseline" if row.first.role == "baseline" else plain(row.first.pruner)
+    names = {"baseline": "baseline", "floor": "random weights"}
+    return names.get(row.first.role) or plain(row.first.pruner)
 
 
 def _sp2ps(row: Row, cam: str) -> Text:

@@ -46,6 +46,15 @@ def make_baseline(step: Step, work: Workspace) -> Result:
     return Result(found, to_tensors(network))
 
 
+def randomise(step: Step, work: Workspace) -> Result:
+    """The baseline's architecture with random weights: how little of the maps can be left."""
+    baseline = work.network(step.parent("network"))
+    with seeded(step.seed or 0, "random weights"):
+        module = baseline.architecture.build()
+    found = {"architecture": baseline.architecture.model_dump(mode="json")}
+    return Result(found, to_tensors(Network(module.eval(), baseline.architecture)))
+
+
 def untrained(chosen: Chosen[Model], data: Data, seed: int) -> Network:
     """The network with its given weights, or with random ones.
 

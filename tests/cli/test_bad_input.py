@@ -139,7 +139,7 @@ def test_a_wrong_suite_after_a_right_one_loses_nothing(
     refused(run(little(levels="[0.3, 2]")))
     refused(run(little(dataset="{toy-images: {path: gone.txt}}")))
     assert Store(finished).stored_keys() == before
-    assert len(list((finished / "records").rglob("*.json"))) == 3
+    assert len(list((finished / "records").rglob("*.json"))) == 4
 
 
 def jpeg(value: int) -> bytes:

@@ -64,7 +64,7 @@ def test_plan_counts_what_is_stored_and_computes_nothing(
     distinct, stored = _counts(before)
     assert distinct > 10
     assert stored == 0
-    assert "3 networks" in before.out
+    assert "4 networks" in before.out
     assert "estimated time" in before.out
     dry = run(little(), "--dry-run")
     assert dry.status == 0
@@ -83,7 +83,7 @@ def test_validate_looks_at_every_suite(little: Write, command: Command, tmp_path
     good, bad = little("good.yaml"), little("bad.yaml", levels="[7]")
     done = command("validate", good)
     assert done.status == 0
-    assert f"{good}: fine, 3 networks" in done.out
+    assert f"{good}: fine, 4 networks" in done.out
     done = command("validate", bad, good)
     refused(done, "bad.yaml:", "level 7")
     assert "good.yaml: fine" in done.out
@@ -161,9 +161,9 @@ def test_the_board_is_made_from_the_store_or_from_what_was_submitted(
     published = tmp_path / "published"
     done = command("submit", "toy", "--store", finished, "--to", published)
     assert done.status == 0
-    assert "3 records" in done.out
+    assert "4 records" in done.out
     names = [path.stem for path in published.glob("*.json")]
-    assert len(names) == 3
+    assert len(names) == 4
     assert command("submit", names[0], "--store", finished, "--to", published).status == 0
     empty, board = tmp_path / "empty", tmp_path / "board"
     done = command("leaderboard", "--store", empty, "--results", published, "--out", board)

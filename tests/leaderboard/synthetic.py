@@ -120,6 +120,21 @@ def control(
     )
 
 
+def floor(sp2ps: Mapping[str, float | None] | float = 0.2, **fields: Any) -> Record:
+    """The same architecture with random weights: only values that compare maps."""
+    found = record(
+        "random-weights",
+        None,
+        role="floor",
+        axis="none",
+        sp2ps=sp2ps,
+        pruner_name="random-weights",
+        **fields,
+    )
+    compared = {name: value for name, value in found.values.items() if "/" in name}
+    return found.model_copy(update={"values": compared})
+
+
 def png(pixels: np.ndarray[Any, Any]) -> str:
     """Pixels in [0, 1], H×W or H×W×3, as base64 PNG."""
     buffer = io.BytesIO()
@@ -140,8 +155,10 @@ def suite(
     *,
     protocol: str = "p1",
     maps: bool = False,
+    floors: bool = False,
 ) -> list[Record]:
     """All records of a small suite, with every column of the board filled."""
+    # Without floors it is as suites were before there were any.
     cams = {"grad-cam": 0.0, "grad-cam++": 0.02, "ablation-cam": -0.02}
     found = []
     for seed in seeds:
@@ -175,6 +192,15 @@ def suite(
                 images_seen=2_400,
             )
         )
+        if floors:
+            found.append(
+                floor(
+                    {cam: 0.21 + more + 0.003 * seed for cam, more in cams.items()},
+                    **common,
+                    heatmaps=heatmaps(0.4, 0.2),
+                    values={"pe_score/grad-cam": Value(mean=0.1)},
+                )
+            )
         for index, pruner in enumerate(pruners):
             axis = "masked" if "unstructured" in pruner else "dense"
             harm = 0.5 + 0.6 * index

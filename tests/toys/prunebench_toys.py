@@ -81,7 +81,7 @@ def toy_noise(trace: Trace) -> Tensor:
     """A random map, the same for equal seeds."""
     import torch
 
-    draw = torch.Generator().manual_seed(trace.seed)
+    draw = torch.Generator().manual_seed(trace.seeds[0])
     return torch.rand(trace.activations[:, 0].shape, generator=draw)
 
 
