@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from prunebench.errors import RequestError
 
 SCHEMA = 1
-LARGEST = 200_000  # bytes of one record's file
+LARGEST = 2_000_000  # bytes of one record's file
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=-]*$", max_length=200)]
 Fraction = Annotated[float, Field(le=1)]  # negative where there is more than before

@@ -74,8 +74,8 @@ def test_a_seed_that_was_not_planned_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_oversized_record_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="larger than 200,000 bytes"):
-        read_record(changed(tmp_path, provenance={"log": "x" * 200_000}))
+    with pytest.raises(RequestError, match="larger than 2,000,000 bytes"):
+        read_record(changed(tmp_path, provenance={"log": "x" * 2_000_000}))
 
 
 def test_what_is_not_json_is_refused(tmp_path: Path) -> None:

@@ -87,11 +87,13 @@ class Tracer:
         except RequestError as error:
             self._fail(f"cannot be explained: {error.message}")
         explained = _classes(classes, logits)
-        if not logits.requires_grad:
+        if self._cut is None and not logits.requires_grad:
             self._fail("does not reach the logits")
         module, layout = self.module, self.layout
 
         def differentiate() -> Tensor:
+            if not logits.requires_grad:  # what follows rounds, as a quantised network does
+                self._fail("has no gradient; methods that need none can explain it")
             with torch.inference_mode(False), torch.enable_grad():
                 score = logits.gather(1, explained[:, None]).sum()
                 (found,) = torch.autograd.grad(score, leaf, retain_graph=True)

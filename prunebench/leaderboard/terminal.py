@@ -15,6 +15,10 @@ from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.rows import Row, level_name
 from prunebench.record import Record
+from prunebench.trust import THRESHOLDS
+
+MOST_CAMS = 3
+"""Explanation methods that fit into 80 columns."""
 
 COLORS = {"✓": "green", "✗": "red", "–": "dim"}
 
@@ -39,13 +43,17 @@ def _has(section: Section, axis: str) -> bool:
 def _table(section: Section, axis: str) -> Table:
     shown = section.table(axis)
     latency = cells.latency_name(row for row, _ in shown)
+    # Those that a verdict can be given for come first; the others stand on the whole board.
+    cams = sorted(section.cams, key=lambda cam: cam not in THRESHOLDS)[:MOST_CAMS]
+    left = len(section.cams) - len(cams)
+    more = f"; {left} more methods on the written board" if left else ""
     table = Table(
         title=cells.axis_title(axis),
         title_justify="left",
         title_style="italic",
         box=SIMPLE_HEAD,
         padding=0,
-        caption="Sp2PS by CAM, ✓ above its threshold; time relative to the baseline",
+        caption=f"Sp2PS by CAM, ✓ above its threshold; time relative to the baseline{more}",
         caption_justify="left",
     )
     for title in ("", "pruner", "level"):
@@ -54,7 +62,7 @@ def _table(section: Section, axis: str) -> Table:
     latencies = ["time"] if latency else []
     for title in ("acc %", "change", removed, *latencies):
         table.add_column(title, justify="right", no_wrap=True)
-    for cam in section.cams:
+    for cam in cams:
         # Broken at its hyphen, a method's name stays readable in a narrow column.
         table.add_column(plain(cam).replace("-", "-\n", 1), justify="right", no_wrap=True)
     for row, place in shown:
@@ -70,7 +78,7 @@ def _table(section: Section, axis: str) -> Table:
             cells.change(row, section.baseline),
             cells.removed(row.removed()) if row.first.role == "compressed" else "",
             *([cells.latency_ratio(row, latency)] if latency else []),
-            *(_sp2ps(row, cam) for cam in section.cams),
+            *(_sp2ps(row, cam) for cam in cams),
         )
     return table
 
@@ -84,5 +92,7 @@ def _sp2ps(row: Row, cam: str) -> Text:
     if row.first.role == "baseline":
         return Text("")
     text = Text(cells.score(row.get(f"sp2ps/{cam}")))
+    if row.first.role == "floor":
+        return text
     verdict = cells.verdicts(row, [cam])
     return text.append(verdict, style=COLORS[verdict]) if verdict else text

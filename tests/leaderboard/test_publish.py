@@ -85,8 +85,8 @@ def test_ids_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
 
 
 def test_oversized_is_refused(tmp_path: Path) -> None:
-    big = record(id="big", provenance={"log": "x" * 200_000})
-    with pytest.raises(RequestError, match=r"larger than 200,000 bytes"):
+    big = record(id="big", provenance={"log": "x" * 2_000_000})
+    with pytest.raises(RequestError, match=r"larger than 2,000,000 bytes"):
         submit([write(big, tmp_path)], tmp_path / "results")
 
 
