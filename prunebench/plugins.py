@@ -82,12 +82,23 @@ class Chosen(Generic[P]):
         if self.kind == "datasets":  # for data, the folder's name says what it is
             set_paths = {name: getattr(self.plugin, name) for name in self.plugin.model_fields_set}
             parameters |= {k: v.name for k, v in set_paths.items() if isinstance(v, Path)}
-        shown = ", ".join(f"{name}={_short(value)}" for name, value in sorted(parameters.items()))
-        return f"{self.name}({shown})" if shown else self.name
+        return self.name + _told(parameters)
+
+    @cached_property
+    def variant(self) -> str:
+        """Of a metric: the parameters that the names of its values do not tell, or nothing."""
+        told: frozenset[str] = getattr(self.plugin, "told", frozenset())
+        changed = self.plugin.changed_parameters()
+        return _told({k: v for k, v in changed.items() if k not in told})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Classes made from functions cannot be pickled; names and parameters can.
         return choose, (self.kind, self.name, self.plugin.model_dump(exclude_unset=True))
+
+
+def _told(parameters: dict[str, Any]) -> str:
+    shown = ", ".join(f"{name}={_short(value)}" for name, value in sorted(parameters.items()))
+    return f"({shown})" if shown else ""
 
 
 def _short(value: Any) -> str:

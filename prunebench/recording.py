@@ -140,7 +140,7 @@ class Recorder:
 
     def _values(self, trial: Trial, failed: dict[str, str]) -> Iterator[tuple[str, Value]]:
         for cell in trial.known:
-            suffix = f"/{cell.cam}" if cell.cam else ""
+            suffix = cell.step.plugin.variant + (f"/{cell.cam}" if cell.cam else "")
             if not self.store.has(cell.step.key):
                 if cell not in trial.cells:
                     continue  # not asked for this time
@@ -207,7 +207,7 @@ class Recorder:
             "network": trial.network.key,
             "baseline": trial.branch.baseline.key,
             "cells": {
-                cell.metric + (f"/{cell.cam}" if cell.cam else ""): cell.step.key
+                cell.step.plugin.label + (f"/{cell.cam}" if cell.cam else ""): cell.step.key
                 for cell in trial.known
             },
         }

@@ -116,6 +116,51 @@ def test_a_new_metric_costs_its_arithmetic_only(toy_suite: Write, tmp_path: Path
     assert len(new) == 7 * 2
 
 
+def test_two_variants_of_a_metric_are_two_values(toy_suite: Write, tmp_path: Path) -> None:
+    metrics = "[top-overlap, {top-overlap: {share: 0.3}}, sam, {sam: {variant: jet}}]"
+    results = _run(toy_suite(metrics=metrics, cams="[grad-cam]"), tmp_path / "store")
+    values = results.records[-1].values
+    names = {"top_overlap", "top_overlap(share=0.3)", "sam", "sam_jet", "zero_map_fraction"}
+    assert set(values) == {f"{name}/grad-cam" for name in names}
+    few, many = values["top_overlap/grad-cam"], values["top_overlap(share=0.3)/grad-cam"]
+    assert few.mean != many.mean
+    assert len(results.records[-1].keys["cells"]) == 4
+
+
+def test_quality_and_ground_truth_of_baseline_and_compressed_alike(
+    toy_suite: Write, tmp_path: Path
+) -> None:
+    metrics = "[adcc, average-drop, insertion, max-sensitivity, pointing-game]"
+    results = _run(
+        toy_suite(metrics=metrics, cams="[grad-cam, toy-noise]", seeds="[3]"), tmp_path / "store"
+    )
+    assert results.exit_status == 0, results.failed
+    assert [record.role for record in results.records] == [
+        "baseline",
+        "control",
+        *["compressed"] * 4,
+    ]  # nothing compares maps, so there is no floor
+    for record in results.records:
+        for name in ("adcc", "average_drop", "insertion_auc", "max_sensitivity"):
+            value = record.values[f"{name}/grad-cam"]
+            assert value.mean is not None
+            assert value.mean >= 0
+        pointing = record.values["pointing_game/toy-noise"]
+        assert pointing.mean is None
+        assert pointing.reason == "the data set has neither masks nor boxes"
+    store = Store(tmp_path / "store")
+    kinds = [store.read(key).kind for key in store.stored_keys()]
+    assert kinds.count("masked") == 6 * 2
+    # What reads masked images and predictions runs no network.
+    before = set(_journal(tmp_path / "store"))
+    _run(
+        toy_suite(metrics="[coherency, complexity, increase]", cams="[grad-cam]", seeds="[3]"),
+        tmp_path / "store",
+    )
+    new = [key for key in _journal(tmp_path / "store") if key not in before]
+    assert {store.read(key).kind for key in new} == {"scored"}
+
+
 def test_a_failed_step_is_tried_again_and_the_rest_goes_on(
     toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ class Complexity(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("maps",)
     higher_is_better: ClassVar[bool | None] = False
+    told: ClassVar[frozenset[str]] = frozenset({"variant"})
 
     variant: Literal["mean", "l1norm"] = Field(
         "mean",

@@ -29,6 +29,7 @@ class Latency(Metric):
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "hardware"
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "ms"
+    told: ClassVar[frozenset[str]] = frozenset({"batch", "repeats", "seconds", "threads", "warmup"})
 
     batch: int = Field(64, ge=2, description="images of the large batch")
     repeats: int = Field(30, ge=5, description="timed pairs of forward passes, at most")

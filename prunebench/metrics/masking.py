@@ -48,6 +48,7 @@ class Coherency(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("maps", "masked")
     higher_is_better: ClassVar[bool | None] = True
+    told: ClassVar[frozenset[str]] = frozenset({"variant"})
 
     variant: Literal["pearson", "ssim"] = Field(
         "pearson",

@@ -199,6 +199,11 @@ class Metric(Plugin):
     """How far a value holds: everywhere; on the same device type and precision; or on the same
     hardware only (times), where the step also runs alone on its machine."""
 
+    told: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that the names of its values tell already, or that change only how well it is
+    measured. Any other that is not at its default is added to the names: two variants of a metric
+    are two values."""
+
     higher_is_better: ClassVar[bool | None] = None
     unit: ClassVar[str] = ""
 

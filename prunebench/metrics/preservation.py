@@ -39,6 +39,8 @@ class Ssim(Preservation):
 class Sam(Preservation):
     """Spectral angle between the two maps, as a similarity: 1 is no angle, 0 a right one."""
 
+    told: ClassVar[frozenset[str]] = frozenset({"variant"})
+
     variant: Literal["spectral", "jet"] = Field(
         "spectral",
         description="angle between the flattened maps, or mean angle between the pixels' colours "

@@ -23,6 +23,7 @@ class Quantus(Metric):
 
     random: ClassVar[bool] = True
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps", "masks", "explainer")
+    told: ClassVar[frozenset[str]] = frozenset({"name"})
 
     name: str = Field(description="class of Quantus, as in quantus/FaithfulnessCorrelation")
     options: dict[str, Any] = Field(

@@ -24,6 +24,7 @@ class Randomisation(Metric):
     random: ClassVar[bool] = True
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps", "explainer")
     higher_is_better: ClassVar[bool | None] = False
+    told: ClassVar[frozenset[str]] = frozenset({"similarity"})
 
     stages: int = Field(
         4, ge=1, description="equal parts of the layers, randomised one after the other"

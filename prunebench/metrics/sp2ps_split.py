@@ -26,6 +26,7 @@ class Sp2psSplit(Metric):
         "baseline_predictions",
     )
     higher_is_better: ClassVar[bool | None] = True
+    told: ClassVar[frozenset[str]] = frozenset({"by"})
 
     by: Literal["prediction", "class", "both"] = Field(
         "both",
