@@ -26,8 +26,8 @@ ui: $(READY)               ## MLflow on the embedded store
 leaderboard: $(READY)      ## regenerate the published board and the README's pictures
 	$(BIN)/prunebench leaderboard --results leaderboard/results --out leaderboard --readme README.md
 
-perf: $(READY)             ## how fast the suite itself is, as ratios
-	$(BIN)/pytest benchmarks/perf -p no:cacheprovider
+perf: $(READY)             ## how fast the suite itself is, as ratios: benchmarks/perf/README.md
+	$(BIN)/pytest benchmarks/perf -p no:cacheprovider --table benchmarks/perf/README.md
 
 clean:                     ## remove the environment, the store and caches
 	rm -rf $(VENV) .prunebench .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -247,14 +247,16 @@ def _measure(
     pair: tuple[Tensor, Tensor], confidences: Sequence[Tensor], size: tuple[int, int]
 ) -> dict[str, Any]:
     """Every measure of every image: name to N numbers."""
-    found: dict[str, list[Tensor]] = {name: [] for name in MEASURES}
+    parts: list[tuple[Tensor, ...]] = []
     for start in range(0, len(pair[0]), CHUNK):
         part = slice(start, start + CHUNK)
         a, b = (upsample(maps[part].double(), size) for maps in pair)
-        for name in MEASURES:
-            extra = [each[part] for each in confidences] if name == "pe_score" else []
-            found[name].append(getattr(metrics, name)(a, b, *extra).cpu())
-    return {name: torch.cat(values).numpy() for name, values in found.items()}
+        ssim, sam, iou = metrics.ssim(a, b), metrics.sam(a, b), metrics.iou(a, b)
+        sp2ps = metrics.sp2ps_from(sam, ssim)
+        pe_score = metrics.pe_score_from(ssim, iou, *(each[part] for each in confidences))
+        parts.append((ssim, sam, sp2ps, iou, metrics.soft_iou(a, b), pe_score))
+    found = (torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True))
+    return dict(zip(MEASURES, found, strict=True))
 
 
 def _scores(per_image: pd.DataFrame, pairs: dict[str, tuple[Tensor, Tensor]]) -> pd.DataFrame:

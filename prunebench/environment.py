@@ -72,7 +72,7 @@ def current(device: str = "auto") -> Environment:
     )
 
 
-PACKAGES = ("prunebench", "torch", "torchvision", "torch-pruning", "pytorch-msssim", "fvcore")
+PACKAGES = ("prunebench", "torch", "torchvision", "torch-pruning", "fvcore")
 
 
 def made_with(environment: Environment) -> dict[str, Any]:

@@ -109,8 +109,8 @@ def cut(module: nn.Module, layer: nn.Module, example: Tensor) -> Cut:
     pair = torch.cat([example[:1], example[:1].flip(-1).mul(0.5)])
     with torch.no_grad():
         try:
-            _, *one = head(pair[:1])
             output, *both = head(pair)
+            one = head(pair[:1])[1:] if both else ()
         except Exception as error:  # the graph may have frozen what depends on the batch
             raise CannotCut(f"its graph cannot be run: {error}") from None
         kept = tuple(_kind(node.name, a, b) for node, a, b in zip(crossing, one, both, strict=True))

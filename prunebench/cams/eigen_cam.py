@@ -15,7 +15,8 @@ def eigen_cam(trace: Trace) -> Tensor:
 
     The activations as a matrix of hw places and C channels, columns centred, are projected on
     their first right singular vector. The sign, which a decomposition leaves open, is the one of
-    the correlation with Σ_k A_k.
+    the correlation with Σ_k A_k; where that is constant, as after a layer normalisation, with
+    Σ_k A_k².
 
     Args:
         trace: Activations A of the target layer, B×C×h×w.
@@ -40,6 +41,10 @@ def eigengrad_cam(trace: Trace) -> Tensor:
     return _first_component(trace.gradients * trace.activations)
 
 
+ROUNDING = 1e-5
+"""Correlations below this say nothing: normalised channels add up to rounding alone."""
+
+
 def _first_component(values: Tensor) -> Tensor:
     """Projects the places of B×C×h×w on their first principal direction, B×h×w."""
     import torch
@@ -50,6 +55,7 @@ def _first_component(values: Tensor) -> Tensor:
     # One image that is not finite must not stop the others.
     finite = places.isfinite().flatten(1).all(1)
     places = torch.where(finite[:, None, None], places, 0)
+    energy = (places**2).sum(2)
     places = places - places.mean(1, keepdim=True)
     # The smaller of the two Gram matrices has the singular vector as its last eigenvector.
     if places.shape[1] < places.shape[2]:
@@ -58,6 +64,9 @@ def _first_component(values: Tensor) -> Tensor:
     else:
         vectors = torch.linalg.eigh(places.mT @ places).eigenvectors
         projected = (places @ vectors[:, :, -1:])[:, :, 0]
-    against = (projected * places.sum(2)).sum(1, keepdim=True) < 0
-    projected = torch.where(against, -projected, projected)
+    sign = (projected * places.sum(2)).sum(1)
+    rounding = projected.norm(dim=1) * places.abs().sum(2).norm(dim=1) * ROUNDING
+    by_energy = (projected * (energy - energy.mean(1, keepdim=True))).sum(1)
+    sign = torch.where(sign.abs() > rounding, sign, by_energy)
+    projected = torch.where(sign[:, None] < 0, -projected, projected)
     return projected.reshape(values[:, 0].shape).to(values.dtype)

@@ -13,19 +13,17 @@ from math import pi
 from typing import Literal
 
 import torch
-from pytorch_msssim import ssim as gaussian_ssim
 from torch import Tensor
 from torch.linalg import vector_norm
 
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.metrics.structural_similarity import structural_similarity
 
 Variant = Literal["spectral", "jet"]
 
-WINDOW = 11
-SIGMA = 1.5
 THRESHOLD = 0.5
 # Small chunks stay in a processor's cache; large ones fill a GPU. Either bounds the memory.
-CHUNK_PIXELS = {"cpu": 2**17, "cuda": 2**23}
+CHUNK_PIXELS = {"cpu": 2**16, "cuda": 2**23}
 # Maps that were resized may overshoot 1 by rounding.
 TOLERANCE = 1e-6
 
@@ -46,7 +44,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
     """
-    return compare(a, b, _ssim, worst=-1.0)
+    return compare(a, b, structural_similarity, worst=-1.0)
 
 
 def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:
@@ -83,7 +81,12 @@ def sp2ps(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
     """
-    return _harmonic_mean(sam(a, b), ssim(a, b).clamp(min=0))
+    return sp2ps_from(sam(a, b), ssim(a, b))
+
+
+def sp2ps_from(spectral: Tensor, spatial: Tensor) -> Tensor:
+    """Sp2PS from what ``sam`` and ``ssim`` gave, N values each."""
+    return _harmonic_mean(spectral, spatial.clamp(min=0))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
@@ -137,17 +140,27 @@ def pe_score(a: Tensor, b: Tensor, confidence_a: Tensor, confidence_b: Tensor) -
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1]; there is not one
             probability in [0, 1] for each map.
     """
-    similarity, overlap = ssim(a, b).clamp(min=0), iou(a, b)
+    return pe_score_from(ssim(a, b), iou(a, b), confidence_a, confidence_b)
+
+
+def pe_score_from(
+    similarity: Tensor, overlap: Tensor, confidence_a: Tensor, confidence_b: Tensor
+) -> Tensor:
+    """PE-score from what ``ssim`` and ``iou`` gave and both confidences, N values each.
+
+    Raises:
+        RequestError: There is not one probability in [0, 1] for each map.
+    """
     confidences = [c.to(similarity) for c in (confidence_a, confidence_b)]
     for confidence in confidences:
         if confidence.shape != similarity.shape:
             raise RequestError(
-                f"PE-score needs one confidence for each of {len(a)} maps, "
+                f"PE-score needs one confidence for each of {len(similarity)} maps, "
                 f"found shape {tuple(confidence.shape)}"
             )
         _check_range("confidences", confidence)
     change = (confidences[0] - confidences[1]).abs().clamp(max=1)
-    return _harmonic_mean(similarity, overlap, 1 - change)
+    return _harmonic_mean(similarity.clamp(min=0), overlap, 1 - change)
 
 
 def compare(
@@ -169,7 +182,11 @@ def compare(
     """
     _check_shapes(a, b)
     values = torch.empty(len(a), dtype=torch.float64, device=a.device)
-    size = max(1, CHUNK_PIXELS.get(a.device.type, 2**17) // a[0].numel()) if len(a) else 1
+    size = (
+        max(1, CHUNK_PIXELS.get(a.device.type, CHUNK_PIXELS["cpu"]) // a[0].numel())
+        if len(a)
+        else 1
+    )
     with torch.no_grad():
         for start in range(0, len(a), size):
             x, y = (m[start : start + size].to(values) for m in (a, b))
@@ -202,24 +219,6 @@ def _check_range(what: str, values: Tensor) -> None:
     # Written so that NaN fails it, too.
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
         raise RequestError(f"{what} must lie in [0, 1], found values from {low:g} to {high:g}")
-
-
-def _ssim(x: Tensor, y: Tensor) -> Tensor:
-    side = min(x.shape[1:])
-    window = min(WINDOW, side - 1 + side % 2)
-    offsets = torch.arange(window, dtype=x.dtype, device=x.device) - window // 2
-    # In float64: the library's own float32 window is off by 3e-5 where maps are flat.
-    weights = torch.exp(-(offsets**2) / (2 * SIGMA**2))
-    weights = (weights / weights.sum()).view(1, 1, 1, -1)
-    # The library drops dimensions of one pixel; doubling such a pixel changes no mean.
-    x, y = (_double_single_pixels(m).unsqueeze(1) for m in (x, y))
-    values: Tensor = gaussian_ssim(x, y, data_range=1, size_average=False, win=weights)
-    return values.clamp(-1, 1)
-
-
-def _double_single_pixels(maps: Tensor) -> Tensor:
-    n, height, width = maps.shape
-    return maps.expand(n, max(height, 2), width).expand(n, max(height, 2), max(width, 2))
 
 
 def _sam(x: Tensor, y: Tensor) -> Tensor:

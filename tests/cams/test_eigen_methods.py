@@ -19,6 +19,22 @@ from prunebench.cams.maps import normalise
 Method = Callable[[Trace], Tensor]
 
 
+def test_the_sign_is_known_where_channels_add_up_to_nothing() -> None:
+    """As after a LayerNorm without scale and shift: rounding must not decide."""
+    torch.manual_seed(0)
+    activations = torch.randn(4, 8, 5, 5) * torch.rand(4, 1, 5, 5)
+    activations -= activations.mean(1, keepdim=True)
+    found = [
+        eigen_cam(Trace(scaled, torch.zeros(4, 2), torch.zeros(4).long(), torch.zeros(4, 3, 5, 5)))
+        for scaled in (activations, activations * (1 + 1e-7), activations.double())
+    ]
+    for other in found[1:]:
+        torch.testing.assert_close(other.double(), found[0].double(), rtol=1e-3, atol=1e-4)
+    energy = (activations**2).sum(1).flatten(1)
+    towards = (found[0].flatten(1) * (energy - energy.mean(1, keepdim=True))).sum(1)
+    assert (towards > 0).all()
+
+
 def made(activations: Tensor, gradients: Tensor | None = None) -> Trace:
     logits = activations.new_zeros(len(activations), 2)
     classes = torch.zeros(len(activations), dtype=torch.int64)

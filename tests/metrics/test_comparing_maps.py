@@ -7,6 +7,7 @@ from math import pi
 
 import numpy as np
 import pytest
+import pytorch_msssim
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,6 +107,20 @@ def reference_ssim(x: torch.Tensor, y: torch.Tensor) -> float:
     vx, vy, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
     luminance = (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
     return float((luminance * (2 * cov + 9e-4) / (vx + vy + 9e-4))[inner].mean())
+
+
+@pytest.mark.parametrize("size", [(11, 11), (12, 30), (32, 32), (64, 17)])
+def test_ssim_is_that_of_pytorch_msssim(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(2)
+    a, b = (torch.rand(70, *size, dtype=torch.float64, generator=generator) for _ in range(2))
+    b[::2] = (a[::2] + 0.1 * b[::2]).clamp(max=1)
+    offsets = torch.arange(11, dtype=torch.float64) - 5
+    window = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    window = (window / window.sum()).view(1, 1, 1, -1)  # its own is of single precision
+    expected = pytorch_msssim.ssim(
+        a[:, None], b[:, None], data_range=1, size_average=False, win=window
+    )
+    torch.testing.assert_close(maps.ssim(a, b), expected, rtol=0, atol=1e-10)
 
 
 def test_ssim_of_one_pixel_compares_luminance() -> None:
