@@ -182,11 +182,8 @@ def compare(
     """
     _check_shapes(a, b)
     values = torch.empty(len(a), dtype=torch.float64, device=a.device)
-    size = (
-        max(1, CHUNK_PIXELS.get(a.device.type, CHUNK_PIXELS["cpu"]) // a[0].numel())
-        if len(a)
-        else 1
-    )
+    pixels = CHUNK_PIXELS.get(a.device.type, CHUNK_PIXELS["cpu"])
+    size = max(1, pixels // a.shape[1:].numel())
     with torch.no_grad():
         for start in range(0, len(a), size):
             x, y = (m[start : start + size].to(values) for m in (a, b))
