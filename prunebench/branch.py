@@ -46,28 +46,20 @@ class Branch:
             "targets",
             options={"images": self.suite.explain.images, "classes": self.suite.explain.classes},
         )
-        self._explained = [
-            blueprint(
-                "explained",
-                plugin=cam,
-                identity=identity,
-                options={"target_layer": self.target_layer},
-                seed=seed if cam.plugin.random else None,
-                environment=environment,
-            )
-            for cam, identity in planner._explaining
-        ]
-        self._masked = [
-            blueprint(
-                "masked",
-                plugin=cam,
-                identity=identity,
-                options={"target_layer": self.target_layer},
-                seed=seed if cam.plugin.random else None,
-                environment=environment,
-            )
-            for cam, identity in planner._explaining
-        ]
+        self._explained, self._masked = (
+            [
+                blueprint(
+                    kind,
+                    plugin=cam,
+                    identity=identity,
+                    options={"target_layer": self.target_layer},
+                    seed=seed if cam.plugin.random else None,
+                    environment=environment,
+                )
+                for cam, identity in planner._explaining
+            ]
+            for kind in ("explained", "masked")
+        )
         self._scored = [
             blueprint(
                 "scored",

@@ -26,6 +26,7 @@ from prunebench.explaining import (
     predict,
 )
 from prunebench.metrics import maps as metrics
+from prunebench.metrics.confidence import confidence
 from prunebench.progress import counting
 from prunebench.statistics import mean_interval, paired_drop
 from prunebench.trust import THRESHOLDS, trusted
@@ -120,10 +121,8 @@ def compare(
     logits = [result.logits for result in results]
     predictions = [each.argmax(1) for each in logits]
     explained = [result.classes for result in results]
-    confidences = [
-        each.double().softmax(1).gather(1, wanted[:, None])[:, 0]
-        for each, wanted in zip(logits, explained, strict=True)
-    ]
+    # Of one class in both networks, which under the policy "own" is the pruned network's.
+    confidences = [confidence(each, explained[1]) for each in logits]
     pairs = {cam: (results[0].maps[cam], results[1].maps[cam]) for cam in chosen}
     about = {
         "image": range(len(images)),

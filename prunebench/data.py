@@ -54,14 +54,17 @@ class Split:
         pixels = self.pixels.to(device) if isinstance(self.pixels, Tensor) else self.pixels
         return replace(self, pixels=pixels, labels=self.labels.to(device))
 
-    def with_images_as_masks(self) -> Split:
-        """The same split with each grey image as its own mask, in the same memory.
+    def with_images_as_masks(self, *, soft: bool = True) -> Split:
+        """The same split with each grey image on black as its own mask.
 
-        For drawings on black: how bright a pixel is, is how far it belongs to the object.
+        Args:
+            soft: How bright a pixel is, is how far it belongs to the object, as with a drawing
+                (in the same memory); or every pixel that is not black belongs to it.
         """
         if not isinstance(self.pixels, Tensor):
             raise TypeError("only images in memory can be masks themselves")
-        return replace(self, masks=self.pixels[:, 0])
+        grey = self.pixels[:, 0]
+        return replace(self, masks=grey if soft else (grey > 0).to(torch.uint8) * 255)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,8 @@ def explain_batches(
     layout: Layout = "maps",
     seed: int = 0,
     first: int = 0,
+    keep: Callable[[Tensor], Tensor] = lambda maps: maps,
+    tracer: Tracer | None = None,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Explained:
     """Explains images by given methods, at the resolution in which the methods give their maps.
@@ -118,12 +120,13 @@ def explain_batches(
         layout: How the layer's output is read as maps.
         seed: For methods that draw random numbers: each image has a seed of its own.
         first: Number of the first image, from which the images' seeds are made.
+        keep: What is done to the maps of each batch before they are kept, such as coding them.
+        tracer: Of this network and layer, where there is one from an earlier call.
         progress: Called after each batch with the number of images explained so far.
 
     Raises:
         RequestError: See ``Tracer``; or a method returned something other than maps.
     """
-    tracer: Tracer | None = None
     maps: dict[str, list[Tensor]] = {name: [] for name in cams}
     logits: list[Tensor] = []
     explained: list[Tensor] = []
@@ -134,10 +137,11 @@ def explain_batches(
         seeds = [derive(seed, "explanation", first + done + i) for i in range(len(images))]
         traced = tracer(inputs, classes, tuple(seeds))
         for name, cam in cams.items():
-            maps[name].append(_checked(name, cam(traced), traced).to(images.device))
+            maps[name].append(keep(_checked(name, cam(traced), traced).to(images.device)))
         logits.append(traced.logits.to(images.device))
         explained.append(traced.classes.to(images.device))
         done += len(images)
+        del traced  # its graph, before the next batch makes one
         progress(done)
     assert tracer is not None, "nothing to explain"
     return Explained(
@@ -197,6 +201,8 @@ def choose_layer(
     """
     example = to_module(images[:1], module)
     if target_layer is None:
+        if layout != "maps":
+            raise RequestError(f"layout {layout!r} is that of a layer: name the target layer too")
         return last_feature_layer(module, example)
     check_target_layer(module, target_layer, example, layout=layout)
     return target_layer

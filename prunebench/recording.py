@@ -145,11 +145,11 @@ class Recorder:
                 if cell not in trial.cells:
                     continue  # not asked for this time
                 reason = failed.get(cell.step.key, "not computed: a step it needs failed")
-                yield cell.metric.replace("-", "_") + suffix, Value(mean=None, reason=reason[:300])
+                yield _missing(cell), Value(mean=None, reason=reason[:300])
                 continue
             artefact = self.store.read(cell.step.key)
             if missing := artefact.data.get("not_applicable"):
-                yield cell.metric.replace("-", "_") + suffix, Value(mean=None, reason=missing)
+                yield _missing(cell), Value(mean=None, reason=missing)
             timed = artefact.data["measured"]
             for name, number in artefact.data["values"].items():
                 yield name + suffix, _number(number, timed)
@@ -213,17 +213,21 @@ class Recorder:
         }
 
     def _flags(self, trial: Trial) -> Iterator[str]:
-        for step in _explained(trial.known)[:1]:
-            if self.store.has(step.key):
-                data = self.store.read(step.key).data
-                height, width = data["size"]
-                if min(height, width) < 4:
-                    yield f"the target layer's map is {height}×{width}, below 4×4"
-                layer = data.get("target_layer", trial.branch.target_layer)
-                if layer != trial.branch.target_layer:
-                    yield f"another architecture: its layer {layer!r} is explained"
-                if reason := data.get("uncut"):
-                    yield f"explained by whole passes, not cut at its target layer: {reason}"
+        found = [
+            self.store.read(step.key).data
+            for step in _explained(trial.known)
+            if self.store.has(step.key)
+        ]
+        # Some methods give maps at the images' size, whatever the layer's.
+        smallest = min((tuple(data["size"]) for data in found), key=min, default=(4, 4))
+        if min(smallest) < 4:
+            yield f"the target layer's map is {smallest[0]}×{smallest[1]}, below 4×4"
+        for data in found[:1]:
+            layer = data.get("target_layer", trial.branch.target_layer)
+            if layer != trial.branch.target_layer:
+                yield f"another architecture: its layer {layer!r} is explained"
+            if reason := data.get("uncut"):
+                yield f"explained by whole passes, not cut at its target layer: {reason}"
 
     def _provenance(self, trial: Trial) -> dict[str, Any]:
         environment: Environment = self.planner.environment
@@ -242,6 +246,14 @@ class Recorder:
         """Time of compression and recovery, all rounds together."""
         made = trial.network.lineage()[:-1]
         return sum(float(self.store.read(step.key).measured["seconds"]) for step in made)
+
+
+def _missing(cell: Cell) -> str:
+    """What a value is called that is not there: after its metric, with all parameters."""
+    chosen = cell.step.plugin
+    name: str = chosen.name.replace("-", "_").replace("/", "_")
+    told = chosen.label.removeprefix(chosen.name)
+    return f"{name}{told}/{cell.cam}" if cell.cam else f"{name}{told}"
 
 
 def _explained(cells: tuple[Cell, ...]) -> list[Step]:

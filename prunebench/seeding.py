@@ -6,6 +6,10 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -17,6 +21,12 @@ def derive(seed: int, *purpose: str | int) -> int:
     """
     text = "\0".join([str(seed), *map(str, purpose)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def content_seed(image: Tensor) -> int:
+    """A seed that follows from an image alone: the same in every batch and for every network."""
+    content = image.detach().cpu().contiguous().numpy().tobytes()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
 
 
 @contextmanager

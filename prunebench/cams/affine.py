@@ -34,12 +34,9 @@ _FUNCTIONS: frozenset[Any] = frozenset(
         functional.adaptive_avg_pool2d,
         functional.avg_pool2d,
         functional.dropout,
-        functional.linear,
         operator.add,
-        operator.floordiv,
         operator.getitem,
         operator.iadd,
-        operator.mul,
         getattr,
         torch.add,
         torch.flatten,
@@ -51,6 +48,9 @@ _FUNCTIONS: frozenset[Any] = frozenset(
         torch.transpose,
     }
 )
+
+_OF_ONE: frozenset[Any] = frozenset({functional.linear, operator.mul, torch.mul})
+"""Affine where one argument alone depends on the target layer."""
 
 _METHODS = frozenset(
     {
@@ -73,9 +73,8 @@ _METHODS = frozenset(
 def is_affine(tail: fx.GraphModule, run: Callable[[Tensor], Tensor], output: Tensor) -> bool:
     """Whether logits are an affine function of the target layer's output.
 
-    Every step must be of a kind that is affine, and the logits of the output and of its negative
-    must lie on two sides of those of zero, equally far (which catches a product of two parts that
-    both depend on the output).
+    Every step must be of a kind that is affine, and the logits must move along a straight line
+    when the output is scaled by 1, 1/2, 0 and -1.
 
     Args:
         tail: What follows the target layer.
@@ -84,9 +83,9 @@ def is_affine(tail: fx.GraphModule, run: Callable[[Tensor], Tensor], output: Ten
     """
     if not all(_is_affine_step(tail, node) for node in tail.graph.nodes):
         return False
-    there, back, none = run(output), run(-output), run(torch.zeros_like(output))
-    scale = there.abs().max().clamp(min=1e-6)
-    return bool(((there + back) / 2 - none).abs().max() <= 1e-4 * scale)
+    there, half, none, back = (run(by * output) for by in (1, 0.5, 0, -1))
+    bent = torch.maximum(((there + back) / 2 - none).abs(), ((there + none) / 2 - half).abs())
+    return bool(bent.max() <= 1e-4 * there.abs().max().clamp(min=1e-6))
 
 
 def _is_affine_step(tail: fx.GraphModule, node: fx.Node) -> bool:
@@ -96,7 +95,15 @@ def _is_affine_step(tail: fx.GraphModule, node: fx.Node) -> bool:
         plain = not (layer._forward_hooks or layer._forward_pre_hooks)
         return type(layer) in _LAYERS and plain
     if node.op == "call_function":
-        return node.target in _FUNCTIONS
+        dependent = [needed for needed in node.all_input_nodes if not _is_given(needed)]
+        of_one = node.target in _OF_ONE and len(node.all_input_nodes) - len(dependent) >= 1
+        return node.target in _FUNCTIONS or (of_one and len(dependent) == 1)
     if node.op == "call_method":
         return node.target in _METHODS
     return node.op in ("placeholder", "get_attr", "output")
+
+
+def _is_given(node: fx.Node) -> bool:
+    """Whether a step's value does not depend on the target layer."""
+    kept = node.op == "placeholder" and str(node.target).startswith("kept_")
+    return kept or node.op == "get_attr"

@@ -14,7 +14,7 @@ from prunebench.cams.cam import Trace
 from prunebench.cams.rules import check_rectified, check_rules, prepare_differences, set_epsilon
 from prunebench.cams.twin import twin
 from prunebench.cams.unrolled import unrolled
-from prunebench.seeding import seeded
+from prunebench.seeding import content_seed, seeded
 
 PIXELS = 2**20
 """Pixels that pass through the network at once where a method makes many images of one."""
@@ -65,8 +65,8 @@ def _integrated_gradients(trace: Trace, images: Tensor, steps: int) -> Tensor:
 def _smooth_grad(trace: Trace, images: Tensor, samples: int, noise: float) -> Tensor:
     method = attr.NoiseTunnel(attr.Saliency(_twin(trace)))
     found = []
-    for (image, k), seed in zip(_single(trace, images), trace.seeds, strict=True):
-        with seeded(seed, "smooth-grad"):
+    for image, k in _single(trace, images):
+        with seeded(content_seed(image), "smooth-grad"):
             mean = method.attribute(
                 image,
                 target=k,

@@ -40,8 +40,8 @@ class Trace:
         affine: Whether the logits are known to be an affine function of the activations.
         seeds: A seed of its own for each image of this network, for methods that draw random
             numbers.
-        module: The network, in evaluation mode, for methods that look beyond the target layer.
-            They leave it as they found it.
+        module: A twin of the network, in evaluation mode, on the same weights, for methods that
+            look beyond the target layer. They leave it as they found it.
         target_layer: Name of the layer.
         layout: How the layer's output is read as maps.
     """

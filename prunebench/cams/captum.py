@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -29,8 +29,6 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 
 class Captum(Cam):
     """An attribution method of captum: how much each pixel contributes to the class's logit."""
-
-    random: ClassVar[bool] = True
 
     name: str = Field(description="the method, as in captum/integrated-gradients")
     steps: int = Field(

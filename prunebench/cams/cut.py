@@ -10,8 +10,11 @@ from torch import Tensor, fx, nn
 
 from prunebench.cams.affine import is_affine
 
-TOLERANCE = 1e-3
-"""Largest difference between the cut and the whole network, as a share of the largest logit."""
+TOLERANCE = {torch.float64: 1e-10}
+"""Largest difference between the cut and the whole network on the same batch, as a share of the
+largest logit; 1e-5 in other number formats. They run the same operations."""
+OTHER_BATCH = 100
+"""How much more it may be for the same images in another batch, which rounds otherwise."""
 
 
 class CannotCut(Exception):
@@ -33,7 +36,7 @@ class Cut:
 
     head: fx.GraphModule
     tail: fx.GraphModule
-    kept: tuple[_Rows | _Multiple | None, ...]
+    kept: tuple[_Kept, ...]
     affine: bool
 
     def before(self, images: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
@@ -54,12 +57,19 @@ class Cut:
         """
         count = len(output)
         chosen = [
-            kind.select(value, rows, count) if kind else _copy(value)
-            for kind, value in zip(self.kept, values, strict=True)
+            kind.select(value, rows, count) for kind, value in zip(self.kept, values, strict=True)
         ]
         # What follows may work in place: on copies.
         logits: Tensor = self.tail(output.clone(), *chosen)
         return logits
+
+
+@dataclass(frozen=True)
+class _Same:
+    """A value that is the same for every batch."""
+
+    def select(self, value: Any, rows: Tensor | None, count: int) -> Any:
+        return value.clone() if isinstance(value, Tensor) else value
 
 
 @dataclass(frozen=True)
@@ -77,33 +87,42 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Multiple:
-    """A number that grows with the batch, such as its size; or a shape with such numbers."""
+    """A number that grows with the batch, such as its size."""
 
-    each: tuple[int | None, ...]
-    single: bool
+    each: int
+
+    def select(self, value: int, rows: Tensor | None, count: int) -> int:
+        return self.each * count
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A tuple or list, such as a shape, each part of which belongs to the batch in its own way."""
+
+    parts: tuple[_Kept, ...]
 
     def select(self, value: Any, rows: Tensor | None, count: int) -> Any:
-        parts = [value] if self.single else list(value)
-        found = [
-            part if each is None else each * count
-            for part, each in zip(parts, self.each, strict=True)
-        ]
-        return found[0] if self.single else type(value)(found)
+        pairs = zip(self.parts, value, strict=True)
+        return type(value)([kind.select(part, rows, count) for kind, part in pairs])
 
 
-def cut(module: nn.Module, layer: nn.Module, example: Tensor) -> Cut:
+_Kept = _Same | _Rows | _Multiple | _Parts
+
+
+def cut(whole: nn.Module, module: nn.Module, target_layer: str, example: Tensor) -> Cut:
     """Cuts a network at the last call of a layer.
 
     Args:
-        module: The network, in evaluation mode.
-        layer: The target layer, a part of it.
+        whole: The network, in evaluation mode, to compare with.
+        module: A twin of it, which is cut.
+        target_layer: Name of the target layer.
         example: Images to try the cut on, at least one, channels and size as will be explained.
 
     Raises:
         CannotCut: torch.fx cannot follow the network's code, a value that crosses the cut is
             tied to the batch in no simple way, or the parts do not give what the whole gives.
     """
-    graph, target = _capture(module, layer)
+    graph, target = _capture(module, module.get_submodule(target_layer))
     head, tail, crossing = _divide(module, graph, target)
     # Two images that differ: a value that mixes images is then seen to.
     pair = torch.cat([example[:1], example[:1].flip(-1).mul(0.5)])
@@ -115,7 +134,7 @@ def cut(module: nn.Module, layer: nn.Module, example: Tensor) -> Cut:
             raise CannotCut(f"its graph cannot be run: {error}") from None
         kept = tuple(_kind(node.name, a, b) for node, a, b in zip(crossing, one, both, strict=True))
         found = Cut(head, tail, kept, affine=False)
-        _verify(found, module, pair, output, tuple(both))
+        _verify(found, whole, pair, output, tuple(both))
         affine = is_affine(tail, lambda varied: found.after(varied, tuple(both)), output)
     return Cut(head, tail, kept, affine)
 
@@ -208,44 +227,42 @@ def _tail(
     return fx.GraphModule(module, part)
 
 
-def _kind(name: str, one: Any, both: Any) -> _Rows | _Multiple | None:
+def _kind(name: str, one: Any, both: Any) -> _Kept:
     """How a value belongs to the batch, seen from a batch of one image and one of two."""
     if isinstance(one, Tensor) and isinstance(both, Tensor):
         if one.dim() and both.shape == (2 * one.shape[0], *one.shape[1:]):
             return _Rows(one.shape[0])
         if one.shape == both.shape and torch.equal(one, both):
-            return None
-    elif isinstance(one, int) and isinstance(both, int):
-        if one == both:
-            return None
-        if both == 2 * one:
-            return _Multiple((one,), single=True)
-    elif isinstance(one, tuple | list) and all(isinstance(part, int) for part in (*one, *both)):
-        if one == both:
-            return None
-        pairs = list(zip(one, both, strict=True))
-        if all(b in (a, 2 * a) for a, b in pairs):
-            return _Multiple(tuple(a if b == 2 * a else None for a, b in pairs), single=False)
-    elif one == both:
-        return None
+            return _Same()
+    elif type(one) in (tuple, list, torch.Size) and len(one) == len(both):
+        pairs = zip(one, both, strict=True)
+        return _Parts(tuple(_kind(name, a, b) for a, b in pairs))
+    elif isinstance(one, _PLAIN) and one == both:
+        return _Same()
+    elif type(one) is int and both == 2 * one:
+        return _Multiple(one)
     raise CannotCut(f"the value {name!r} crosses the layer and is tied to the batch as a whole")
 
 
-def _copy(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) else value
+_PLAIN = (int, float, bool, str, type(None), torch.dtype, torch.device, slice)
 
 
 def _verify(
-    parts: Cut, module: nn.Module, images: Tensor, output: Tensor, values: tuple[Any, ...]
+    parts: Cut, whole: nn.Module, images: Tensor, output: Tensor, values: tuple[Any, ...]
 ) -> None:
     """Compares the cut with the whole network: the batch as it is, and its images in other rows."""
-    logits = module(images.clone())
     rows = torch.tensor([1, 0, 1], device=images.device)
     try:
+        logits = whole(images.clone())
         found = parts.after(output, values), parts.after(output[rows], values, rows)
-    except Exception as error:
-        raise CannotCut(f"its second part cannot be run: {error}") from None
-    scale = logits.abs().max().clamp(min=1e-6)
-    for ours, wanted in zip(found, (logits, logits[rows]), strict=True):
-        if ours.shape != wanted.shape or not (ours - wanted).abs().max() <= TOLERANCE * scale:
+    except Exception as error:  # a network that fails as a whole will say so when it is traced
+        raise CannotCut(f"its parts cannot be run: {error}") from None
+    if not (isinstance(logits, Tensor) and logits.dim() == 2):
+        raise CannotCut("it gives no logits, B×K")
+    closest = TOLERANCE.get(logits.dtype, 1e-5) * logits.abs().max().clamp(min=1e-6)
+    for ours, wanted, allowed in (
+        (found[0], logits, closest),
+        (found[1], logits[rows], OTHER_BATCH * closest),
+    ):
+        if ours.shape != wanted.shape or not (ours - wanted).abs().max() <= allowed:
             raise CannotCut("its parts do not give what the whole network gives")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class Library(Cam):
     """An explanation method of pytorch-grad-cam, with the library's own code and defaults."""
 
-    random: ClassVar[bool] = True
-
     name: str = Field(description="the library's class, as in library/FinerCAM")
 
     @field_validator("name")
@@ -31,6 +29,11 @@ class Library(Cam):
                 f"{did_you_mean(name, methods())}"
             )
         return name
+
+    @property
+    def random(self) -> bool:  # type: ignore[override]
+        """Whether maps are drawn by chance, and so afresh for each network."""
+        return self.name == "RandomCAM"
 
     def __call__(self, trace: Trace) -> Tensor:
         """Returns the library's maps in [0, 1], B×H×W, float32.

@@ -19,7 +19,7 @@ from prunebench.cams.cam import Trace
 from prunebench.cams.layout import to_maps
 from prunebench.cams.twin import twin
 from prunebench.errors import RequestError
-from prunebench.seeding import seeded
+from prunebench.seeding import content_seed, seeded
 
 
 def library_maps(method: type[Any], trace: Trace) -> Tensor:
@@ -48,9 +48,12 @@ def library_maps(method: type[Any], trace: Trace) -> Tensor:
             stack.enter_context(stream(io.StringIO()))
         try:
             explainer = _made(method, network, trace)
-            for image, explained, seed in zip(
-                torch.split(trace.images, 1), trace.classes.tolist(), trace.seeds, strict=True
+            for place, (image, explained) in enumerate(
+                zip(torch.split(trace.images, 1), trace.classes.tolist(), strict=True)
             ):
+                drawn = method is pytorch_grad_cam.RandomCAM
+                # A solver that starts from chance starts alike in every network.
+                seed = trace.seeds[place] if drawn else content_seed(image)
                 with seeded(seed, "pytorch-grad-cam"):
                     found = _called(explainer, image.detach().clone().requires_grad_(), explained)
                 maps.append(torch.from_numpy(np.float32(found)).to(trace.images.device))

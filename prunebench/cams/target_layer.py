@@ -87,8 +87,9 @@ def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> 
         minimum: Smallest height and width of the layer's map.
 
     Raises:
-        RequestError: No layer has maps of this size, or what comes after the maps works on tokens,
-            as in a vision transformer: then somebody has to name a layer.
+        RequestError: No layer has maps of this size; or what comes after the maps works on
+            tokens, as in a vision transformer, or the maps seem to be channels-last: then
+            somebody has to name a layer and its layout.
     """
     sizes = map_sizes(module, example, pooling=False)
     last = next(reversed(map_sizes(module, example, layout="tokens")), None)
@@ -103,6 +104,13 @@ def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> 
         raise RequestError(
             f"no layer of {type(module).__name__} has maps of at least {minimum}×{minimum} for "
             f"images of {_size(example)}; larger images are needed"
+        )
+    found = module.get_submodule(large[-1])
+    if getattr(found, "normalized_shape", None) == (sizes[large[-1]][1],):
+        raise RequestError(
+            f"the last maps of {type(module).__name__} ({large[-1]!r}) seem to hold their channels "
+            "in the last dimension, as in a Swin transformer; name the target layer and its "
+            "layout, 'channels-last' or 'maps'"
         )
     return large[-1]
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Trace
 from prunebench.cams.cut import CannotCut, Cut, cut
 from prunebench.cams.layout import Layout, channel_axis, from_maps, to_maps
-from prunebench.cams.target_layer import find_layer, frozen
+from prunebench.cams.target_layer import find_layer
+from prunebench.cams.twin import twin
 from prunebench.errors import RequestError
 from prunebench.seeding import derive
 
@@ -30,9 +31,9 @@ class Tracer:
     once, and only the second runs again where a method asks for it. A network that cannot be cut
     is run as a whole with the layer's output replaced, which is always right and slower.
 
-    The network is left as it was found: no hooks, the same training flags, no gradients. Where
-    the target layer runs several times, its last run is explained. The network must not change
-    while its tracer is in use.
+    All this happens to a twin on the same weights: the network itself is never touched. Where the
+    target layer runs several times, its last run is explained. The network must not change while
+    its tracer is in use.
 
     Args:
         module: The network; images B×C×H×W in, logits B×K out.
@@ -52,17 +53,20 @@ class Tracer:
     def __init__(
         self, module: nn.Module, target_layer: str, example: Tensor, layout: Layout = "maps"
     ) -> None:
-        self.module = module
+        find_layer(module, target_layer)
         self.target_layer = target_layer
         self.layout = layout
-        self.layer = find_layer(module, target_layer)
         self.uncut = ""
         self._cut: Cut | None = None
-        with frozen(module), torch.inference_mode(False):
+        self.module = twin(module)
+        with torch.inference_mode(False):
             try:
-                self._cut = cut(module, self.layer, example.detach())
+                # A twin of its own: following the code may leave symbols in what it keeps.
+                parts = twin(module)
+                self._cut = cut(self.module, parts, target_layer, example.detach())
             except CannotCut as reason:
                 self.uncut = str(reason)
+        self.layer = self.module.get_submodule(target_layer)
 
     def __call__(
         self, images: Tensor, classes: Tensor | None = None, seeds: tuple[int, ...] = ()
@@ -79,7 +83,7 @@ class Tracer:
                 network gives no logits, or a class does not exist.
         """
         images = images.detach()
-        with frozen(self.module), torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             leaf, logits, resume = (self._in_parts if self._cut else self._whole)(images)
         size = (images.shape[-2], images.shape[-1])
         try:
@@ -88,7 +92,7 @@ class Tracer:
             self._fail(f"cannot be explained: {error.message}")
         explained = _classes(classes, logits)
         if self._cut is None and not logits.requires_grad:
-            self._fail("does not reach the logits")
+            self._fail("does not reach the logits, or is run without gradients")
         module, layout = self.module, self.layout
 
         def differentiate() -> Tensor:
@@ -101,18 +105,18 @@ class Tracer:
 
         def run_tail(activations: Tensor, indices: Tensor) -> Tensor:
             output = leaf.detach()[indices]
-            with frozen(module), torch.no_grad():
+            with torch.no_grad():
                 return resume(from_maps(activations, layout, output), indices)
 
         def ablate(indices: Tensor, channels: Tensor) -> Tensor:
             output = leaf.detach()[indices]
             by_channel = output.movedim(channel_axis(layout, output), 1)
             by_channel[torch.arange(len(channels), device=channels.device), channels] = 0
-            with frozen(module), torch.no_grad():
+            with torch.no_grad():
                 return resume(output, indices)
 
         def predict(changed: Tensor) -> Tensor:
-            with frozen(module), torch.inference_mode():
+            with torch.no_grad():
                 found: Tensor = module(changed)
             return found
 
@@ -125,7 +129,8 @@ class Tracer:
             resume=run_tail,
             ablate=ablate,
             predict=predict,
-            affine=self._cut is not None and self._cut.affine,
+            # Ablating takes a channel from tokens without a place too, which maps do not show.
+            affine=self._cut is not None and self._cut.affine and leaf.numel() == maps.numel(),
             seeds=seeds,
             module=module,
             target_layer=self.target_layer,
@@ -135,7 +140,7 @@ class Tracer:
     def _in_parts(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
         parts = self._cut
         assert parts is not None
-        with torch.inference_mode():
+        with torch.no_grad():
             output, values = parts.before(images)
         leaf = self._leaf(output)
         logits = parts.after(leaf, values)

@@ -28,6 +28,8 @@ class Mnist(Dataset):
     torchvision_name: ClassVar[str] = "MNIST"
     elsewhere: ClassVar[tuple[Path, ...]] = ()
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    drawn: ClassVar[bool] = True
+    """Whether brightness tells how far a pixel belongs to the object."""
     mean: ClassVar[float] = 0.1307
     std: ClassVar[float] = 0.3081
 
@@ -73,9 +75,9 @@ class Mnist(Dataset):
             self._read(train_images, train_labels), self.validation, self.torchvision_name.lower()
         )
         return Data(
-            train.with_images_as_masks(),
-            validation.with_images_as_masks(),
-            self._read(test_images, test_labels).with_images_as_masks(),
+            train.with_images_as_masks(soft=self.drawn),
+            validation.with_images_as_masks(soft=self.drawn),
+            self._read(test_images, test_labels).with_images_as_masks(soft=self.drawn),
             self.class_names,
             Normalisation((self.mean,), (self.std,)),
         )
@@ -117,6 +119,7 @@ class FashionMnist(Mnist):
         "bag",
         "ankle boot",
     )
+    drawn: ClassVar[bool] = False
     mean: ClassVar[float] = 0.2860
     std: ClassVar[float] = 0.3530
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from prunebench.leaderboard.rank import CLOSE
@@ -99,4 +100,5 @@ def rescale(row: Row, name: str, control: Row | None, floor: Row | None) -> Resc
 def preservation(row: Row | None) -> set[str]:
     """Names of a row's values that can be rescaled, such as ``ssim/grad-cam``."""
     names = row.estimates if row else ()
-    return {name for name in names if name.partition("/")[0] in PRESERVATION}
+    measures = {name: re.split(r"[(/]", name)[0] for name in names}
+    return {name for name, measure in measures.items() if measure in PRESERVATION}

@@ -98,9 +98,10 @@ class PeScore(Preservation):
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``pe_score`` for each image."""
         from prunebench.metrics import maps
+        from prunebench.metrics.confidence import confidence
 
         before, after = (
-            _confidence(logits, evidence)
+            confidence(logits[evidence.explained.to(logits.device)], evidence.classes)
             for logits in (evidence.baseline_predictions, evidence.predictions)
         )
         return {"pe_score": maps.pe_score(evidence.baseline_maps, evidence.maps, before, after)}
@@ -163,10 +164,3 @@ class CentreDistance(Preservation):
 
         values = similarity.centre_distance(evidence.baseline_maps, evidence.maps)
         return {"centre_distance": values}
-
-
-def _confidence(logits: Tensor, evidence: Evidence) -> Tensor:
-    """Softmax probability of the class that each map explains, M."""
-    explained = evidence.explained.to(logits.device)
-    classes = evidence.classes.to(logits.device).unsqueeze(1)
-    return logits[explained].double().softmax(1).gather(1, classes).squeeze(1)

@@ -74,7 +74,7 @@ class Road(Metric):
         for percentage in self.percentages:
             # One pixel at least stays: there would be nothing to impute from.
             removed = order < min(round(percentage / 100 * pixels), pixels - 1)
-            imputed = torch.stack(list(map(impute, images, removed)))
+            imputed = impute(images, removed)
             noisy = torch.where(removed[:, None], imputed + noise, imputed)
             logits = predict(evidence.network.module, noisy)
             found.append(confidence(logits, evidence.classes[where]))

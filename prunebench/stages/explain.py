@@ -61,7 +61,7 @@ def explain_masked(step: Step, work: Workspace) -> Result:
 def explain_with(
     step: Step, work: Workspace, pairs: Batches, cams: Mapping[str, Cam], first: int = 0
 ) -> Explained:
-    """Explains batches as an ``explained`` or ``masked`` step does.
+    """Explains batches as an ``explained`` or ``masked`` step does; its maps are coded.
 
     Args:
         step: Names the network, and the layer that the suite explains.
@@ -81,6 +81,7 @@ def explain_with(
         layout=target.layout,
         seed=map_seed(step),
         first=first,
+        keep=lambda maps: encode(maps).cpu(),
         progress=lambda done: work.progress(done / count, f"{done} of {count} images explained"),
     )
 
@@ -110,12 +111,11 @@ def explained_images(
         start += len(images)
 
 
-def _result(maps: Tensor, explained: Explained, step: Step, work: Workspace) -> Result:
-    codes = encode(maps).cpu()
+def _result(codes: Tensor, explained: Explained, step: Step, work: Workspace) -> Result:
     empty = decode(codes).flatten(1).amax(1) == 0
     data = {
         "zero_map_fraction": float(empty.float().mean()),
-        "size": list(maps.shape[1:]),
+        "size": list(codes.shape[1:]),
         "target_layer": find_target(step, work.network(step.parent("network"))).layer,
         "uncut": explained.uncut,
     }

@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunebench.cams.maps import upsample
+from prunebench.cams.tracing import Tracer
 from prunebench.data import ground_truth
-from prunebench.explaining import explain_batches
+from prunebench.explaining import explain_batches, to_module
 from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.metric import NotApplicable
 from prunebench.network import Network
@@ -57,7 +58,7 @@ def _loaders(step: Step, work: Workspace) -> dict[str, Callable[[], Any]]:
     if "masks" in metric.reads:
         load["masks"] = partial(_masks, step, work)
     if "explainer" in metric.reads:
-        load["explainer"] = lambda: partial(_explain, step.parent("maps"), work)
+        load["explainer"] = partial(_Explainer, step.parent("maps"), work)
     return load
 
 
@@ -97,24 +98,30 @@ def _masks(step: Step, work: Workspace) -> Tensor:
     return found.to(work.device)
 
 
-def _explain(
-    maps: Step,
-    work: Workspace,
-    images: Tensor,
-    classes: Tensor,
-    module: nn.Module | None = None,
-    first: int = 0,
-) -> Tensor:
+class _Explainer:
     """Explains images as the step did that made the maps."""
-    network = work.network(maps.parent("network"))
-    target = find_target(maps, network)
-    found = explain_batches(
-        network.module if module is None else module,
-        target.layer,
-        [(images, classes)],
-        {"": maps.plugin.plugin},
-        layout=target.layout,
-        seed=map_seed(maps),
-        first=first,
-    )
-    return upsample(found.maps[""], (images.shape[-2], images.shape[-1]))
+
+    def __init__(self, maps: Step, work: Workspace) -> None:
+        self._maps = maps
+        self._module = work.network(maps.parent("network")).module
+        self._target = find_target(maps, work.network(maps.parent("network")))
+        self._tracer: Tracer | None = None
+
+    def __call__(
+        self, images: Tensor, classes: Tensor, module: nn.Module | None = None, first: int = 0
+    ) -> Tensor:
+        if module is None and self._tracer is None:
+            inputs = to_module(images, self._module)
+            self._tracer = Tracer(self._module, self._target.layer, inputs, self._target.layout)
+        found = explain_batches(
+            module or self._module,
+            self._target.layer,
+            [(images, classes)],
+            {"": self._maps.plugin.plugin},
+            layout=self._target.layout,
+            seed=map_seed(self._maps),
+            first=first,
+            # A changed network is a new one each time: it may have been changed again.
+            tracer=self._tracer if module is None else None,
+        )
+        return upsample(found.maps[""], (images.shape[-2], images.shape[-1]))

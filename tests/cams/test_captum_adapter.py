@@ -204,16 +204,18 @@ def test_little_noise_is_none() -> None:
     torch.testing.assert_close(smooth, attribution("saliency", trace), rtol=1e-4, atol=1e-8)
 
 
-def test_noise_comes_from_each_images_seed_and_from_nowhere_else() -> None:
+def test_noise_comes_from_the_image_and_from_nowhere_else() -> None:
+    """Equal networks have equal maps, whatever their seeds and the company of an image."""
     module, x = awkward(), images()
     state = torch.get_rng_state()
     found = attribution("smooth-grad", traced(module, x, [1, 0, 3], [5, 6, 7]), samples=4)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
-    turned = traced(module, x.flip(0), [3, 0, 1], [7, 6, 5])
+    turned = traced(module, x.flip(0), [3, 0, 1], [1, 2, 3])
     torch.testing.assert_close(attribution("smooth-grad", turned, samples=4), found.flip(0))
-    other = attribution("smooth-grad", traced(module, x, [1, 0, 3], [5, 6, 8]), samples=4)
-    assert torch.equal(other[:2], found[:2])
+    x[2, 0, 0, 0] += 1e-3
+    other = attribution("smooth-grad", traced(module, x, [1, 0, 3], [5, 6, 7]), samples=4)
+    torch.testing.assert_close(other[:2], found[:2])
     assert not torch.allclose(other[2], found[2])
 
 

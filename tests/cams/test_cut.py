@@ -12,6 +12,7 @@ from torch.nn.utils import prune
 
 from prunebench.cams.layout import Layout
 from prunebench.cams.tracing import Tracer
+from prunebench.errors import RequestError
 
 IMAGES = torch.randn(5, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -74,7 +75,14 @@ def used_twice(net: Network, x: Tensor) -> Tensor:
     return net.head(net.relu(net.second(y) + y).mean((2, 3)))
 
 
+def tensors_in_a_tuple(net: Network, x: Tensor) -> Tensor:
+    halves = net.first(x).chunk(2, 1)
+    y = net.second(net.first(x))
+    return net.head((y + torch.cat([halves[0], halves[1]], 1)).mean((2, 3)))
+
+
 SIMPLE = [
+    tensors_in_a_tuple,
     batch_size_of_the_images,
     shape_of_the_images,
     twice_the_batch,
@@ -124,6 +132,8 @@ def test_a_value_that_mixes_images_is_not_kept() -> None:
         (twice_the_batch, True),
         (something_of_its_own, True),
         (used_twice, False),
+        (lambda net, x: net.head((y := net.second(net.first(x)).mean((2, 3))) * y * y), False),
+        (lambda net, x: net.head(net.second(k := net.first(x)).mean((2, 3)) * k.sum((2, 3))), True),
         (lambda net, x: net.head(net.relu(net.second(net.first(x))).mean((2, 3))), False),
         (
             lambda net, x: net.head(functional.max_pool2d(net.second(net.first(x)), 8)[..., 0, 0]),
@@ -140,8 +150,9 @@ def test_affine_is_known(forward: Callable[[Network, Tensor], Tensor], affine: b
     traced = Tracer(module, "second", IMAGES)(IMAGES)
     assert traced.affine == affine
     rows = torch.arange(5)
-    back, none = (traced.resume(scale * traced.activations, rows) for scale in (-1, 0))
-    assert torch.allclose(traced.logits + back, 2 * none) == affine
+    back, half, none = (traced.resume(by * traced.activations, rows) for by in (-1, 0.5, 0))
+    straight = torch.allclose(traced.logits + back, 2 * none)
+    assert (straight and torch.allclose(2 * half, traced.logits + none)) == affine
 
 
 def test_a_hook_makes_a_layer_no_longer_known_to_be_affine() -> None:
@@ -206,3 +217,60 @@ def test_layouts_other_than_maps(layout: Layout) -> None:
     handle.remove()
     torch.testing.assert_close(traced.ablate(rows, channels), expected)
     torch.testing.assert_close(traced.resume(traced.activations[rows], rows), logits[rows])
+
+
+def test_no_closed_form_where_tokens_have_no_place() -> None:
+    """The class token loses the channel too: the maps do not show it."""
+
+    class Last(Transformer):
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.patches(x).flatten(2).transpose(1, 2)
+            return self.head(self.norm(torch.cat([self.token.expand(len(x), -1, -1), y], 1))[:, 0])
+
+    module = Last("tokens").double().eval()
+    traced = Tracer(module, "norm", torch.randn(2, 3, 8, 12, dtype=torch.float64), "tokens")(
+        torch.randn(2, 3, 8, 12, dtype=torch.float64)
+    )
+    lost = traced.logits - traced.ablate(torch.arange(2), torch.zeros(2, dtype=torch.int64))
+    assert lost.abs().max() > 0.01
+    assert not traced.affine
+
+
+class Remembering(Network):
+    """Keeps what it computed once: torch.fx would leave a symbol there."""
+
+    def __init__(self) -> None:
+        super().__init__(batch_size_of_the_images)
+        self.kept: object = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kept is None:
+            self.kept = x.shape[2:]
+        return super().forward(x) * self.kept[0]  # type: ignore[index]
+
+
+def test_the_network_is_left_alone_whatever_its_code_keeps() -> None:
+    module = Remembering().double().train()
+    traced = Tracer(module, "second", IMAGES)(IMAGES)
+    assert module.kept is None
+    assert module.training
+    torch.testing.assert_close(traced.logits, module(IMAGES))
+    masked = Network(batch_size_of_the_images).double()
+    prune.random_unstructured(masked.second, "weight", 0.5)
+    Tracer(masked, "second", IMAGES)(IMAGES).predict(IMAGES)
+    masked.second.weight.sum().backward()
+    assert masked.second.weight_orig.grad is not None
+
+
+class Answers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.second(x).mean((2, 3))}
+
+
+def test_outputs_that_are_no_logits_are_refused() -> None:
+    with pytest.raises(RequestError, match="the network's output is dict; expected logits"):
+        Tracer(Answers().double(), "second", IMAGES)(IMAGES)

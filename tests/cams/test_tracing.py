@@ -126,14 +126,15 @@ def test_resume_gives_what_a_full_pass_gives(kind: type[nn.Module], layer: str) 
 @pytest.mark.parametrize("layer", AFTER + INSIDE)
 def test_only_what_depends_on_the_layer_runs_again(layer: str) -> None:
     module = made()
-    tracer = Tracer(module, layer, IMAGES)
-    assert tracer.uncut == ""
-    traced = tracer(IMAGES, CLASSES)
     ran: list[int] = []
     module.get_submodule("conv").register_forward_hook(lambda *_: ran.append(1))
+    tracer = Tracer(module, layer, IMAGES)
+    assert tracer.uncut == ""
+    ran.clear()
+    traced = tracer(IMAGES, CLASSES)
+    assert ran == [1]
     traced.resume(traced.activations, torch.arange(6))
-    assert ran == []
-    tracer(IMAGES)
+    traced.ablate(torch.arange(4), torch.zeros(4, dtype=torch.int64))
     assert ran == [1]
 
 

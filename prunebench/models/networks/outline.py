@@ -95,3 +95,20 @@ def last_maps(
         elif output.dim() == 4 and min(output.shape[sides]) >= smallest:
             last = path if id(output) not in pooled else last
     return last
+
+
+def output_dimensions(network: nn.Module, layer: str, size: tuple[int, int]) -> int:
+    """The number of dimensions of a layer's output, batch included; 0 if it is not called.
+
+    Args:
+        network: An outline.
+        layer: The layer's name.
+        size: Height and width of the image passed through.
+    """
+    found = [0]
+    handle = network.get_submodule(layer).register_forward_hook(
+        lambda _layer, _inputs, output: found.append(output.dim())
+    )
+    pass_through(network, 3, size)
+    handle.remove()
+    return found[-1]

@@ -10,7 +10,12 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from prunebench.cams.layout import Layout
-from prunebench.models.networks.outline import OUTLINE_CLASSES, last_maps, outline
+from prunebench.models.networks.outline import (
+    OUTLINE_CLASSES,
+    last_maps,
+    outline,
+    output_dimensions,
+)
 
 
 def input_size(name: str, weights: str | None = None) -> tuple[int, int]:
@@ -70,7 +75,10 @@ def explained(name: str) -> tuple[str, Layout] | None:
         return None
     blocks = getattr(network, "blocks", None)
     if blocks is not None and hasattr(blocks[-1], "norm1"):
-        return f"blocks.{len(blocks) - 1}.norm1", "tokens"
+        # Networks with windowed attention (SAM, Hiera) keep the grid: B×h×w×C.
+        block = f"blocks.{len(blocks) - 1}.norm1"
+        dimensions = output_dimensions(network, block, size)
+        return (block, "tokens" if dimensions == 3 else "channels-last") if dimensions else None
     channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
     layer = last_maps(network, size, channels_last=channels_last)
     return (layer, "channels-last" if channels_last else "maps") if layer else None
