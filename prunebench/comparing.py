@@ -90,6 +90,7 @@ def compare(
         logits_of(module, name, images[:1], 1).shape[1]
         for module, name in zip(modules, NETWORKS, strict=True)
     ]
+    layers = _layers(modules, target_layer, layouts, images)
     if outputs[0] != outputs[1]:
         raise RequestError(
             f"the baseline tells {outputs[0]} classes apart and the pruned network "
@@ -97,7 +98,6 @@ def compare(
         )
     if labels is not None:
         labels = _check_labels(labels, len(images), outputs[0]).to(images.device)
-    layers = _layers(modules, target_layer, layouts, images)
     results: list[Explained] = []
     with counting(2 * len(images), "images explained", quiet) as progress:
         for place, (module, layer, read_as) in enumerate(

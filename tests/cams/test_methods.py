@@ -62,7 +62,6 @@ def method(name: str) -> Cam:
     [
         *(("resnet18", name) for name in REFERENCE),
         *(("vgg11_bn", name) for name in REFERENCE if name not in EXPENSIVE),
-        *(pytest.param("vgg11_bn", name, marks=pytest.mark.slow) for name in EXPENSIVE),
     ],
 )
 def test_agrees_with_the_library_on_random_networks(network: str, name: str) -> None:
