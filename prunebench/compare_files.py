@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -73,7 +74,7 @@ def compare_files(
     if len(layers) > 2:
         raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")
     wanted = (layers[0], layers[-1]) if layers else (_layer(baseline), _layer(pruned))
-    return compare(
+    found = compare(
         before,
         after,
         images,
@@ -83,6 +84,21 @@ def compare_files(
         layout=(_layout(baseline), _layout(pruned)),
         class_policy=class_policy,  # type: ignore[arg-type]  # compare checks it
         names=names,
+    )
+    numbers = [", ".join(f"{value:g}" for value in values) for values in (means, deviations)]
+    return replace(
+        found,
+        about=(
+            f"Baseline: `{baseline}`; pruned: `{pruned}`",
+            f"Images: `{data}`, resized to {shape[0]}×{shape[1]}, mean {numbers[0]}, deviation "
+            f"{numbers[1]}",
+        ),
+        warnings=tuple(
+            f"the {name} network `{text}` is given no weights; unless its factory loads some, they "
+            "are random"
+            for name, text in (("baseline", baseline), ("pruned", pruned))
+            if parse_model(text)[1] is None
+        ),
     )
 
 

@@ -59,6 +59,8 @@ class Comparison:
         pictures: The images whose attention moved most, most first.
         uncut: For both networks, why it could not be cut at its target layer (see ``Tracer``);
             empty where it could.
+        about: What was compared, where that is known: models, images.
+        warnings: What makes the comparison meaningless, such as random weights.
     """
 
     scores: pd.DataFrame
@@ -69,6 +71,8 @@ class Comparison:
     class_policy: str
     pictures: tuple[Picture, ...]
     uncut: tuple[str, ...] = ("", "")
+    about: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -118,6 +122,7 @@ class Comparison:
         lines = [
             "# Does the pruned network still look where it looked?",
             "",
+            *(f"**Warning: {warning}.**\n" for warning in self.warnings),
             f"**{self._conclusion()}**",
             "",
             *(f"- {reason}" for reason in self._reasons()),
@@ -134,6 +139,7 @@ class Comparison:
             "",
             "## How it was measured",
             "",
+            *(f"- {line}." for line in self.about),
             f"- {self.images} images; explained: {EXPLAINED[self.class_policy]}; target layer: "
             f"{layer}.",
             "- All scores lie at 1 for maps that are equal. Sp2PS is the harmonic mean of SAM and "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from prunebench.cams.layout import Layout
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.target_layer import check_target_layer, frozen, last_feature_layer
 from prunebench.cams.tracing import Tracer
-from prunebench.errors import RequestError
+from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugins import choose
 from prunebench.progress import counting
 from prunebench.seeding import derive
@@ -199,6 +199,9 @@ def choose_layer(
     Raises:
         RequestError: There is no such layer or its maps are below 4×4.
     """
+    layouts = get_args(Layout)
+    if layout not in layouts:
+        raise RequestError(f"unknown layout {layout!r}; {did_you_mean(layout, layouts)}")
     example = to_module(images[:1], module)
     if target_layer is None:
         if layout != "maps":
@@ -214,6 +217,8 @@ def check_images(images: Tensor) -> None:
     Raises:
         RequestError: Not N×C×H×W, no images at all, or not floating-point numbers.
     """
+    if not isinstance(images, Tensor):
+        raise RequestError(f"images are {type(images).__name__}; expected a tensor, N×C×H×W")
     if images.dim() != 4 or len(images) == 0:
         raise RequestError(f"images are {tuple(images.shape)}; expected N×C×H×W with N at least 1")
     if not images.is_floating_point():

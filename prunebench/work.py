@@ -104,7 +104,10 @@ def workspace(store: Path, environment: Environment) -> Workspace:
 def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
     try:
         alone = steps[0].needs == "exclusive"
-        with occupy(alone, waiting=lambda: work.progress(0.0, "waiting for the machine")):
+        with occupy(
+            alone,
+            waiting=lambda: work.progress(0.0, "waiting for other runs here"),
+        ):
             started = time.perf_counter()  # waiting for the machine is not the step's time
             results = _compute(steps, work)
             seconds = (time.perf_counter() - started) / len(steps)

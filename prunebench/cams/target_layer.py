@@ -62,8 +62,9 @@ def check_target_layer(
     image = _size(example)
     if target_layer not in sizes:
         raise RequestError(
-            f"the output of layer {target_layer!r} is no batch of maps (layout {layout!r}) and "
-            f"cannot be explained; {_qualifying(sizes, minimum)}"
+            f"the output of layer {target_layer!r} is no batch of maps in layout {layout!r} and "
+            f"cannot be explained (tokens B×T×C have layout 'tokens'); "
+            f"{_qualifying(sizes, minimum)}"
         )
     height, width = sizes[target_layer]
     if min(height, width) < minimum:
