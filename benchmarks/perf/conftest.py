@@ -126,7 +126,9 @@ HEAD = """\
 
 `a / b` is the time of a over that of b, timed in turns in one run, on the same device with the
 same threads: the median of {rounds} rounds unless the figure says something else. Goals are goals:
-no test fails where one is missed.
+no test fails where one is missed. `make perf` has glibc keep freed memory
+(`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`); without, page faults on large activations slow
+both sides down, unevenly.
 
 {machine}
 """
