@@ -28,6 +28,7 @@ Pixels = np.ndarray[Any, np.dtype[np.float64]]
 
 PRUNERS = 4  # rows of heatmaps
 LEVELS = 5  # columns of heatmaps
+LONGEST_TITLE = 48  # characters beside which the note at the right has room
 WIDE, HEAD, CHART = 9.0, 0.55, 4.2  # inches: the picture's width, its title, the chart's height
 SIDE = 192  # pixels of one heatmap
 LARGEST_SIDE = 4096  # pixels of a picture in a record
@@ -195,12 +196,13 @@ def _draw_maps(
     photo = next((found for row in rows if (found := _picture(row, None, image)) is not None), None)
     shown = {pruner: _spread(levels) for pruner, levels in lines.items()}
     record = section.first
+    title = f"{cells.title(record)}, {plain(cam)}"
     figure.text(
         0.02,
         0.985,
-        f"{cells.title(record)}, {plain(cam)}",
+        title,
         va="top",
-        fontsize=12.5,
+        fontsize=12.5 * min(1, LONGEST_TITLE / len(title)),
         fontweight="bold",
     )
     figure.text(
