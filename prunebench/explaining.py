@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple, cast, get_args
@@ -62,6 +63,12 @@ def explain(
     batches = in_batches(images, targets, batch_size)
     with counting(len(images), "images explained", quiet) as progress:
         found = explain_batches(model, layer, batches, chosen, layout=layout, progress=progress)
+    if found.uncut:
+        warnings.warn(
+            f"the network could not be cut at {layer!r}, so that methods that run it again ran all "
+            f"of it (slower, with the same result): {found.uncut}",
+            stacklevel=2,
+        )
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
     return {name: upsample(maps, size) for name, maps in found.maps.items()}
 

@@ -103,6 +103,24 @@ def test_each_image_has_a_seed_of_its_own_whatever_its_batch(images: Tensor) -> 
     assert len({float(one.sum()) for one in maps(1)}) == 7
 
 
+def test_a_network_that_cannot_be_cut_is_explained_with_a_warning(images: Tensor) -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x) if x.sum() < 1e9 else self.inner(-x)
+
+    torch.manual_seed(0)
+    module = Branching()
+    with pytest.warns(UserWarning, match="could not be cut at 'inner.1'.*torch.fx"):
+        found = explain(module, images, METHODS, "inner.1")
+    expected = explain(module.inner, images, METHODS, "1")
+    for name in METHODS:
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-5)
+
+
 def test_cams_are_named_with_their_parameters() -> None:
     assert list(choose_cams("grad-cam")) == ["grad-cam"]
     assert list(choose_cams([{"grad-cam": {}}, "ablation-cam"])) == ["grad-cam", "ablation-cam"]
