@@ -69,30 +69,24 @@ class Results:
         """
         import pandas as pd
 
-        from prunebench.leaderboard.rescaling import preservation, rescale
-        from prunebench.leaderboard.rows import group, protocol_key, the
+        from prunebench.leaderboard.board import board
 
-        rows = group(self.records)
         found = []
-        for row in rows:
-            peers = [
-                other for other in rows if protocol_key(other.first) == protocol_key(row.first)
-            ]
-            control, floor = the(peers, "control"), the(peers, "floor")
-            record = row.first
-            about = {
-                "dataset": record.dataset,
-                "model": record.model,
-                "role": record.role,
-                "pruner": record.pruner,
-                "level": record.level,
-                "round": record.round,
-            }
-            for name in sorted(preservation(row)):
-                scale = rescale(row, name, control, floor)
-                found.append(
-                    {**about, "value": name, "rescaled": scale.value, "reason": scale.reason}
-                )
+        for section in board(self.records):
+            for row in section.rows:
+                record = row.first
+                about = {
+                    "dataset": record.dataset,
+                    "model": record.model,
+                    "role": record.role,
+                    "pruner": record.pruner,
+                    "level": record.level,
+                    "round": record.round,
+                }
+                for name in section.rescalable:
+                    scale = section.rescaled(row, name)
+                    value = {"value": name, "rescaled": scale.value, "reason": scale.reason}
+                    found.append(about | value)
         return pd.DataFrame(found)
 
     def leaderboard(self) -> str:

@@ -185,46 +185,26 @@ def _divide(
                 for needed in node.all_input_nodes
                 if needed is not target and needed not in dependent and needed.op != "get_attr"
             )
-    return (
-        _head(module, graph, target, dependent, list(crossing)),
-        _tail(module, graph, target, dependent, list(crossing)),
-        list(crossing),
-    )
+    before = [n for n in graph.nodes if n not in dependent and n.op != "output"]
+    # Every later step is kept, even one whose result nobody reads: it may work in place.
+    after = [n for n in graph.nodes if n in dependent or n.op == "get_attr"]
+    head, tail = fx.Graph(), fx.Graph()
+    made = _copy_into(head, before, {})
+    head.output(tuple(made[node] for node in (target, *crossing)))
+    given = {target: tail.placeholder("target")}
+    given |= {node: tail.placeholder(f"kept_{place}") for place, node in enumerate(crossing)}
+    _copy_into(tail, after, given)
+    tail.eliminate_dead_code(lambda node: node.op != "get_attr")
+    return fx.GraphModule(module, head), fx.GraphModule(module, tail), list(crossing)
 
 
-def _head(
-    module: nn.Module,
-    graph: fx.Graph,
-    target: fx.Node,
-    dependent: set[fx.Node],
-    crossing: list[fx.Node],
-) -> fx.GraphModule:
-    part = fx.Graph()
-    copies: dict[fx.Node, fx.Node] = {}
-    for node in graph.nodes:
-        if node not in dependent and node.op != "output":
-            copies[node] = part.node_copy(node, lambda needed: copies[needed])
-    part.output((copies[target], *[copies[node] for node in crossing]))
-    return fx.GraphModule(module, part)
-
-
-def _tail(
-    module: nn.Module,
-    graph: fx.Graph,
-    target: fx.Node,
-    dependent: set[fx.Node],
-    crossing: list[fx.Node],
-) -> fx.GraphModule:
-    part = fx.Graph()
-    copies = {target: part.placeholder("target")}
-    for place, node in enumerate(crossing):
-        copies[node] = part.placeholder(f"kept_{place}")
-    for node in graph.nodes:
-        # Every later step is kept, even one whose result nobody reads: it may work in place.
-        if node.op == "get_attr" or node in dependent:
-            copies[node] = part.node_copy(node, lambda needed: copies[needed])
-    part.eliminate_dead_code(lambda node: node.op != "get_attr")
-    return fx.GraphModule(module, part)
+def _copy_into(
+    graph: fx.Graph, nodes: list[fx.Node], copies: dict[fx.Node, fx.Node]
+) -> dict[fx.Node, fx.Node]:
+    """Copies steps, in their order, after what is copied already."""
+    for node in nodes:
+        copies[node] = graph.node_copy(node, lambda needed: copies[needed])
+    return copies
 
 
 def _kind(name: str, one: Any, both: Any) -> _Kept:

@@ -31,13 +31,15 @@ def explain(steps: Sequence[Step], work: Workspace) -> list[Result]:
     in 16 bits; metrics resize them.
     """
     first = steps[0]
-    explained = explain_with(
+    target = find_target(first, work.network(first.parent("network")))
+    explained = _explain_with(
+        target,
         first,
         work,
         ((images, classes) for _, images, classes in explained_images(first, work)),
         {step.key: step.plugin.plugin for step in steps},
     )
-    return [_result(explained.maps[step.key], explained, first, work) for step in steps]
+    return [_result(explained.maps[step.key], explained, target) for step in steps]
 
 
 def explain_masked(step: Step, work: Workspace) -> Result:
@@ -53,34 +55,24 @@ def explain_masked(step: Step, work: Workspace) -> Result:
             kept = upsample(maps[where].to(images.device), (height, width))
             yield images * kept[:, None], classes
 
-    found = explain_with(step, work, masked(), {"": step.plugin.plugin})
-    result = _result(found.maps[""], found, step, work)
+    target = find_target(step, work.network(step.parent("network")))
+    found = _explain_with(target, step, work, masked(), {"": step.plugin.plugin})
+    result = _result(found.maps[""], found, target)
     return Result(result.data, result.tensors | {"logits": found.logits.cpu()})
 
 
-def explain_with(
-    step: Step, work: Workspace, pairs: Batches, cams: Mapping[str, Cam], first: int = 0
+def _explain_with(
+    target: Target, step: Step, work: Workspace, pairs: Batches, cams: Mapping[str, Cam]
 ) -> Explained:
-    """Explains batches as an ``explained`` or ``masked`` step does; its maps are coded.
-
-    Args:
-        step: Names the network, and the layer that the suite explains.
-        work: Where things are.
-        pairs: Normalised images and their classes.
-        cams: Explanation methods.
-        first: Number of the first image.
-    """
-    network = work.network(step.parent("network"))
-    target = find_target(step, network)
+    """Explains batches as an ``explained`` or ``masked`` step does; its maps are coded."""
     count = len(work.artefact(step.parent("targets")).tensors["images"])
     return explain_batches(
-        network.module,
+        work.network(step.parent("network")).module,
         target.layer,
         pairs,
         cams,
         layout=target.layout,
         seed=map_seed(step),
-        first=first,
         keep=lambda maps: encode(maps).cpu(),
         progress=lambda done: work.progress(done / count, f"{done} of {count} images explained"),
     )
@@ -111,12 +103,12 @@ def explained_images(
         start += len(images)
 
 
-def _result(codes: Tensor, explained: Explained, step: Step, work: Workspace) -> Result:
+def _result(codes: Tensor, explained: Explained, target: Target) -> Result:
     empty = decode(codes).flatten(1).amax(1) == 0
     data = {
         "zero_map_fraction": float(empty.float().mean()),
         "size": list(codes.shape[1:]),
-        "target_layer": find_target(step, work.network(step.parent("network"))).layer,
+        "target_layer": target.layer,
         "uncut": explained.uncut,
     }
     return Result(data, {"maps": codes})
