@@ -150,7 +150,10 @@ class Branch:
         """The network after recovery fine-tuning, if the suite has any."""
         if self._recovered is None:
             return compressed
-        return self._recovered.step(("network", compressed), ("data", self.data))
+        parents = [("network", compressed), ("data", self.data)]
+        if self.recovery is not None and self.recovery.distillation is not None:
+            parents.append(("teacher", self.baseline))
+        return self._recovered.step(*parents)
 
     def _maps(self, network: Step, predicted: Step) -> tuple[Step, list[Step]]:
         policy = self.suite.explain.classes

@@ -7,6 +7,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class Distillation(BaseModel):
+    """Options of learning from a teacher: the network before compression."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(4.0, gt=0, description="how soft the teacher's predictions are")
+    alpha: float = Field(0.9, ge=0, le=1, description="weight of the teacher beside the labels")
+
+
 class Recipe(BaseModel):
     """Options of one training run."""
 
@@ -25,4 +34,7 @@ class Recipe(BaseModel):
     augment: Literal["none", "flip", "crop-flip"] = "none"
     keep: Literal["best", "last"] = Field(
         "best", description="the epoch kept: best on the validation split, or the last"
+    )
+    distillation: Distillation | None = Field(
+        None, description="of a recovery: learn from the uncompressed network too"
     )

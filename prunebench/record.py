@@ -142,7 +142,8 @@ class Record(Strict):
         seeds: All seeds that the suite asks for, of which ``seed`` is one.
         axis: dense where channels are physically gone, masked where zeros stand for weights.
         values: By name, maps' metrics with their method: ``accuracy``, ``sp2ps/grad-cam``.
-        curves: Training curves by step: ``baseline``, ``recovered``.
+        curves: Training curves by step: ``baseline``, ``compressed``, ``recovered``.
+        pictures: What the method itself shows of its work, by name: base64 PNG.
         images_seen: Training images seen since the baseline, all epochs counted.
         suite_excerpt: A suite that makes this row again.
         keys: Keys of the steps behind the row.
@@ -171,6 +172,7 @@ class Record(Strict):
     values: dict[str, Value]
     curves: dict[str, tuple[Epoch, ...]] = {}
     heatmaps: tuple[Heatmap, ...] = Field((), max_length=8)
+    pictures: dict[str, str] = Field({}, max_length=4)
     images_seen: int = 0
     suite_excerpt: dict[str, Any] = {}
     keys: dict[str, Any] = {}

@@ -17,6 +17,7 @@ from prunebench.environment import Environment, made_with
 from prunebench.excerpt import excerpt
 from prunebench.plan import Planner
 from prunebench.plugins import Chosen, find
+from prunebench.recipe import Recipe
 from prunebench.record import Conditions, Epoch, Heatmap, Reached, Record, Value, slug
 from prunebench.steps import KINDS, Step
 from prunebench.store import Store
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CONDITIONS = ("baseline", "recovered", "targets", "explained")  # kinds of step behind all rows
 WIDEST = 96  # pixels of a picture kept
+WIDEST_OF_PRUNER = 512  # pixels of a picture that a compression method makes
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,8 @@ class Recorder:
             values=dict(self._values(trial, failed)),
             curves=self._curves(trial),
             heatmaps=tuple(self._heatmaps(trial)),
-            images_seen=sum(
-                self.store.read(step.key).data["images_seen"]
-                for step in trial.network.lineage()
-                if step.kind == "recovered"
-            ),
+            pictures=dict(self._pictures(trial)),
+            images_seen=self._images_seen(trial),
             suite_excerpt=excerpt(self.suite, trial),
             keys=self._keys(trial),
             flags=tuple(self._flags(trial)),
@@ -110,7 +109,7 @@ class Recorder:
             dataset=branch.dataset.label,
             data_digest=self.planner.identity(branch.dataset).get("content", ""),
             model=branch.model.label + content,
-            recovery=branch.recovery.model_dump(mode="json") if branch.recovery else None,
+            recovery=_told(branch.recovery) if branch.recovery else None,
             explained_images=self._explained_images(trial),
             class_policy=self.suite.explain.classes,
             target_layer=branch.target_layer,
@@ -137,6 +136,27 @@ class Recorder:
             if step.kind == "compressed":
                 return self.store.read(step.key).data
         return {}
+
+    def _images_seen(self, trial: Trial) -> int:
+        """Training images seen by recovery, by training methods and by what they prepared."""
+        made = [step for step in trial.network.lineage()[:-1] if step.kind != "randomised"]
+        steps = {step.key: step for step in made}
+        for step in made:
+            for role, parent in step.parents:
+                if role.startswith("prepared:"):
+                    steps |= {
+                        other.key: other
+                        for other in parent.ancestors(set())
+                        if other.kind == "prepared"
+                    }
+        return sum(int(self.store.read(key).data.get("images_seen", 0)) for key in steps)
+
+    def _pictures(self, trial: Trial) -> Iterator[tuple[str, str]]:
+        """What the method itself shows of its work."""
+        step = trial.network.compressed()
+        for name, pixels in self.store.read(step.key).tensors.items():
+            if name.startswith("picture/"):
+                yield name.removeprefix("picture/"), _png(pixels.permute(2, 0, 1), WIDEST_OF_PRUNER)
 
     def _values(self, trial: Trial, failed: dict[str, str]) -> Iterator[tuple[str, Value]]:
         for cell in trial.known:
@@ -178,7 +198,7 @@ class Recorder:
     def _curves(self, trial: Trial) -> dict[str, tuple[Epoch, ...]]:
         return {
             step.kind: tuple(Epoch.model_validate(point) for point in curve)
-            for step in (trial.network, trial.branch.baseline)
+            for step in (trial.network.compressed(), trial.network, trial.branch.baseline)
             if (curve := self.store.read(step.key).data.get("curve"))
         }
 
@@ -248,6 +268,12 @@ class Recorder:
         return sum(float(self.store.read(step.key).measured["seconds"]) for step in made)
 
 
+def _told(recovery: Recipe) -> dict[str, Any]:
+    found = recovery.model_dump(mode="json")
+    # Left out where there is none, as in records made before there was such an option.
+    return {k: v for k, v in found.items() if k != "distillation" or v is not None}
+
+
 def _missing(cell: Cell) -> str:
     """What a value is called that is not there: after its metric, with all parameters."""
     chosen = cell.step.plugin
@@ -292,12 +318,12 @@ def _from_interval(interval: Interval) -> Value:
     )
 
 
-def _png(pixels: Tensor) -> str:
+def _png(pixels: Tensor, widest: int = WIDEST) -> str:
     from PIL import Image
 
     array = pixels.permute(1, 2, 0).numpy()
     picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    picture.thumbnail((WIDEST, WIDEST))
+    picture.thumbnail((widest, widest))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

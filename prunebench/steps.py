@@ -99,6 +99,10 @@ class Step:
             found.append(found[-1].parent("network"))
         return found
 
+    def compressed(self) -> Step:
+        """Of a network's step: the last compression it comes from, or the baseline."""
+        return next(step for step in self.lineage() if step.kind != "recovered")
+
     def has_parent(self, role: str) -> bool:
         """Whether there is a parent in a role."""
         return any(name == role for name, _ in self.parents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import logging
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import RequestError
-from prunebench.record import Record
+from prunebench.record import Record, slug
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -228,6 +229,8 @@ class Tracker:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             (root / "record.json").write_text(record.to_json())
+            for name, png in record.pictures.items():
+                (root / f"{slug(name)}.png").write_bytes(base64.b64decode(png))
             (root / "overlays").mkdir()
             for name, picture in overlays(record, baseline):
                 (root / "overlays" / f"{name}.png").write_bytes(picture)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.data import Data, Normalisation, Split, batches
+from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.pruners.pruner import Checkpoint, NoCheckpoint
 from prunebench.recipe import Recipe
 from prunebench.seeding import derive, seeded
@@ -30,6 +31,8 @@ def train(
     seed: int,
     device: torch.device,
     *,
+    objective: Objective = CROSS_ENTROPY,
+    stop: int | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> tuple[Curve, int]:
@@ -45,6 +48,8 @@ def train(
         recipe: The options.
         seed: The experiment's seed.
         device: Where to train.
+        objective: What is minimised, and what else happens at each step.
+        stop: Ends after this many epochs, as the network then is.
         checkpoint: Scratch space for whole epochs.
         progress: ``progress(fraction, text)``.
 
@@ -64,26 +69,29 @@ def train(
     best_accuracy = -1.0
     if (state := scratch.load()) is not None:
         curve, best, best_accuracy = _restore(state, module, optimizer)
-    for epoch in range(len(curve), recipe.epochs):
+    epochs = recipe.epochs if stop is None else min(stop, recipe.epochs)
+    for epoch in range(len(curve), epochs):
         lr = learning_rate(recipe, epoch)
         for group in optimizer.param_groups:
             group["lr"] = lr
         order = chosen[_permutation(len(chosen), seed, epoch)]
         with seeded(seed, "training", epoch):  # dropout draws from the global generator
-            loss = _epoch(module, split, normalise, recipe, order, optimizer, device, seed, epoch)
+            inputs = _inputs(split, normalise, recipe, order, device, seed, epoch)
+            loss = _epoch(module, inputs, len(order), recipe, optimizer, objective, epoch)
+            objective.on_epoch(module, (epoch + 1) / recipe.epochs)
         accuracy = evaluate(module, data.validation, normalise, device)
         curve.append({"epoch": epoch + 1, "loss": loss, "lr": lr, "validation_accuracy": accuracy})
         if recipe.keep == "best" and accuracy is not None and accuracy > best_accuracy:
             best_accuracy = accuracy
             best = {k: v.detach().clone() for k, v in module.state_dict().items()}
-        if epoch + 1 < recipe.epochs:
+        if epoch + 1 < epochs:
             scratch.save(_state(module, optimizer, curve, best, best_accuracy))
         shown = "" if accuracy is None else f", validation accuracy {accuracy:.1%}"
-        progress((epoch + 1) / recipe.epochs, f"epoch {epoch + 1}/{recipe.epochs}{shown}")
-    if best:
+        progress((epoch + 1) / epochs, f"epoch {epoch + 1}/{epochs}{shown}")
+    if best and stop is None:
         module.load_state_dict(best)
     module.eval()
-    return curve, len(chosen) * recipe.epochs
+    return curve, len(chosen) * epochs
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
@@ -130,30 +138,44 @@ def _permutation(total: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(total, generator=generator)
 
 
-def _epoch(
-    module: nn.Module,
+def _inputs(
     split: Split,
     normalise: Normalisation,
     recipe: Recipe,
     order: Tensor,
-    optimizer: torch.optim.Optimizer,
     device: torch.device,
     seed: int,
     epoch: int,
-) -> float:
-    module.train()
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """An epoch's batches of augmented inputs and labels."""
     draw = torch.Generator().manual_seed(derive(seed, "augmentation", epoch))
-    total = torch.zeros((), device=device)
     for inputs, labels in batches(split, normalise, recipe.batch_size, device, order):
         if len(labels) == 1 and len(order) > 1:
             continue  # BatchNorm has no variance over one image
-        augmented = augment(inputs, recipe.augment, draw)
-        loss = F.cross_entropy(module(augmented), labels)
+        yield augment(inputs, recipe.augment, draw), labels
+
+
+def _epoch(
+    module: nn.Module,
+    inputs: Iterable[tuple[Tensor, Tensor]],
+    images: int,
+    recipe: Recipe,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    epoch: int,
+) -> float:
+    module.train()
+    steps = math.ceil(images / recipe.batch_size)
+    total = torch.zeros(())
+    for step, (augmented, labels) in enumerate(inputs):
+        loss = objective.loss(module, augmented, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        objective.on_gradients(module, (epoch + step / steps) / recipe.epochs)
         optimizer.step()
-        total += loss.detach() * len(labels)
-    mean = float(total) / len(order)
+        objective.on_weights(module, (epoch + (step + 1) / steps) / recipe.epochs)
+        total = total.to(loss.device) + loss.detach() * len(labels)
+    mean = float(total) / images
     if not math.isfinite(mean):
         raise DivergedError(f"the loss is {mean} in epoch {epoch + 1}; a smaller lr may help")
     return mean

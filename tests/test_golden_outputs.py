@@ -35,13 +35,15 @@ from torchvision.datasets import CIFAR10
 
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import trace
+from prunebench.data import Data, Normalisation, Split
 from prunebench.datasets import cifar10, mnist, stl10
 from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence
 from prunebench.network import Architecture, Network, make_masks_permanent
 from prunebench.plugins import KINDS, Entry, choose, entries
-from prunebench.pruners import Context
+from prunebench.pruners.preparing import prepared
 from prunebench.seeding import seeded
+from prunebench.stages.compress import make_context
 
 GOLDEN = Path(__file__).parent / "golden" / "outputs.json"
 TOLERANCE = 1e-4  # of the largest number of an output
@@ -109,7 +111,7 @@ def of_model(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
         "target_layer": model.target_layer(),
         "minimum_map": model.minimum_map,
         "fixed_channels": list(model.fixed_channels()),
-        "recipe": model.recipe().model_dump(mode="json"),
+        "recipe": model.recipe().model_dump(mode="json", exclude={"distillation"}),
         "normalisation": [*normalisation.mean, *normalisation.std] if normalisation else None,
     }
     return {"facts": facts, "numbers": {"logits": numbers(logits)}}
@@ -129,6 +131,17 @@ def small_network() -> Network:
     return Network(module, architecture)
 
 
+def noise_data() -> Data:
+    """Sixty images of noise in ten classes."""
+
+    def split(count: int, seed: int) -> Split:
+        pixels = (noise(count, 1, 16, 16, seed=seed) * 60 + 128).clamp(0, 255).to(torch.uint8)
+        return Split(pixels, torch.arange(count) % 10)
+
+    names = tuple(f"class {k}" for k in range(10))
+    return Data(split(60, 5), split(20, 6), split(20, 7), names, Normalisation((0.5,), (0.5,)))
+
+
 def of_pruner(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
     """Shapes, numbers of zeros and weights of a network compressed to a half."""
     network = small_network()
@@ -137,21 +150,9 @@ def of_pruner(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
         parameters = {"model": f"digits-cnn@{folder / 'weights.safetensors'}"}
     pruner = choose("pruners", entry.name, parameters).plugin
 
-    def batches(count: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        images = noise(count, 1, 16, 16, seed=5)
-        yield from zip(
-            images.split(batch_size), (torch.arange(count) % 10).split(batch_size), strict=True
-        )
-
-    context = Context(
-        example=network.example(),
-        batches=batches,
-        classes=10,
-        seed=7,
-        device=torch.device("cpu"),
-        baseline=copy.deepcopy(network.module),
-        fixed_channels=frozenset({"linear"}),
-    )
+    levels = 1 if pruner.levels == "rounds" else None
+    context = make_context(network, network, noise_data(), 7, round=levels)
+    context = prepared(pruner.prepare(), network.module, context)
     found = pruner.compress(network.module, 0.5, context)
     module = found.module if isinstance(found, Network) else found
     make_masks_permanent(module)

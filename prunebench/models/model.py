@@ -42,6 +42,8 @@ class Model(Plugin):
             raise ValueError(
                 "'training' is for a network without weights; 'adapt' goes on from some"
             )
+        if any(recipe and recipe.distillation for recipe in (self.training, self.adapt)):
+            raise ValueError("'distillation' is an option of recovery: a baseline has no teacher")
         return self
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:

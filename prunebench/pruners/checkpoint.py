@@ -82,8 +82,8 @@ class Checkpoint(Pruner):
                 are not the data set's classes.
         """
         from prunebench.network import Architecture, Network
-        from prunebench.pruners.masking import masks_of_zeros
         from prunebench.pruners.outputs import check_outputs
+        from prunebench.pruners.weights.masking import masks_of_zeros
 
         factory, _ = parse_model(self.model)
         _, channels, height, width = context.example.shape

@@ -6,13 +6,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+from prunebench.errors import RequestError
+from prunebench.objective import Objective
 from prunebench.plugin import Plugin
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from prunebench.data import Normalisation
     from prunebench.network import Network
+    from prunebench.recipe import Recipe
+
+Scope = Literal["global", "layerwise", "erk", "sensitivity"]
+"""How a level is spread over the layers: see ``distribution.py``."""
+
+Target = Literal["params", "channels", "macs"]
+"""What a level is a fraction of."""
 
 
 class Checkpoint(Protocol):
@@ -36,6 +46,37 @@ class NoCheckpoint:
         return None
 
 
+class Trainer(Protocol):
+    """Trains a network in place on the training split, and leaves it in evaluation mode."""
+
+    def __call__(
+        self,
+        module: nn.Module,
+        recipe: Recipe,
+        objective: Objective = ...,
+        normalise: Normalisation | None = None,
+    ) -> None:
+        """Trains.
+
+        An interrupted training goes on from its last whole epoch, by way of the checkpoint: one
+        training a step. What it costs is counted.
+
+        Args:
+            module: The network.
+            recipe: The options.
+            objective: What is minimised, and what else happens at each step.
+            normalise: How the network wants to see images; as the baseline by default.
+        """
+
+
+def _no_training(*args: object, **kwargs: object) -> None:
+    raise RequestError("this method trains, and there is no training data here")
+
+
+def _no_earlier(epoch: int) -> nn.Module:
+    raise RequestError("this method goes back to an earlier epoch, and none is known here")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a compression method may use besides the network and the level.
@@ -48,8 +89,14 @@ class Context:
         fixed_channels: Layers whose output channels must stay (the classifier among them).
         seed: A seed of this step's own; draw all random numbers from it.
         device: Where the network is.
-        baseline: The uncompressed network, to rewind to; a copy, free to be changed.
+        baseline: The uncompressed network; a copy, free to be changed.
         round: For methods with rounds: which one this is, from 1.
+        origin: For methods with rounds: the last round's network as it was before its recovery,
+            or the baseline; to rewind to. A copy, free to be changed.
+        train: Trains a network on the training split.
+        earlier: ``earlier(k)`` returns the baseline as it was after k epochs of its own training,
+            0 for its initialisation; it is trained again that far. Raises RequestError where the
+            baseline was not trained that long.
         prepared: Results of the method's preparations, by their name.
         progress: ``progress(fraction, text)``.
         checkpoint: Scratch space that survives a kill.
@@ -63,6 +110,9 @@ class Context:
     baseline: nn.Module
     fixed_channels: frozenset[str] = frozenset()
     round: int | None = None
+    origin: nn.Module | None = None
+    train: Trainer = _no_training
+    earlier: Callable[[int], nn.Module] = _no_earlier
     prepared: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     progress: Callable[[float, str], None] = lambda fraction, text: None
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
@@ -131,3 +181,16 @@ class Pruner(Plugin):
             with channels removed, or a ``Network`` of another architecture.
         """
         raise NotImplementedError
+
+    def pictures(self, network: Network, context: Context) -> Mapping[str, Tensor]:
+        """Pictures that show what was done, to be kept with the record.
+
+        Args:
+            network: The compressed network.
+            context: As for ``compress``.
+
+        Returns:
+            By name, RGB pictures, H×W×3, of 8-bit numbers; small ones, since every record of the
+            method holds them. None by default.
+        """
+        return {}

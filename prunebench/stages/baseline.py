@@ -11,6 +11,7 @@ from prunebench.factory import load_weights, read_weights
 from prunebench.models import Model
 from prunebench.network import Architecture, Network, to_tensors
 from prunebench.plugins import Chosen
+from prunebench.recipe import Recipe
 from prunebench.seeding import seeded
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
@@ -24,7 +25,7 @@ def make_baseline(step: Step, work: Workspace) -> Result:
     seed = step.seed or 0
     network = untrained(step.plugin, data, seed)
     module = network.module
-    recipe = model.adapt if model.trained() else (model.training or model.recipe())
+    recipe = own_training(model)
     curve: Curve = []
     images_seen = 0
     if recipe is not None:
@@ -44,6 +45,11 @@ def make_baseline(step: Step, work: Workspace) -> Result:
         "images_seen": images_seen,
     }
     return Result(found, to_tensors(network))
+
+
+def own_training(model: Model) -> Recipe | None:
+    """How the baseline is trained here; None where its weights are taken as they come."""
+    return model.adapt if model.trained() else (model.training or model.recipe())
 
 
 def randomise(step: Step, work: Workspace) -> Result:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, batches
+from prunebench.errors import RequestError
 from prunebench.metrics.counting import prunable_weights, total_macs
+from prunebench.models import Model
 from prunebench.network import Network, from_module, to_tensors
+from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins import choose
 from prunebench.pruners import Context, Preparation, Pruner
+from prunebench.recipe import Recipe
 from prunebench.seeding import derive
+from prunebench.stages.baseline import own_training, untrained
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
+from prunebench.training import Curve, train
 
 
 def prepare(step: Step, work: Workspace) -> Result:
     """Computes what a compression method needs once, before any level."""
     preparation: Preparation = step.plugin
     network = work.network(step.parent("network")).copy()
-    context = _context(step, work, network, network)
-    return Result({}, preparation.compute(network.module, context))
+    cost = Cost()
+    context = _context(step, work, network, network, cost)
+    tensors = preparation.compute(network.module, context)
+    return Result({"images_seen": cost.images_seen}, tensors)
 
 
 def compress(step: Step, work: Workspace) -> Result:
@@ -32,16 +41,34 @@ def compress(step: Step, work: Workspace) -> Result:
     is_round = step.has_parent("baseline")
     baseline = work.network(step.parent("baseline")) if is_round else parent
     level = pruner.level_of_round(step.options["round"]) if is_round else step.options["level"]
-    context = _context(step, work, parent, baseline)
+    cost = Cost()
+    context = _context(step, work, parent, baseline, cost)
     found = pruner.compress(parent.copy().module, level or 0.0, context)
     network = _as_network(found, parent)
     network.module.to(work.device)
+    pictures = pruner.pictures(network.copy(), context)
     data = {
         "architecture": network.architecture.model_dump(mode="json"),
         "reached": reached(network, baseline),
         "axis": axis(network, baseline),
+        "images_seen": cost.images_seen,
+        "curve": cost.curve,
     }
-    return Result(data, to_tensors(network))
+    shown = {f"picture/{name}": picture.cpu() for name, picture in pictures.items()}
+    return Result(data, to_tensors(network) | shown)
+
+
+class Cost:
+    """What training inside a compression cost, and how it went.
+
+    Attributes:
+        images_seen: Training images, each as often as it was seen.
+        curve: The learning curve of the last training.
+    """
+
+    def __init__(self) -> None:
+        self.images_seen = 0
+        self.curve: Curve = []
 
 
 def _as_network(found: nn.Module | Network, parent: Network) -> Network:
@@ -56,18 +83,21 @@ def _as_network(found: nn.Module | Network, parent: Network) -> Network:
     return Network(found.module, found.architecture.model_copy(update=own), found.masks)
 
 
-def _context(step: Step, work: Workspace, network: Network, baseline: Network) -> Context:
+def _context(
+    step: Step, work: Workspace, network: Network, baseline: Network, cost: Cost
+) -> Context:
     data = work.data(step.parent("data"))
-    seed = derive(step.seed or 0, "compression")
-    return Context(
-        example=network.example(),
-        batches=_calibration(data, network.architecture.normalisation, seed, work.device),
-        classes=network.architecture.classes,
-        seed=seed,
-        device=work.device,
-        baseline=baseline.copy().module,
-        fixed_channels=frozenset(_fixed_channels(network)),
+    is_round = step.has_parent("baseline")
+    origin = work.network(step.parent("network").compressed()) if is_round else baseline
+    return make_context(
+        network,
+        baseline,
+        data,
+        derive(step.seed or 0, "compression"),
+        cost,
+        origin=origin.copy().module,
         round=step.options.get("round"),
+        earlier=lambda epoch: _earlier(step.lineage()[-1], data, epoch, work, cost),
         prepared={
             role.removeprefix("prepared:"): {
                 name: tensor.to(work.device)
@@ -79,6 +109,84 @@ def _context(step: Step, work: Workspace, network: Network, baseline: Network) -
         progress=work.progress,
         checkpoint=work.store.scratch(step.key),
     )
+
+
+def make_context(
+    network: Network,
+    baseline: Network,
+    data: Data,
+    seed: int,
+    cost: Cost | None = None,
+    **others: Any,
+) -> Context:
+    """What a compression method may use of a data set.
+
+    Args:
+        network: The network to be compressed.
+        baseline: The uncompressed network.
+        data: The data set; its test split is not touched.
+        seed: The step's own seed.
+        cost: Where to count what training costs.
+        others: Further fields of the context.
+    """
+    counted = cost or Cost()
+    device = network.example().device
+
+    def train_here(
+        module: nn.Module,
+        recipe: Recipe,
+        objective: Objective = CROSS_ENTROPY,
+        normalise: Normalisation | None = None,
+    ) -> None:
+        counted.curve, seen = train(
+            module,
+            data,
+            normalise or network.architecture.normalisation,
+            recipe,
+            derive(seed, "training"),
+            device,
+            objective=objective,
+            checkpoint=others.get("checkpoint"),
+            progress=others.get("progress", lambda fraction, text: None),
+        )
+        counted.images_seen += seen
+
+    return Context(
+        example=network.example(),
+        batches=_calibration(data, network.architecture.normalisation, seed, device),
+        classes=network.architecture.classes,
+        seed=seed,
+        device=device,
+        baseline=baseline.copy().module,
+        fixed_channels=frozenset(_fixed_channels(network)),
+        train=train_here,
+        **others,
+    )
+
+
+def _earlier(baseline: Step, data: Data, epoch: int, work: Workspace, cost: Cost) -> nn.Module:
+    """The baseline as it was after some epochs of its own training."""
+    model: Model = baseline.plugin.plugin
+    recipe = own_training(model)
+    if recipe is None or not 0 <= epoch <= recipe.epochs:
+        trained = f"{recipe.epochs} epochs" if recipe else "elsewhere"
+        raise RequestError(
+            f"there is no epoch {epoch} of the training of {baseline.name!r} to go back to: it "
+            f"was trained {trained}"
+        )
+    network = untrained(baseline.plugin, data, baseline.seed or 0)
+    _, seen = train(
+        network.module,
+        data,
+        network.architecture.normalisation,
+        recipe,
+        baseline.seed or 0,
+        work.device,
+        stop=epoch,
+        progress=work.progress,
+    )
+    cost.images_seen += seen
+    return network.module
 
 
 def _calibration(

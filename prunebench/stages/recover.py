@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from prunebench.distilling import distilling, translation
 from prunebench.network import Network, apply_masks, make_masks_permanent, to_tensors
+from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.recipe import Recipe
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
@@ -14,13 +16,15 @@ def recover(step: Step, work: Workspace) -> Result:
     compressed = work.artefact(step.parent("network")).data
     network = work.network(step.parent("network")).copy()
     apply_masks(network.module, network.masks)
+    recipe = Recipe.model_validate(step.options["recipe"])
     curve, images_seen = train(
         network.module,
         work.data(step.parent("data")),
         network.architecture.normalisation,
-        Recipe.model_validate(step.options["recipe"]),
+        recipe,
         step.seed or 0,
         work.device,
+        objective=_objective(recipe, step, network, work),
         checkpoint=work.store.scratch(step.key),
         progress=work.progress,
     )
@@ -32,3 +36,11 @@ def recover(step: Step, work: Workspace) -> Result:
         "images_seen": images_seen,
     }
     return Result(found, to_tensors(recovered))
+
+
+def _objective(recipe: Recipe, step: Step, network: Network, work: Workspace) -> Objective:
+    if recipe.distillation is None:
+        return CROSS_ENTROPY
+    teacher = work.network(step.parent("teacher"))
+    seen = (network.architecture.normalisation, teacher.architecture.normalisation)
+    return distilling(teacher.module, recipe.distillation, translation(*seen))

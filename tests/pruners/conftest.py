@@ -9,7 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prunebench.data import Data, Normalisation, Split
+from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.pruners.pruner import Context
+from prunebench.recipe import Recipe
+from prunebench.training import train
 
 CLASSES = 5
 
@@ -47,9 +51,22 @@ def make_context() -> Callable[..., Context]:
 
         def batches(count: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
             for chunk in images[:count].split(batch_size):
-                yield chunk, torch.zeros(len(chunk), dtype=torch.long)
+                yield chunk, torch.arange(len(chunk)) % CLASSES
 
-        defaults: dict[str, object] = {"classes": CLASSES, "baseline": copy.deepcopy(network)}
+        def train_here(
+            module: nn.Module, recipe: Recipe, objective: Objective = CROSS_ENTROPY, **_: object
+        ) -> None:
+            pixels = torch.randint(256, (40, 3, size, size), generator=generator).byte()
+            split = Split(pixels, torch.arange(40) % CLASSES)
+            data = Data(split, split, split, tuple("abcde"), Normalisation((0.5,) * 3, (0.5,) * 3))
+            look = data.normalisation
+            train(module, data, look, recipe, seed, torch.device("cpu"), objective=objective)
+
+        defaults: dict[str, object] = {
+            "classes": CLASSES,
+            "baseline": copy.deepcopy(network),
+            "train": train_here,
+        }
         return Context(
             example=images[:1],
             batches=batches,

@@ -13,7 +13,7 @@ from prunebench.errors import RequestError
 from prunebench.factory import parse_model
 from prunebench.plugins import choose
 from prunebench.pruners.checkpoint import Checkpoint
-from prunebench.pruners.unstructured import L1Unstructured
+from prunebench.pruners.weights.magnitude import L1Unstructured
 
 SOURCE = """
 from torch import nn

@@ -15,7 +15,7 @@ from prunebench import network as networks
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
-from prunebench.pruners.filters import L1Filter, RandomFilter
+from prunebench.pruners.filters.magnitude import L1Filter, RandomFilter
 
 Scope = Literal["global", "layerwise"]
 Target = Literal["params", "channels", "macs"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from prunebench.errors import RequestError
 from prunebench.network import make_masks_permanent
-from prunebench.pruners.coupling import (
+from prunebench.pruners.distribution import removal_order
+from prunebench.pruners.filters.coupling import (
     Channel,
     Layer,
     Side,
@@ -21,20 +23,14 @@ from prunebench.pruners.coupling import (
     trace,
 )
 from prunebench.pruners.outputs import check_outputs
-from prunebench.pruners.pruner import Context
+from prunebench.pruners.pruner import Context, Scope, Target
 
-Scope = Literal["global", "layerwise"]
-Target = Literal["params", "channels", "macs"]
+Importance = Callable[[Any], Tensor | None]
+"""A group of ``torch_pruning`` in; a score for each of its channels out."""
 
 
 def remove_channels(
-    module: nn.Module,
-    level: float,
-    importance: Callable[[Any], Tensor | None],
-    context: Context,
-    *,
-    scope: Scope = "global",
-    target: Target = "params",
+    module: nn.Module, level: float, importance: Importance, context: Context, how: Selection
 ) -> nn.Module:
     """Removes channels physically, in place.
 
@@ -43,12 +39,10 @@ def remove_channels(
     Args:
         module: The network.
         level: Fraction of the target in [0, 1) to remove; the nearest that whole channels allow.
-        importance: One of ``torch_pruning.importance``.
-        context: Its example input, fixed channels and number of classes are used.
-        scope: ``global`` ranks all channels by importance; ``layerwise`` takes the same fraction
-            of every layer (for the target ``channels``: the level itself, rounded in each layer).
-        target: All parameters; the channels that may be removed; or the multiply-accumulates of
-            convolutions and linear layers.
+        importance: One of ``torch_pruning.importance``, or a function like them.
+        context: Its example input, fixed channels and number of classes are used, and what was
+            prepared of the layers' sensitivity.
+        how: How channels are chosen.
 
     Returns:
         The module, in evaluation mode.
@@ -59,21 +53,82 @@ def remove_channels(
     """
     make_masks_permanent(module)
     graph = trace(module, context.example)
-    channels = prunable_channels(module, graph, importance, context.fixed_channels)
-    costs = _costs(module, graph, channels, target, context.example)
-    left = {side: channels_of(graph, side) or 0 for channel in channels for side in channel.cut}
-    stock = Stock(left, costs)
-    if scope == "layerwise" and target == "channels":
-        chosen = stock.take_all(channel for channel in channels if channel.quantile <= level)
-    else:
-        rank = "quantile" if scope == "layerwise" else "importance"
-        order = sorted(channels, key=lambda channel: getattr(channel, rank))
-        chosen = stock.take_until(level, order)
-    if level - stock.removed > 0.01 and (stock.blocked or not channels):
-        raise RequestError(_refusal(level, target, stock))
+    chosen = choose_channels(module, graph, level, importance, context, how)
     cut_out(module, graph, chosen)
     check_outputs(module, context.example, context.classes, "the network without these channels")
     return module
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How channels are chosen.
+
+    Attributes:
+        scope: How the level is spread over the layers; see ``distribution.py``.
+        rates: Relative rates by layer, in place of the scope.
+        target: What the level is a fraction of: all parameters; the channels that may be removed;
+            or the multiply-accumulates of convolutions and linear layers.
+        whole_groups: Whether the importance sees whole groups; see ``prunable_channels``.
+    """
+
+    scope: Scope = "global"
+    rates: Mapping[str, float] = field(default_factory=dict)
+    target: Target = "params"
+    whole_groups: bool = False
+
+
+def choose_channels(
+    module: nn.Module,
+    graph: Any,
+    level: float,
+    importance: Importance,
+    context: Context,
+    how: Selection,
+) -> list[Channel]:
+    """Chooses the channels to remove; as ``remove_channels``, but leaves the network as it is."""
+    channels = prunable_channels(
+        module, graph, importance, context.fixed_channels, how.whole_groups
+    )
+    costs = _costs(module, graph, channels, how.target, context.example)
+    left = {side: channels_of(graph, side) or 0 for channel in channels for side in channel.cut}
+    stock = Stock(left, costs)
+    order = _order(module, channels, context, how)
+    if how.scope == "layerwise" and how.target == "channels" and not how.rates:
+        chosen = stock.take_all(channel for place, channel in order if place <= level)
+    else:
+        chosen = stock.take_until(level, [channel for _, channel in order])
+    if level - stock.removed > 0.01 and (stock.blocked or not channels):
+        raise RequestError(_refusal(level, how.target, stock))
+    return chosen
+
+
+def _order(
+    module: nn.Module, channels: list[Channel], context: Context, how: Selection
+) -> list[tuple[float, Channel]]:
+    """The channels in the order of their removal, each with its place."""
+    by_layer: dict[str, list[Channel]] = {}
+    for channel in channels:
+        by_layer.setdefault(channel.layer, []).append(channel)
+    places = removal_order(
+        {
+            name: torch.tensor([channel.importance for channel in each], dtype=torch.float64)
+            for name, each in by_layer.items()
+        },
+        how.scope,
+        shapes={name: _shape(module.get_submodule(name)) for name in by_layer},
+        rates=how.rates,
+        damage=context.prepared.get("sensitivity"),
+    )
+    pairs = [
+        (place, channel)
+        for name, each in by_layer.items()
+        for place, channel in zip(places[name].tolist(), each, strict=True)
+    ]
+    return sorted(pairs, key=lambda pair: pair[0])
+
+
+def _shape(layer: Any) -> tuple[int, ...]:
+    return tuple(layer.weight.shape)
 
 
 class Stock:

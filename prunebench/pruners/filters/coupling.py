@@ -35,14 +35,12 @@ class Channel:
         indices: The filter; or, in convolutions with groups, one filter of every group.
         cut: How many channels each side of each layer loses with it.
         importance: The channels with the lowest go first.
-        quantile: Its place among the channels of its layer, in (0, 1).
     """
 
     layer: str
     indices: tuple[int, ...]
     cut: dict[Side, int]
     importance: float
-    quantile: float
 
 
 def trace(module: nn.Module, example: Tensor) -> Any:
@@ -66,13 +64,17 @@ def prunable_channels(
     graph: Any,
     importance: Callable[[Any], Tensor | None],
     fixed: Collection[str],
+    whole_groups: bool = False,
 ) -> list[Channel]:
     """Lists every channel that can be removed from a network.
 
     Args:
         module: The network.
         graph: Its dependency graph.
-        importance: One of ``torch_pruning.importance``; it sees the filters that are coupled.
+        importance: One of ``torch_pruning.importance``, or a function like them: a group in, a
+            score for each of its channels out, or None where the group must stay.
+        whole_groups: Whether it sees the whole group: the filters that are coupled, their
+            normalisation and the weights that read them. By default, the coupled filters alone.
         fixed: Names of layers whose output channels must stay. The layers whose channels are the
             network's outputs always stay.
 
@@ -89,7 +91,8 @@ def prunable_channels(
     # In the order of the layers, so that random scores do not hang on how the graph was walked.
     for group in sorted(groups, key=lambda group: places[group[0].dep.target.module]):
         if not _reaches_output(graph, group):
-            found.extend(_channels(graph, group, importance, names[group[0].dep.target.module]))
+            name = names[group[0].dep.target.module]
+            found.extend(_channels(graph, group, importance, name, whole_groups))
     return found
 
 
@@ -100,26 +103,30 @@ def _reaches_output(graph: Any, group: Any) -> bool:
 
 
 def _channels(
-    graph: Any, group: Any, importance: Callable[[Any], Tensor | None], name: str
+    graph: Any,
+    group: Any,
+    importance: Callable[[Any], Tensor | None],
+    name: str,
+    whole_groups: bool,
 ) -> Iterator[Channel]:
     count = len(group[0].idxs)
     ties = _ties(group, count)
-    # A layer's own filters speak for it, not the weights that read them.
+    # By default a layer's own filters speak for it, not the weights that read them.
     filters = [item for item in group if item.dep.handler in _FILTERS]
     # Without filters of its own for every channel (what reads the input image) a group stays.
     if not ties or not filters or len(filters[0].idxs) != count:
         return
-    scores = importance(filters)
+    scores = importance(group if whole_groups else filters)
     if scores is None:
         return
     # Filters that go together share the mean of their scores.
     shared = scores.double().nan_to_num(0).view(ties, -1).mean(0).tolist()
     cuts = _cuts(graph, group)
     step = count // ties
-    for place, first in enumerate(sorted(range(step), key=lambda index: shared[index])):
+    for first in sorted(range(step), key=lambda index: shared[index]):
         indices = tuple(range(first, count, step))
         cut = sum((cuts.get(index, Counter()) for index in indices), Counter[Side]())
-        yield Channel(name, indices, dict(cut), shared[first], (place + 0.5) / step)
+        yield Channel(name, indices, dict(cut), shared[first])
 
 
 _FILTERS = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
@@ -158,10 +165,33 @@ def channels_of(graph: Any, side: Side) -> int | None:
 
 def cut_out(module: nn.Module, graph: Any, channels: Collection[Channel]) -> None:
     """Removes channels from the network, physically and in place."""
+    for group in _groups_of(module, graph, channels):
+        group.prune()
+
+
+@torch.no_grad()
+def silence(module: nn.Module, graph: Any, channels: Collection[Channel]) -> None:
+    """Sets channels to zero, in place: their filters, biases and normalisation.
+
+    Without parameters of its own, a normalisation is told that the channel's mean is 0: it would
+    make something else than 0 of a filter of zeros.
+    """
+    for group in _groups_of(module, graph, channels):
+        for dep, indices in group:
+            layer = dep.target.module
+            if dep.handler in _FILTERS or dep.handler is tp.prune_batchnorm_out_channels:
+                for parameter in (layer.weight, layer.bias):
+                    if parameter is not None:
+                        parameter[indices] = 0
+                if getattr(layer, "running_mean", None) is not None and layer.weight is None:
+                    layer.running_mean[indices] = 0
+
+
+def _groups_of(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Iterator[Any]:
     gone: dict[str, list[int]] = {}
     for channel in channels:
         gone.setdefault(channel.layer, []).extend(channel.indices)
     for name, indices in gone.items():
         layer = module.get_submodule(name)
         handler = graph.get_pruner_of_module(layer).prune_out_channels
-        graph.get_pruning_group(layer, handler, sorted(indices)).prune()
+        yield graph.get_pruning_group(layer, handler, sorted(indices))

@@ -1,0 +1,45 @@
+"""Whole filters ranked without data: the smallest ones, or random ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from prunebench.pruners.filters.filter_pruner import FilterPruner
+from prunebench.pruners.pruner import Context
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prunebench.pruners.filters.channels import Importance
+
+
+class L1Filter(FilterPruner):
+    """Removes the filters with the smallest sum of absolute weights, and all that hangs on them.
+
+    Layers whose channels are coupled (by a residual sum, a depthwise convolution) lose them
+    together, ranked by the sum over the coupled filters. Across layers, a filter is ranked by its
+    norm relative to the mean of its layer.
+    """
+
+    def importance(self, network: nn.Module, context: Context) -> Importance:
+        """The sum of a filter's absolute weights, relative to its layer's mean."""
+        import torch_pruning as tp
+
+        found: Importance = tp.importance.GroupMagnitudeImportance(p=1, group_reduction="sum")
+        return found
+
+
+class RandomFilter(FilterPruner):
+    """Removes random filters, and all that hangs on them."""
+
+    random: ClassVar[bool] = True
+
+    def importance(self, network: nn.Module, context: Context) -> Importance:
+        """A random number for each filter."""
+        import torch
+
+        from prunebench.seeding import derive
+
+        # Drawn on the processor, so that a GPU removes the same filters.
+        generator = torch.Generator().manual_seed(derive(context.seed, "random filters"))
+        return lambda group: torch.rand(len(group[0].idxs), generator=generator)

@@ -1,0 +1,47 @@
+"""What all methods share that score filters beforehand, from what the network does with images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from prunebench.pruners.filters.filter_pruner import FilterPruner
+from prunebench.pruners.pruner import Context, Preparation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.pruners.filters.channels import Importance
+
+
+class FilterScores(Preparation):
+    """Scores of all filters, from training images; all levels of a method share them."""
+
+    name: ClassVar[str] = "scores"
+    random: ClassVar[bool] = True
+
+    images: int = Field(512, ge=1, description="training images looked at")
+
+    def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Scores the filters.
+
+        Returns:
+            By layer name, a score for each output channel; the lowest are removed. Scores of
+            different layers should be comparable, such as multiples of their layer's mean.
+        """
+        raise NotImplementedError
+
+
+class ScorePruner(FilterPruner):
+    """Removes the filters of lowest score; the scores are computed once for all levels."""
+
+    random: ClassVar[bool] = True
+
+    images: int = Field(512, ge=1, description="training images looked at")
+
+    def importance(self, network: nn.Module, context: Context) -> Importance:
+        """The prepared scores; filters that go together have their mean."""
+        from prunebench.pruners.filters.features import scored
+
+        return scored(context.prepared["scores"], network)

@@ -1,0 +1,43 @@
+"""Weights ranked without data: the smallest ones, or random ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from prunebench.pruners.pruner import Context
+from prunebench.pruners.weights.mask_pruner import MaskPruner
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class L1Unstructured(MaskPruner):
+    """Zeroes the weights of convolutions and linear layers that have the smallest magnitude."""
+
+    def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """The magnitude of each weight."""
+        from prunebench.pruners.weights.masking import prunable_layers
+
+        return {
+            name: layer.weight.detach().abs() for name, layer in prunable_layers(network).items()
+        }
+
+
+class RandomUnstructured(MaskPruner):
+    """Zeroes weights of convolutions and linear layers at random."""
+
+    random: ClassVar[bool] = True
+
+    def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """A random number for each weight."""
+        import torch
+
+        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.seeding import derive
+
+        # Drawn on the processor, so that a GPU removes the same weights.
+        generator = torch.Generator().manual_seed(derive(context.seed, "random weights"))
+        return {
+            name: torch.rand(layer.weight.shape, generator=generator).to(layer.weight.device)
+            for name, layer in prunable_layers(network).items()
+        }

@@ -1,0 +1,89 @@
+"""What all methods share that set single weights to zero: from scores to masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from prunebench.pruners.pruner import Context, Preparation, Pruner, Scope
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class MaskPruner(Pruner):
+    """Zeroes the weights of convolutions and linear layers that have the lowest scores.
+
+    The level is the fraction of all those weights (not of biases, nor of normalisation layers)
+    that are zero afterwards; weights that are zero already count as removed.
+    """
+
+    scope: Scope = Field(
+        "global",
+        description="one ranking of all weights; the same fraction in every layer; "
+        "Erdős-Rényi-Kernel densities; or as far in each layer as it is insensitive",
+    )
+    rates: dict[str, float] = Field(
+        {}, description="relative rates by layer, in place of 'scope'; scaled to reach the level"
+    )
+
+    def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Scores the weights of every prunable layer; the lowest are removed.
+
+        Args:
+            network: The network, in evaluation mode and without masks; leave it as it is.
+            context: As for ``compress``.
+
+        Returns:
+            By layer name, a score for each entry of its weight, of the weight's shape.
+        """
+        raise NotImplementedError
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """What the scores need that is computed once, before any level."""
+        return ()
+
+    def prepare(self) -> tuple[Preparation, ...]:
+        """The method's own preparations, and the layers' sensitivity where it is asked for."""
+        from prunebench.pruners.sensitivity import Sensitivity
+
+        own = self.preparations()
+        measured = self.scope == "sensitivity" and not self.rates
+        return (*own, Sensitivity(pruner=self)) if measured else own
+
+    def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
+        """The masks of a level, by layer name; the network is left as it is."""
+        from prunebench.pruners.weights.masking import lowest_masks
+
+        order = self.order(network, context)
+        layerwise = self.scope == "layerwise" and not self.rates
+        return lowest_masks(network, level, order, layerwise=layerwise)
+
+    def order(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Every weight's place in the order of removal, by layer name."""
+        from prunebench.pruners.distribution import removal_order
+        from prunebench.pruners.weights.masking import prunable_layers
+
+        layers = prunable_layers(network)
+        return removal_order(
+            self.scores(network, context),
+            self.scope,
+            shapes={name: tuple(layer.weight.shape) for name, layer in layers.items()},
+            rates=self.rates,
+            damage=context.prepared.get("sensitivity"),
+        )
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        """Masks the network with torch.nn.utils.prune.
+
+        Raises:
+            RequestError: Nothing would be left of a layer.
+        """
+        from prunebench.network import make_masks_permanent
+        from prunebench.pruners.weights.masking import apply_layer_masks, refuse_collapse
+
+        make_masks_permanent(network)
+        masks = self.masks(network.eval(), level, context)
+        refuse_collapse(network, masks, level)
+        return apply_layer_masks(network, masks)

@@ -1,0 +1,83 @@
+"""Masks of zeros over the weights of convolutions and linear layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils import prune
+
+from prunebench.errors import RequestError
+from prunebench.network import make_masks_permanent
+
+
+def prunable_layers(module: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
+    """The convolutions and linear layers of a network, whose weights may be masked, by name."""
+    layers = module.named_modules()
+    return {name: layer for name, layer in layers if isinstance(layer, _ConvNd | nn.Linear)}
+
+
+def lowest_masks(
+    module: nn.Module, level: float, order: Mapping[str, Tensor], *, layerwise: bool = False
+) -> dict[str, Tensor]:
+    """Masks of the weights that come first in an order of removal.
+
+    Args:
+        module: The network; weights that are zero already count as removed and stay removed.
+        level: Fraction of all prunable weights that is zero afterwards, to the nearest weight.
+        order: Of each prunable layer, its weights' places: the lowest go first.
+        layerwise: Removes the level's fraction of each layer by itself.
+
+    Returns:
+        Of each prunable layer, its mask: 1 where a weight stays, 0 where it goes.
+    """
+    layers = prunable_layers(module)
+    masks: dict[str, Tensor] = {}
+    for pool in [[name] for name in layers] if layerwise else [list(layers)]:
+        zeros = torch.cat([layers[name].weight.detach().flatten() == 0 for name in pool])
+        places = torch.cat([order[name].detach().flatten().double() for name in pool])
+        places[zeros] = -torch.inf
+        count = max(round(level * len(places)), int(zeros.sum()))
+        kept = torch.ones_like(places, dtype=torch.bool)
+        kept[places.argsort(stable=True)[:count]] = False
+        sizes = [layers[name].weight.numel() for name in pool]
+        for name, part in zip(pool, torch.split(kept, sizes), strict=True):
+            weight = layers[name].weight
+            masks[name] = part.view_as(weight).to(weight.dtype)
+    return masks
+
+
+def apply_layer_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
+    """Puts masks on layers' weights, in place, as torch.nn.utils.prune does."""
+    make_masks_permanent(module)
+    for name, mask in masks.items():
+        prune.custom_from_mask(  # type: ignore[no-untyped-call]
+            module.get_submodule(name), "weight", mask
+        )
+    return module
+
+
+def refuse_collapse(module: nn.Module, masks: Mapping[str, Tensor], level: float) -> None:
+    """Refuses masks that leave nothing of a layer, so that no image reaches the outputs.
+
+    Raises:
+        RequestError: It names the layer.
+    """
+    for name, layer in prunable_layers(module).items():
+        if not masks[name].any() and layer.weight.any():
+            raise RequestError(
+                f"removing {level:.1%} of the weights would leave none in layer {name!r} (layer "
+                "collapse); a lower level or `scope: layerwise` keeps every layer"
+            )
+
+
+def masks_of_zeros(module: nn.Module) -> dict[str, Tensor]:
+    """Masks, by parameter name, of the prunable weights among which some are exactly zero."""
+    weights = {f"{name}.weight": layer.weight for name, layer in prunable_layers(module).items()}
+    return {
+        name: (weight != 0).to(weight.dtype)
+        for name, weight in weights.items()
+        if bool((weight == 0).any())
+    }
