@@ -74,7 +74,9 @@ def _by_rates(scores: Mapping[str, Tensor], rates: Mapping[str, float]) -> dict[
             f"'rates' gives layer {wrong[0]!r} the rate {rates[wrong[0]]}, expected 0 to 1"
         )
     return {
-        name: _quantiles(each) / rate if (rate := rates.get(name, 0.0)) else each + math.inf
+        name: _quantiles(each) / rate
+        if (rate := rates.get(name, 0.0))
+        else torch.full_like(each, torch.inf, dtype=torch.float64)
         for name, each in scores.items()
     }
 

@@ -130,6 +130,14 @@ def _channels(
 
 
 _FILTERS = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
+_OF_OUTPUTS = (
+    *_FILTERS,
+    tp.prune_depthwise_conv_out_channels,
+    tp.prune_batchnorm_out_channels,
+    tp.prune_layernorm_out_channels,
+    tp.prune_groupnorm_out_channels,
+)
+"""What removes the parameters behind a layer's outputs."""
 
 
 def _ties(group: Any, count: int) -> int:
@@ -179,7 +187,7 @@ def silence(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Non
     for group in _groups_of(module, graph, channels):
         for dep, indices in group:
             layer = dep.target.module
-            if dep.handler in _FILTERS or dep.handler is tp.prune_batchnorm_out_channels:
+            if dep.handler in _OF_OUTPUTS:
                 for parameter in (layer.weight, layer.bias):
                     if parameter is not None:
                         parameter[indices] = 0
