@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from prunebench.cli_plugins import plugin_commands
 from prunebench.cli_store import DEFAULT_STORE, StoreDir, store_commands
 from prunebench.errors import RequestError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # FACTORY[@WEIGHTS] is no markup
 )
 app.add_typer(store_commands, name="store")
+app.add_typer(plugin_commands)
 out = Console()
 
 Suite = Annotated[Path, typer.Argument(help="a suite's YAML file")]

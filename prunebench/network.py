@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn.utils import prune
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
 from prunebench.factory import build_module
+from prunebench.quantised.layers import INT8, Int8Layer, to_int8
 
 
 class Architecture(BaseModel):
@@ -30,6 +32,8 @@ class Architecture(BaseModel):
         source: Of ``file.py:function``, the file's text: the file may change or move.
         resized: Attributes of layers that pruning changed, such as
             ``{"layer1.0.conv1": {"out_channels": 8}}``.
+        quantised: Layers that have 8-bit weights.
+        folded: BatchNorms that are part of the quantised convolution before them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +47,8 @@ class Architecture(BaseModel):
     std: tuple[float, ...]
     source: str = ""
     resized: dict[str, dict[str, int | tuple[int, ...]]] = {}
+    quantised: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ()
 
     @property
     def normalisation(self) -> Normalisation:
@@ -83,7 +89,7 @@ class Network:
 
     def example(self, batch: int = 1) -> Tensor:
         """An input of zeros, batch×C×H×W, on the network's device."""
-        device = next(self.module.parameters()).device
+        device = next(chain(self.module.parameters(), self.module.buffers())).device
         return torch.zeros(
             batch, self.architecture.channels, *self.architecture.size, device=device
         )
@@ -92,7 +98,8 @@ class Network:
 def from_module(module: nn.Module, architecture: Architecture) -> Network:
     """Turns what a compression method returns into a network.
 
-    Masks of torch.nn.utils.prune are made permanent; changed layer sizes are written down.
+    Masks of torch.nn.utils.prune are made permanent; changed layer sizes are written down, and
+    which layers were quantised.
 
     Args:
         module: The compressed module.
@@ -111,8 +118,11 @@ def from_module(module: nn.Module, architecture: Architecture) -> Network:
             "change, or return a Network of another architecture"
         )
     resized: dict[str, dict[str, int | tuple[int, ...]]] = {}
+    quantised = tuple(name for name, layer in after.items() if isinstance(layer, Int8Layer))
+    folded = tuple(name for name in after if quantised and _is_folded(before[name], after[name]))
     for name, layer in after.items():
-        if type(layer) is not type(before[name]):
+        kinds = (type(before[name]), INT8.get(type(before[name])))
+        if type(layer) not in kinds and name not in folded:
             raise RequestError(
                 f"compression replaced layer {name!r} ({type(before[name]).__name__}) by a "
                 f"{type(layer).__name__}; only sizes and weights may change"
@@ -128,7 +138,12 @@ def from_module(module: nn.Module, architecture: Architecture) -> Network:
         }
         if sizes:
             resized[name] = sizes
-    return Network(module.eval(), architecture.model_copy(update={"resized": resized}), masks)
+    found: dict[str, Any] = {"resized": resized, "quantised": quantised, "folded": folded}
+    return Network(module.eval(), architecture.model_copy(update=found), masks)
+
+
+def _is_folded(before: nn.Module, after: nn.Module) -> bool:
+    return type(before) is nn.BatchNorm2d and type(after) is nn.Identity
 
 
 def _is_size(attribute: str, value: Any) -> bool:
@@ -185,6 +200,11 @@ def from_tensors(architecture: Architecture, tensors: dict[str, Tensor]) -> Netw
     for name, sizes in architecture.resized.items():
         for attribute, value in sizes.items():
             setattr(layers[name], attribute, value)
+    for name in architecture.folded:
+        module.set_submodule(name, nn.Identity())
+    for name in architecture.quantised:
+        own = {k: v for k, v in state.items() if k.rpartition(".")[0] == name}
+        to_int8(layers[name], {k.rpartition(".")[2]: v.clone() for k, v in own.items()})
     resize(module, state)
     module.load_state_dict(state)
     return Network(module.eval(), architecture, masks)

@@ -140,7 +140,8 @@ class Record(Strict):
         level: The level asked for; null where a level means nothing.
         round: For methods with rounds.
         seeds: All seeds that the suite asks for, of which ``seed`` is one.
-        axis: dense where channels are physically gone, masked where zeros stand for weights.
+        axis: dense where channels are physically gone, masked where zeros stand for weights,
+            quantised where weights have 8 bits (pruned or not; never ranked with the others).
         values: By name, maps' metrics with their method: ``accuracy``, ``sp2ps/grad-cam``.
         curves: Training curves by step: ``baseline``, ``compressed``, ``recovered``.
         pictures: What the method itself shows of its work, by name: base64 PNG.
@@ -167,7 +168,7 @@ class Record(Strict):
     round: Annotated[int, Field(ge=1)] | None = None
     seed: int
     seeds: tuple[int, ...]
-    axis: Literal["dense", "masked", "none"]
+    axis: Literal["dense", "masked", "quantised", "none"]
     reached: Reached
     values: dict[str, Value]
     curves: dict[str, tuple[Epoch, ...]] = {}

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.pruners.pruner import Checkpoint, NoCheckpoint
+from prunebench.quantised.layers import int8_layers
 from prunebench.recipe import Recipe
 from prunebench.seeding import derive, seeded
 
@@ -38,7 +39,8 @@ def train(
 ) -> tuple[Curve, int]:
     """Trains a network in place and leaves it in evaluation mode.
 
-    The epoch kept is chosen on the validation split. An interrupted training goes on from its last
+    A network with nothing to train stays as it is; one with 8-bit weights is such a network. The
+    epoch kept is chosen on the validation split. An interrupted training goes on from its last
     whole epoch and ends as it would have without the interruption.
 
     Args:
@@ -61,6 +63,9 @@ def train(
     """
     scratch = checkpoint or NoCheckpoint()
     module.to(device)
+    if not _trainable(module):
+        module.eval()
+        return [], 0
     optimizer = _optimizer(module, recipe)
     split = data.train.to(device)
     chosen = _subset(len(split), recipe.images, seed)
@@ -116,8 +121,15 @@ def evaluate(
     return correct / len(split)
 
 
+def _trainable(module: nn.Module) -> list[nn.Parameter]:
+    """What training changes: not the rest of a network whose weights are fixed whole numbers."""
+    if int8_layers(module):
+        return []
+    return [p for p in module.parameters() if p.requires_grad]
+
+
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    parameters = _trainable(module)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prunebench.leaderboard.publish import read_results
 from prunebench.leaderboard.readme import BEGIN, END, sample
+from prunebench.plugins import entries
 from prunebench.suite import load_suite
 
 REPOSITORY = Path(__file__).parent.parent
@@ -51,6 +52,19 @@ def test_the_suite_of_the_readme_is_valid(tmp_path: Path) -> None:
         "l1-unstructured",
         "l1-filter(target=macs)",
     ]
+
+
+def test_the_compressors_of_the_readme_are_valid(tmp_path: Path) -> None:
+    block = next(each for each in _blocks("yaml") if "distillation" in each)
+    rest = "name: x\ndataset: digits\nmodel: digits-cnn\nlevels: [0.5]\nmetrics: [accuracy]\n"
+    (tmp_path / "suite.yaml").write_text(rest + block)
+    assert len(load_suite(tmp_path / "suite.yaml").pruners) == 6
+
+
+def test_the_readme_names_every_plugin_of_the_tables() -> None:
+    for kind in ("pruners", "cams", "metrics"):
+        for name in entries(kind):
+            assert f"`{name}`" in README or f"`{name}/" in README, f"{kind}: {name}"
 
 
 def test_the_board_of_the_readme_is_the_generated_one() -> None:

@@ -14,6 +14,9 @@ from prunebench.leaderboard.rows import Row, group, protocol_key, the
 from prunebench.record import Record
 
 AXES: tuple[Axis, ...] = ("dense", "masked")
+"""Axes on which pruners are ranked and have trust horizons."""
+UNRANKED = ("quantised", "none")
+"""What networks that are compressed otherwise, or not at all, have in place of an axis."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Section:
         """The rows of an axis as a table shows them, each with its pruner's place.
 
         The baseline, the control and the floor come first, without a place; then pruners as ranked,
-        each by rising compression. Rows of no axis (``axis="none"``) have no place.
+        each by rising compression. Rows of an axis in ``UNRANKED`` have no place.
         """
         shown: list[tuple[Row, Place | None]] = []
         shown += [(row, None) for row in (self.baseline, self.control, self.floor) if row]

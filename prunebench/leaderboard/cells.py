@@ -18,6 +18,7 @@ LONGEST = 160  # characters of one name from a record
 
 MASKED = "masks of zeros: a dense kernel multiplies them anyway"
 SMALL = "dense but small layers: memory-bound, or overhead at batch 1"
+ROUNDED = "PyTorch computes with what 8-bit weights stand for; deployed, they run integer kernels"
 WHOLE = "no MACs are removed"
 
 
@@ -131,6 +132,8 @@ def latency_note(row: Row, name: str) -> str | None:
         return None
     if row.first.axis == "masked":
         return MASKED  # a ratio below 1 is noise there
+    if row.first.axis == "quantised":
+        return ROUNDED
     if slowest < 1:
         return None
     return SMALL if row.reached.macs > 0 else WHOLE
@@ -198,5 +201,6 @@ def axis_title(axis: Axis | str) -> str:
     titles = {
         "dense": "Dense: channels are physically gone",
         "masked": "Masked: zeros stand for weights",
+        "quantised": "Quantised: weights have 8 bits",
     }
     return titles.get(axis, "Not on an axis of compression")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tabulate import tabulate
 
 from prunebench.leaderboard import cells
-from prunebench.leaderboard.board import AXES, Section, board
+from prunebench.leaderboard.board import AXES, UNRANKED, Section, board
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import Axis, Place, Ranking, is_eligible
 from prunebench.leaderboard.rescaling import LEAST_APART
@@ -90,7 +90,7 @@ def _section(section: Section) -> str:
         f"## {escape(cells.title(record))}",
         f"Conditions: {escape_line(cells.conditions(record.conditions, record.protocol))}.",
     ]
-    tables = [axis for axis in (*AXES, "none") if _has(section, axis)]
+    tables = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
     parts += [_table(section, axis) for axis in tables or ["none"]]
     if section.horizons:
         parts += [_horizons(section, axis) for axis in section.rankings]

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prunebench.leaderboard import cells
-from prunebench.leaderboard.board import AXES, Section, board
+from prunebench.leaderboard.board import AXES, UNRANKED, Section, board
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.rows import Row, level_name
@@ -31,7 +31,7 @@ def to_terminal(records: Iterable[Record]) -> Group:
         parts.append(Text(cells.title(record), style="bold"))
         line = cells.conditions(record.conditions, record.protocol)
         parts.append(Text("; ".join(map(plain, line.split("; "))), style="dim"))
-        axes = [axis for axis in (*AXES, "none") if _has(section, axis)]
+        axes = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
         parts += [_table(section, axis) for axis in axes or ["none"]]
     return Group(*(parts or [Text("No records yet.")]))
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from prunebench.quantised.layers import Int8Layer, int8_layers
+
 with warnings.catch_warnings():
     # fvcore scripts a loss function on import, which torch announces to be deprecated.
     warnings.simplefilter("ignore", FutureWarning)
@@ -72,12 +74,17 @@ def _weight_density(layer: nn.Module) -> float:
 
 def prunable_weights(module: nn.Module) -> list[Tensor]:
     """The weights of convolutions and linear layers, each shared one once."""
-    found = {
-        id(layer.weight): layer.weight
+    weights = [
+        layer.codes if isinstance(layer, Int8Layer) else layer.weight
         for layer in module.modules()
         if isinstance(layer, _ConvNd | nn.Linear)
-    }
-    return list(found.values())
+    ]
+    return list({id(weight): weight for weight in weights}.values())
+
+
+def all_parameters(module: nn.Module) -> list[Tensor]:
+    """Parameters, and 8-bit weights, which cannot be trained but are parameters all the same."""
+    return [*module.parameters(), *(layer.codes for layer in int8_layers(module).values())]
 
 
 @contextmanager

@@ -24,10 +24,10 @@ class Params(Metric):
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``params``, ``nonzero_params``, their ratio ``density``, and the weights."""
-        from prunebench.metrics.counting import prunable_weights
+        from prunebench.metrics.counting import all_parameters, prunable_weights
 
         module = evidence.network.module
-        parameters = list(module.parameters())
+        parameters = all_parameters(module)
         weights = prunable_weights(module)
         total, nonzero = _count(parameters), _count_nonzero(parameters)
         return {

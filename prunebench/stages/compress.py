@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, batches
 from prunebench.errors import RequestError
-from prunebench.metrics.counting import prunable_weights, total_macs
+from prunebench.metrics.counting import all_parameters, prunable_weights, total_macs
 from prunebench.models import Model
 from prunebench.network import Network, from_module, to_tensors
 from prunebench.objective import CROSS_ENTROPY, Objective
@@ -88,7 +88,8 @@ def _context(
 ) -> Context:
     data = work.data(step.parent("data"))
     is_round = step.has_parent("baseline")
-    origin = work.network(step.parent("network").compressed()) if is_round else baseline
+    source = step.parent("network")
+    origin = work.network(source.compressed()) if is_round else baseline
     return make_context(
         network,
         baseline,
@@ -97,7 +98,7 @@ def _context(
         cost,
         origin=origin.copy().module,
         round=step.options.get("round"),
-        earlier=lambda epoch: _earlier(step.lineage()[-1], data, epoch, work, cost),
+        earlier=lambda epoch: _earlier(source.lineage()[-1], data, epoch, work, cost),
         prepared={
             role.removeprefix("prepared:"): {
                 name: tensor.to(work.device)
@@ -219,7 +220,7 @@ def reached(network: Network, baseline: Network) -> dict[str, float]:
         convolutions = [m for m in of.module.modules() if isinstance(m, nn.Conv2d)]
         return {
             "weights": sum(int(weight.count_nonzero()) for weight in prunable_weights(of.module)),
-            "params": sum(parameter.numel() for parameter in of.module.parameters()),
+            "params": sum(parameter.numel() for parameter in all_parameters(of.module)),
             "channels": sum(convolution.out_channels for convolution in convolutions),
             "macs": total_macs(of.module, of.example()),
         }
@@ -230,7 +231,9 @@ def reached(network: Network, baseline: Network) -> dict[str, float]:
 
 
 def axis(network: Network, baseline: Network) -> str:
-    """``dense`` where channels are gone, ``masked`` where zeros stand for weights, or ``none``."""
+    """The axis of a network; see ``record.Record``."""
+    if network.architecture.quantised:
+        return "quantised"
     # By name: masks change the order of parameters.
     shapes = {name: tensor.shape for name, tensor in network.module.named_parameters()}
     if shapes != {name: tensor.shape for name, tensor in baseline.module.named_parameters()}:

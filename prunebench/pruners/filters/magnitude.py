@@ -29,6 +29,37 @@ class L1Filter(FilterPruner):
         return found
 
 
+class L2Filter(FilterPruner):
+    """Removes the filters with the smallest Euclidean norm, and all that hangs on them.
+
+    Coupled layers lose filters together, ranked by the norm of all coupled filters taken as one.
+    Across layers, a filter is ranked by its squared norm relative to the mean of its layer.
+    """
+
+    def importance(self, network: nn.Module, context: Context) -> Importance:
+        """The sum of a filter's squared weights, relative to its layer's mean."""
+        import torch_pruning as tp
+
+        found: Importance = tp.importance.GroupMagnitudeImportance(p=2, group_reduction="sum")
+        return found
+
+
+class LampFilter(FilterPruner):
+    """Removes the filters that hold the smallest part of what is left of their layer.
+
+    The score of Lee, Park, Mo, Ahn and Shin 2021, with the squared norm of a filter in place of
+    that of a weight. The largest filter of every layer has the score 1, so that no layer is
+    emptied before all others are down to one filter.
+    """
+
+    def importance(self, network: nn.Module, context: Context) -> Importance:
+        """A filter's squared norm over the sum of those of its layer that are not smaller."""
+        import torch_pruning as tp
+
+        found: Importance = tp.importance.LAMPImportance(group_reduction="sum")
+        return found
+
+
 class RandomFilter(FilterPruner):
     """Removes random filters, and all that hangs on them."""
 

@@ -28,7 +28,8 @@ class FilterScores(Preparation):
 
         Returns:
             By layer name, a score for each output channel; the lowest are removed. Scores of
-            different layers should be comparable, such as multiples of their layer's mean.
+            different layers should be comparable, such as multiples of their layer's mean. Other
+            tensors may be kept beside them, named PREFIX/LAYER.
         """
         raise NotImplementedError
 
@@ -38,10 +39,32 @@ class ScorePruner(FilterPruner):
 
     random: ClassVar[bool] = True
 
+    part: ClassVar[str] = ""
+    """Where methods share a preparation: the PREFIX/ of this one's scores."""
+
     images: int = Field(512, ge=1, description="training images looked at")
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The prepared scores; filters that go together have their mean."""
         from prunebench.pruners.filters.features import scored
 
-        return scored(context.prepared["scores"], network)
+        scores = {
+            name.removeprefix(self.part): each
+            for name, each in context.prepared["scores"].items()
+            if name.startswith(self.part)
+        }
+        return scored(scores, network)
+
+
+class FeaturePruner(ScorePruner):
+    """Removes the filters whose feature maps score lowest."""
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Refuses a network whose feature maps cannot be read.
+
+        Raises:
+            RequestError: torch.fx cannot follow the network's code.
+        """
+        from prunebench.pruners.filters.features import FeatureReader
+
+        FeatureReader(network)

@@ -1,0 +1,155 @@
+"""What every compression method is held to: the same seed, the same network, and no traces."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from prunebench.conformance.bench import (
+    fingerprint,
+    other_global_randomness,
+    state_of,
+    trained,
+)
+from prunebench.conformance.checks import Check, Failure, Skip, require
+from prunebench.conformance.compressing import Subject
+from prunebench.pruners import Preparation
+
+SEEDS = (1, 2, 3)
+
+
+def same_again(subject: Subject) -> None:
+    """The same network again, whatever state the global generators are in."""
+    with other_global_randomness():
+        again = subject.attempt(anew=True)
+    require(
+        fingerprint(again.network) == fingerprint(subject.main.network),
+        "the same seed gives another network",
+    )
+
+
+def same_in_a_fresh_process(subject: Subject) -> None:
+    """The same network in a process of its own, with another order of sets and dictionaries."""
+    request = {
+        "name": subject.chosen.name,
+        "parameters": subject.parameters,
+        "threads": torch.get_num_threads(),
+    }
+    search = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "prunebench.conformance.fresh"],
+        input=json.dumps(request, default=str),
+        env={**os.environ, "PYTHONPATH": search, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+    )
+    last = (done.stderr.strip().splitlines() or [""])[-1]
+    require(done.returncode == 0, f"a fresh process failed: {last}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["baseline"] != fingerprint(trained("digits-cnn")):
+        raise Skip("the network to compress is another one in a fresh process on this machine")
+    require(
+        found["network"] == fingerprint(subject.main.network),
+        "a fresh process gives another network: it depends on the order of a set, or on the time",
+    )
+
+
+def seed_matters(subject: Subject) -> str | None:
+    """Another seed gives another network if, and only if, ``random`` is declared."""
+    first = fingerprint(subject.main.network)
+    if not subject.pruner.random:
+        other = fingerprint(subject.attempt(seed=SEEDS[0]).network)
+        require(other == first, "another seed gives another network; declare `random = True`")
+        return "no seed is needed"
+    attempt = subject.main
+    for seed in SEEDS:
+        attempt = subject.attempt(seed=seed)
+        if fingerprint(attempt.network) != first:
+            return None
+    if attempt.usage.images or attempt.preparing.images:
+        raise Skip("random by the images it reads, which make no difference here")
+    raise Failure("`random` is declared, but every seed gives the same network")
+
+
+def global_generators(subject: Subject) -> None:
+    """Global generators are neither drawn from nor seeded."""
+    usages = (subject.main.usage, subject.main.preparing)
+    drawn = sorted(set().union(*(usage.generators for usage in usages)))
+    require(
+        not drawn,
+        f"it draws from or seeds the global generator of {', '.join(drawn)}; draw from the seed "
+        "it is given",
+    )
+
+
+def baseline_untouched(subject: Subject) -> None:
+    """The baseline, and the network in whose place a copy was given, are as they were."""
+    original = state_of(trained("digits-cnn").module)
+    attempt = subject.main
+    given = state_of(attempt.parent.module)
+    require(given == original, "the network that was compressed changed: something is shared")
+    if not attempt.usage.recipes:  # a teacher may be switched to another mode
+        ours, theirs = attempt.context.baseline.state_dict(), attempt.parent.module.state_dict()
+        changed = [name for name, tensor in theirs.items() if not _same(ours.get(name), tensor)]
+        require(not changed, f"it changes {(changed or ['?'])[0]!r} of context.baseline")
+
+
+def _same(found: torch.Tensor | None, wanted: torch.Tensor) -> bool:
+    return found is not None and torch.equal(found, wanted)
+
+
+def preparations(subject: Subject) -> str:
+    """What is prepared can be stored, is the same again, and needs a seed only if it says so."""
+    needed = [*_all(subject.pruner.prepare())]
+    if not needed:
+        raise Skip("it prepares nothing")
+    first = subject.main.context.prepared
+    second = subject.attempt(seed=SEEDS[0]).context.prepared
+    for preparation in needed:
+        json.dumps(preparation.changed_parameters())
+        found = first.get(preparation.name, {})
+        for name, tensor in found.items():
+            require(isinstance(tensor, torch.Tensor), f"{preparation.name}/{name} is no tensor")
+        stored = load(save({name: tensor.contiguous() for name, tensor in found.items()}))
+        for name, tensor in found.items():
+            require(torch.equal(stored[name], tensor.cpu()), f"{name!r} is not stored as it is")
+            if not preparation.random:
+                same = torch.equal(second[preparation.name][name], tensor)
+                require(same, f"{preparation.name} depends on the seed; declare `random = True`")
+    return ", ".join(preparation.name for preparation in needed)
+
+
+def _all(preparations: tuple[Preparation, ...]) -> Any:
+    for preparation in preparations:
+        yield from _all(preparation.needs())
+        yield preparation
+
+
+def pictures(subject: Subject) -> str:
+    """Pictures are small and RGB."""
+    attempt = subject.main
+    found = subject.pruner.pictures(attempt.network.copy(), attempt.context)
+    if not found:
+        raise Skip("it draws none")
+    for name, picture in found.items():
+        good = picture.dim() == 3 and picture.shape[2] == 3 and picture.dtype == torch.uint8
+        require(good, f"{name!r} is {tuple(picture.shape)} of {picture.dtype}, not H×W×3 of bytes")
+        require(max(picture.shape) <= 2048, f"{name!r} is {tuple(picture.shape[:2])}: too large")
+    return ", ".join(found)
+
+
+REPEATABLE = (
+    Check("same seed, same network", same_again),
+    Check("same network in a fresh process", same_in_a_fresh_process),
+    Check("seed matters only if declared", seed_matters),
+    Check("leaves global generators alone", global_generators),
+    Check("leaves the baseline alone", baseline_untouched),
+    Check("preparations can be stored", preparations),
+    Check("pictures are small", pictures),
+)

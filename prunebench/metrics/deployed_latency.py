@@ -1,0 +1,99 @@
+"""Deployed latency: how long a forward pass takes in ONNX Runtime, beside the baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Self
+
+from pydantic import model_validator
+
+from prunebench.errors import RequestError
+from prunebench.metrics.latency import Latency
+from prunebench.metrics.metric import Evidence, NotApplicable
+from prunebench.seeding import derive
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prunebench.network import Network
+    from prunebench.onnx_export import Deployed
+
+
+class DeployedLatency(Latency):
+    """Median time of a forward pass in ONNX Runtime on the CPU, for one image and for a batch.
+
+    Both networks are exported to ONNX and timed in turns. Here networks with 8-bit weights run
+    integer kernels; masks of zeros are multiplied as before.
+    """
+
+    @model_validator(mode="after")
+    def _can_run(self) -> Self:
+        from prunebench.onnx_export import check_packages
+
+        check_packages("metric 'deployed-latency'")
+        return self
+
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+        """Returns named times and throughputs.
+
+        For batch size B: ``deployed_latency_cpu_bB_ms``, its interquartile range
+        ``deployed_latency_cpu_bB_iqr_ms``, ``deployed_latency_cpu_bB_ratio`` (median over pairs of
+        compressed / baseline), and for the large batch ``deployed_throughput_cpu_bB`` (images a
+        second).
+
+        Raises:
+            NotApplicable: A network cannot be exported.
+        """
+        values: dict[str, float | Tensor] = {}
+        with TemporaryDirectory() as folder:
+            baseline = self._deploy(evidence.baseline, Path(folder) / "baseline.onnx")
+            evidence.progress(0.3, "baseline exported")
+            network = self._deploy(evidence.network, Path(folder) / "network.onnx")
+            evidence.progress(0.6, "network exported")
+            for batch in (1, self.batch):
+                values |= self._pairs(baseline, network, _noise(evidence, batch))
+        return values
+
+    def _deploy(self, network: Network, path: Path) -> Deployed:
+        import torch
+
+        from prunebench.onnx_export import Deployed, to_onnx
+
+        try:
+            to_onnx(network, path)
+        except RequestError as error:
+            raise NotApplicable(error.message) from None
+        return Deployed(path, self.threads or torch.get_num_threads())
+
+    def _pairs(self, baseline: Deployed, network: Deployed, images: Tensor) -> dict[str, float]:
+        from prunebench.metrics.timing import interquartile_range, time_pairs
+
+        before, after = time_pairs(
+            baseline,
+            network,
+            images,
+            repeats=self.repeats,
+            warmup=self.warmup,
+            seconds=self.seconds,
+        )
+        place, typical = f"cpu_b{len(images)}", median(after)
+        values = {
+            f"deployed_latency_{place}_ms": typical,
+            f"deployed_latency_{place}_iqr_ms": interquartile_range(after),
+            f"deployed_latency_{place}_ratio": median(
+                b / a for a, b in zip(before, after, strict=True)
+            ),
+        }
+        if len(images) > 1:
+            values[f"deployed_throughput_{place}"] = len(images) / typical * 1e3
+        return values
+
+
+def _noise(evidence: Evidence, batch: int) -> Tensor:
+    import torch
+
+    generator = torch.Generator().manual_seed(derive(evidence.seed, "latency", batch))
+    return torch.randn(evidence.network.example(batch).shape, generator=generator)

@@ -1,0 +1,116 @@
+"""Knowledge distillation: another, smaller network learns from the uncompressed one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from prunebench.errors import RequestError
+from prunebench.pruners.nested import Named, Nesting
+from prunebench.pruners.pruner import Context, Pruner
+from prunebench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prunebench.models import Model
+    from prunebench.network import Network
+
+
+class Distillation(Nesting, Pruner):
+    """Trains another network on the labels and on the uncompressed network's soft predictions.
+
+    The loss is that of Hinton, Vinyals and Dean 2015, section 2, in the form of the distillation
+    study: see ``distilling.py``.
+    """
+
+    levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"
+    random: ClassVar[bool] = True
+    nested: ClassVar[Mapping[str, str]] = {"student": "models"}
+
+    student: Named = Field(
+        description="the network that learns, as suites name a model; it starts from its weights "
+        "if it is given some"
+    )
+    temperature: float = Field(4.0, gt=0, description="how soft the teacher's predictions are")
+    alpha: float = Field(0.9, ge=0, le=1, description="weight of the teacher beside the labels")
+    training: Recipe | None = Field(
+        None, description="how the student is trained; its own recipe by default"
+    )
+
+    @model_validator(mode="after")
+    def _is_said_once(self) -> Self:
+        if self.training and self.training.distillation:
+            raise ValueError("'training' needs no 'distillation': see 'temperature' and 'alpha'")
+        return self
+
+    @property
+    def model(self) -> Model:
+        """The student's plugin."""
+        found: Model = self.chosen("student").plugin
+        return found
+
+    def recipe(self) -> Recipe:
+        """How the student is trained."""
+        model = self.model
+        return self.training or model.adapt or model.training or model.recipe()
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Builds the student and loads its weights, to see whether they fit."""
+        self._untaught(context)
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> Network:
+        """Trains the student.
+
+        Returns:
+            The student, which sees images as its teacher does.
+
+        Raises:
+            RequestError: It cannot be built for these images, or its weights do not fit.
+        """
+        from prunebench.distilling import distilling
+        from prunebench.recipe import Distillation as Teaching
+
+        student = self._untaught(context)
+        teaching = Teaching(temperature=self.temperature, alpha=self.alpha)
+        context.train(student.module, self.recipe(), distilling(network, teaching))
+        return student
+
+    def _untaught(self, context: Context) -> Network:
+        from prunebench.factory import load_weights, read_weights
+        from prunebench.network import Architecture, Network
+        from prunebench.pruners.outputs import check_outputs
+        from prunebench.seeding import seeded
+
+        name, model = self.chosen("student").name, self.model
+        if model.trained() and model.normalisation() is not None:
+            raise RequestError(
+                f"the weights of the student {name!r} want images normalised in a way of their "
+                "own, but a student sees them as its teacher does; give it no weights"
+            )
+        _, channels, height, width = context.example.shape
+        own = {"name"} if "/" in name else set()
+        architecture = Architecture(
+            factory=name,
+            parameters=model.model_dump(
+                mode="json",
+                exclude_defaults=True,
+                exclude={"weights", "training", "adapt", *own},
+            ),
+            classes=context.classes,
+            channels=channels,
+            size=(height, width),
+            mean=(),
+            std=(),
+        )
+        with seeded(context.seed, "student"):
+            module = architecture.build()
+        if model.weights is not None:
+            load_weights(module, read_weights(model.weights), str(model.weights))
+        elif (state := model.pretrained()) is not None:
+            load_weights(module, state, name)
+        module.to(context.device)
+        check_outputs(module, context.example, context.classes, f"the student {name!r}")
+        return Network(module, architecture)

@@ -1,0 +1,60 @@
+"""Filters ranked by how active they are: how much, and how often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
+from prunebench.pruners.pruner import Context, Preparation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.pruners.filters.features import Features
+
+
+class Activity(FilterScores):
+    """How active each filter is, over images and places."""
+
+    def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Looks at the feature maps.
+
+        Returns:
+            As ``mean/LAYER``, the mean activation of each filter over the length of the layer's
+            vector of them (Molchanov et al. 2017, section 2.2); as ``active/LAYER``, the
+            share of places where it is not zero, in [0, 1], as a multiple of its layer's mean.
+        """
+        from prunebench.pruners.filters.feature_scores import (
+            active_shares,
+            mean_activations,
+            mean_scores,
+            relative,
+        )
+
+        def score(features: Features) -> dict[str, Tensor]:
+            means = {f"mean/{k}": mean_activations(v) for k, v in features.maps.items()}
+            return means | {f"active/{k}": active_shares(v) for k, v in features.maps.items()}
+
+        found = mean_scores(network, context, self.images, score)
+        means = {k: v for k, v in found.items() if k.startswith("mean/")}
+        lengths = {k: v.norm().clamp(min=1e-300) for k, v in means.items()}
+        shares = {k: v for k, v in found.items() if k.startswith("active/")}
+        return {k: v / lengths[k] for k, v in means.items()} | relative(shares)
+
+
+class _ActivityPruner(FeaturePruner):
+    def preparations(self) -> tuple[Preparation, ...]:
+        """How active the filters are; both methods look at it."""
+        return (Activity(images=self.images),)
+
+
+class ActivationMean(_ActivityPruner):
+    """Removes the filters whose feature maps are weakest on average."""
+
+    part: ClassVar[str] = "mean/"
+
+
+class Apoz(_ActivityPruner):
+    """Removes the filters whose feature maps are most often zero."""
+
+    part: ClassVar[str] = "active/"

@@ -1,0 +1,60 @@
+"""Filters ranked by their part in the network's own explanations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
+from prunebench.pruners.pruner import Context, Preparation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.pruners.filters.features import Features
+
+Cam = Literal["grad-cam", "hires-cam"]
+
+
+class ExplanationParts(FilterScores):
+    """How large a part each filter has in the explanation of predictions at its layer."""
+
+    cam: Cam = Field("grad-cam", description="the explanation")
+
+    def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Measures the parts.
+
+        Returns:
+            By layer name, the size of each filter's part as a multiple of the mean of its layer in
+            that image, averaged over images.
+        """
+        from prunebench.pruners.filters.feature_scores import mean_scores, parts, predicted
+
+        def score(features: Features) -> dict[str, Tensor]:
+            gradients, sizes = predicted(features), {}
+            for name, maps in features.maps.items():
+                each = parts(maps, gradients[name], self.cam).abs()
+                # Within the image: where positive and negative parts nearly cancel all are huge,
+                # and a few such images would decide alone.
+                sizes[name] = each / each.mean(1, keepdim=True)
+            return sizes
+
+        return mean_scores(network, context, self.images, score, gradients=True)
+
+
+class CamGuided(FeaturePruner):
+    """Removes the filters that have the smallest part in the network's own explanations.
+
+    This is PruneBench's own method. An explanation by Grad-CAM (Selvaraju et al. 2017) or HiResCAM
+    (Draelos and Carin 2020) of the predicted class is a sum over filters, so each filter has a part
+    in it, and the parts sum to 1. Explained is every layer, not only the last: whatever has no part
+    in the explanations can go and leave them as they are. A filter that takes away from the
+    explanation has a part, too: the size of the part counts.
+    """
+
+    cam: Cam = Field("grad-cam", description="the explanation")
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """The parts of all filters."""
+        return (ExplanationParts(images=self.images, cam=self.cam),)

@@ -1,0 +1,113 @@
+"""A penalty on whole groups of weights, the stronger the smaller the group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.pruners.filters.channel_sums import READERS
+from prunebench.pruners.filters.coupling import prunable_channels, trace
+from prunebench.pruners.pruner import Context
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where one parameter belongs to the channels of a group.
+
+    Attributes:
+        parameter: The parameter.
+        side: The dimension along which its entries belong to different channels.
+        places: Places along that dimension, n.
+        channels: The group's channel that each of them belongs to, n.
+    """
+
+    parameter: nn.Parameter
+    side: int
+    places: Tensor
+    channels: Tensor
+
+    def squares(self) -> Tensor:
+        """The sum of squares at each place, n."""
+        squares = self.parameter.detach().square().transpose(0, self.side)
+        return squares.reshape(len(squares), -1).sum(1)[self.places]
+
+    def pull(self, strength: Tensor) -> None:
+        """Adds to the gradient, of each channel, its strength times the weights."""
+        if self.parameter.grad is None:
+            return
+        shape = [1] * self.parameter.dim()
+        shape[self.side] = -1
+        along = self.parameter.new_zeros(self.parameter.shape[self.side])
+        along[self.places] = strength[self.channels]
+        self.parameter.grad.add_(self.parameter.detach() * along.view(shape))
+
+
+class GroupPenalty:
+    """The gradient of Σ_k λ_k·‖w_k‖²/2 over the channels k that can be removed from a network.
+
+    w_k are all weights that go with the channel: those of its filters, the scales of their
+    normalisation, and the weights that read it. How strong λ_k is depends on how small the
+    channel is beside the others of its layer, u_k = (I_max − I_k) / (I_max − I_min), where I_k is
+    the norm of w_k (Fang, Ma, Song, Mi and Wang 2023).
+
+    What reads a channel through a convolution with groups is not counted among its weights.
+
+    Args:
+        network: The network that will be trained; it is left as it is.
+        context: Its example input and fixed channels are used.
+    """
+
+    def __init__(self, network: nn.Module, context: Context) -> None:
+        self._groups: list[tuple[int, list[Part]]] = []
+
+        def collect(group: Any) -> Tensor:
+            parts = [part for item in group if (part := _part(item)) is not None]
+            self._groups.append((len(group[0].idxs), parts))
+            return torch.zeros(len(group[0].idxs))
+
+        graph = trace(network, context.example)
+        prunable_channels(network, graph, collect, context.fixed_channels, whole_groups=True)
+
+    @torch.no_grad()
+    def add(self, strength: Callable[[Tensor], Tensor]) -> None:
+        """Adds the penalty's gradient to that of the network.
+
+        Args:
+            strength: λ from u, of each channel of a layer; u is 0 for its strongest, 1 for its
+                weakest, and 0 for all if they are equal.
+        """
+        for count, parts in self._groups:
+            norms = self._norms(count, parts)
+            spread = norms.max() - norms.min()
+            smallness = (norms.max() - norms) / spread.clamp(min=torch.finfo(norms.dtype).tiny)
+            for part in parts:
+                part.pull(strength(smallness))
+
+    def _norms(self, count: int, parts: list[Part]) -> Tensor:
+        total = parts[0].parameter.new_zeros(count)
+        for part in parts:
+            total.index_add_(0, part.channels, part.squares())
+        return total.sqrt()
+
+
+def _part(item: Any) -> Part | None:
+    layer = item.dep.target.module
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, nn.Parameter):
+        return None
+    reads = item.dep.handler in READERS
+    side = int(weight.dim() > 1 and reads != bool(getattr(layer, "transposed", False)))
+    # Where groups of channels share it, no entry along this side belongs to one channel.
+    if weight.shape[side] <= max(item.idxs):
+        return None
+    device = weight.device
+    return Part(
+        weight,
+        side,
+        torch.tensor(item.idxs, device=device),
+        torch.tensor(item.root_idxs, device=device),
+    )

@@ -1,0 +1,45 @@
+"""Filters ranked by the rank of their feature maps as matrices (HRank)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
+from prunebench.pruners.pruner import Context, Preparation, Scope
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class FeatureRanks(FilterScores):
+    """The mean rank of each filter's feature maps (Lin et al. 2020)."""
+
+    images: int = Field(768, ge=1, description="training images looked at")
+
+    def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Computes the ranks: by layer name, means over the images in [0, min(h, w)], C."""
+        from prunebench.pruners.filters.feature_scores import mean_scores, ranks
+
+        return mean_scores(
+            network,
+            context,
+            self.images,
+            lambda features: {name: ranks(maps) for name, maps in features.maps.items()},
+        )
+
+
+class HRank(FeaturePruner):
+    """Removes the filters whose feature maps have the lowest rank as matrices.
+
+    Ranks of maps of different sizes do not compare: the level is spread over the layers evenly,
+    or by ``rates``.
+    """
+
+    images: int = Field(768, ge=1, description="training images looked at")
+    scope: Scope = Field("layerwise", description="how the level is spread over the layers")
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """The mean ranks."""
+        return (FeatureRanks(images=self.images),)

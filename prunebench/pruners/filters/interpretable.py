@@ -1,0 +1,71 @@
+"""Filters ranked by heatmaps of their influence, which are kept to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
+from prunebench.pruners.pruner import Context, Preparation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.network import Network
+    from prunebench.pruners.filters.features import Features
+
+
+class Influences(FilterScores):
+    """The influence of each filter on the network's predictions, and heatmaps of it."""
+
+    shown: int = Field(4, ge=1, description="images of which heatmaps are kept")
+
+    def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Measures the influences.
+
+        Returns:
+            By layer name, the mean influence of each filter as a multiple of its layer's mean; as
+            ``heatmap/LAYER``, the filters' heatmaps of some images; as ``image/shown``, these
+            images (see ``filter_heatmaps.py``).
+        """
+        from prunebench.pruners.filters.feature_scores import influences, mean_scores, predicted
+        from prunebench.pruners.filters.filter_heatmaps import kept_heatmaps
+
+        def score(features: Features) -> dict[str, Tensor]:
+            gradients = predicted(features)
+            return {k: influences(maps, gradients[k]) for k, maps in features.maps.items()}
+
+        scores = mean_scores(network, context, self.images, score, gradients=True)
+        return scores | kept_heatmaps(network, context, self.shown)
+
+
+class Interpretable(FeaturePruner):
+    """Removes the filters with the least influence on the network's predictions.
+
+    The influence of a filter on one prediction is a heatmap of where it speaks for the predicted
+    class: gradient times feature map, where that is positive. It is summed over places, compared
+    within its layer and averaged over images. Heatmaps of some images are kept, so that the
+    pruning can be looked at.
+    """
+
+    shown: int = Field(4, ge=1, description="images of which heatmaps are kept")
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """The influences, and the heatmaps."""
+        return (Influences(images=self.images, shown=self.shown),)
+
+    def pictures(self, network: Network, context: Context) -> Mapping[str, Tensor]:
+        """The filters' heatmaps of one image, and which filters were removed."""
+        from prunebench.pruners.filters.coupling import prunable_channels, trace
+        from prunebench.pruners.filters.filter_heatmaps import picture
+
+        baseline = context.baseline.eval()
+        channels = prunable_channels(
+            baseline,
+            trace(baseline, context.example),
+            self.importance(baseline, context),
+            context.fixed_channels,
+        )
+        return {"filters": picture(channels, context.prepared["scores"], network.module)}

@@ -1,0 +1,96 @@
+"""Network slimming: filters whose BatchNorm scale training drives towards zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from prunebench.errors import RequestError
+from prunebench.objective import Objective
+from prunebench.pruners.filters.sparse_training import SparselyTrained, SparseWeights
+from prunebench.pruners.pruner import Context, Preparation
+from prunebench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.pruners.filters.channels import Importance
+
+
+class SlimmedWeights(SparseWeights):
+    """The baseline trained on with an L1 penalty on the scales of its BatchNorm layers."""
+
+    penalty: float
+
+    def objective(self, network: nn.Module, context: Context) -> Objective:
+        """Cross-entropy and penalty·Σ|γ|, whose subgradient is penalty·sign(γ).
+
+        Liu, Li, Shen, Huang, Yan and Zhang 2017, equation 1.
+        """
+        scales = batch_norm_scales(network)
+
+        def penalise(module: nn.Module, passed: float) -> None:
+            for scale in scales:
+                if scale.grad is not None:
+                    scale.grad.add_(scale.detach().sign(), alpha=self.penalty)
+
+        return Objective(on_gradients=penalise)
+
+
+class NetworkSlimming(SparselyTrained):
+    """Removes the filters whose BatchNorm scale is smallest after training with a penalty on it.
+
+    The compressed network starts from the weights of that training. Filters that no BatchNorm
+    follows stay.
+    """
+
+    whole_groups: ClassVar[bool] = True
+
+    penalty: float = Field(
+        1e-4,
+        ge=0,
+        description="λ of the L1 penalty; a step takes about lr·λ off a scale, more with momentum "
+        "(lr·λ/(1 − momentum)), so that a short training may need a larger one",
+    )
+    training: Recipe = Field(
+        Recipe(lr=0.1, weight_decay=1e-4, batch_size=64, schedule="cosine", keep="last"),
+        description="how the network is trained under the penalty; what is left out stays as here",
+    )
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """The sparsely trained weights."""
+        return (SlimmedWeights(training=self.training, penalty=self.penalty),)
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Looks for BatchNorm layers with scales.
+
+        Raises:
+            RequestError: There is none.
+        """
+        batch_norm_scales(network)
+
+    def importance(self, network: nn.Module, context: Context) -> Importance:
+        """|γ| of the BatchNorm layer after a filter; of coupled filters, the mean."""
+        import torch_pruning as tp
+
+        batch_norm_scales(network)
+        found: Importance = tp.importance.BNScaleImportance(group_reduction="mean", normalizer=None)
+        return found
+
+
+def batch_norm_scales(module: nn.Module) -> list[Tensor]:
+    """The scales γ of all BatchNorm layers that have them.
+
+    Raises:
+        RequestError: No layer has.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.affine]
+    if not layers:
+        raise RequestError(
+            "network-slimming ranks filters by the scales of BatchNorm layers, and "
+            f"{type(module).__name__} has none with scales (affine); l1-filter needs none"
+        )
+    return [layer.weight for layer in layers]

@@ -1,0 +1,102 @@
+"""Filters ranked by what the next layer loses with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from prunebench.pruners.filters.filter_pruner import FilterPruner
+from prunebench.pruners.pruner import Context, Preparation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.pruners.filters.channels import Importance
+
+
+class NextOutputs(Preparation):
+    """What the channels of each layer contribute together to sampled outputs of the next one."""
+
+    name: ClassVar[str] = "contributions"
+    random: ClassVar[bool] = True
+
+    images: int = Field(512, ge=1, description="training images looked at")
+    samples: int = Field(10, ge=1, description="outputs of the next layer sampled of each image")
+
+    def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Samples all layers whose channels exactly one layer reads.
+
+        Returns:
+            By layer name, the Gram matrix of its channels' contributions, C×C, float64.
+        """
+        import torch
+
+        from prunebench.network import make_masks_permanent
+        from prunebench.pruners.filters.coupling import trace
+        from prunebench.pruners.filters.reconstruction import Contributions, readers
+        from prunebench.seeding import derive
+
+        make_masks_permanent(network)
+        generator = torch.Generator().manual_seed(derive(context.seed, "sampled outputs"))
+        found = readers(network, trace(network, context.example), context.fixed_channels)
+        contributions = Contributions(network, found, self.samples, generator)
+        seen = 0
+        for inputs, _ in context.batches(self.images, 128):
+            contributions.add(inputs)
+            seen += len(inputs)
+            context.progress(min(seen / self.images, 1.0), "contributions")
+        return contributions.gram
+
+
+class ThiNet(FilterPruner):
+    """Removes the filters whose channels the next layer's outputs can best do without.
+
+    Channels are removed one after the other, each time the one with which the removed ones
+    together contribute least to the next layer's outputs. A filter's score is the error at its
+    removal over that of removing all. Then the kept channels are rescaled, by least squares, to
+    make up for the others. Layers whose channels several layers read stay whole.
+    """
+
+    random: ClassVar[bool] = True
+
+    images: int = Field(512, ge=1, description="training images looked at")
+    samples: int = Field(10, ge=1, description="outputs of the next layer sampled of each image")
+    rescale: bool = Field(True, description="rescale the kept channels by least squares")
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """What the channels contribute to the next layers."""
+        return (NextOutputs(images=self.images, samples=self.samples),)
+
+    def importance(self, network: nn.Module, context: Context) -> Importance:
+        """The relative error at a filter's removal; what was not sampled stays."""
+        from prunebench.pruners.filters.features import scored
+        from prunebench.pruners.filters.reconstruction import removal_errors
+
+        gram = context.prepared["contributions"]
+        return scored({name: removal_errors(each) for name, each in gram.items()}, network)
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        """Removes channels until the level is reached, and rescales those that are kept.
+
+        Raises:
+            RequestError: The level cannot be reached without emptying a layer.
+        """
+        from prunebench.network import make_masks_permanent
+        from prunebench.pruners.filters.channels import choose_channels
+        from prunebench.pruners.filters.coupling import cut_out, trace
+        from prunebench.pruners.filters.reconstruction import readers, rescale
+        from prunebench.pruners.outputs import check_outputs
+
+        make_masks_permanent(network)
+        importance = self.importance(network.eval(), context)
+        graph = trace(network, context.example)
+        chosen = choose_channels(network, graph, level, importance, context, self.selection)
+        if self.rescale:
+            found = readers(network, graph, context.fixed_channels)
+            rescale(network, found, context.prepared["contributions"], chosen)
+        cut_out(network, graph, chosen)
+        check_outputs(
+            network, context.example, context.classes, "the network without these channels"
+        )
+        return network

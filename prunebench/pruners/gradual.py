@@ -1,0 +1,102 @@
+"""Gradual pruning: a network trains while its weights disappear, fast at first, then slower."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from prunebench.errors import RequestError
+from prunebench.pruners.nested import Named, Nesting
+from prunebench.pruners.pruner import Context, Pruner
+from prunebench.pruners.weights.mask_pruner import MaskPruner
+from prunebench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Gradual(Nesting, Pruner):
+    """Removes more and more weights while the network trains (Zhu and Gupta 2017).
+
+    Between two fractions of the training the sparsity rises from 0 to the level s as
+    s·(1 − (1 − t)³), t from 0 to 1 (their equation 1). Weights that are removed stay zero.
+    """
+
+    random: ClassVar[bool] = True
+    nested: ClassVar[Mapping[str, str]] = {"pruner": "pruners"}
+
+    pruner: Named = Field(
+        "l1-unstructured",
+        description="what chooses the weights, as suites name it: a method that ranks single "
+        "weights; its scores are computed anew at every pruning step",
+    )
+    training: Recipe | None = Field(
+        None, description="how the network trains meanwhile; ten epochs of SGD by default"
+    )
+    begin: float = Field(0.0, ge=0, lt=1, description="fraction of the training before pruning")
+    end: float = Field(
+        0.75, gt=0, le=1, description="fraction of the training after which the level is reached"
+    )
+    every: float = Field(0.25, gt=0, description="epochs from one pruning step to the next")
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        chosen = self.chosen("pruner")
+        if (
+            not isinstance(chosen.plugin, MaskPruner)
+            or type(chosen.plugin).compress is not MaskPruner.compress
+        ):
+            raise RequestError(
+                f"parameter 'pruner': {chosen.name!r} does not rank single weights; expected a "
+                "method that does, such as l1-unstructured",
+                place=("pruner",),
+            )
+        if not self.begin < self.end:
+            raise ValueError(f"'begin' ({self.begin}) must come before 'end' ({self.end})")
+        training = self.training
+        if training and training.epochs == 0:
+            raise ValueError("'training' needs epochs to prune in")
+        if training and training.keep == "best" and "keep" in training.model_fields_set:
+            raise ValueError("'training' keeps the last epoch: weights are left in the best")
+        return self
+
+    def recipe(self) -> Recipe:
+        """The training; its last epoch is kept, since fewer weights are gone in earlier ones."""
+        return (self.training or Recipe()).model_copy(update={"keep": "last"})
+
+    def steps(self) -> int:
+        """How many times weights are removed; the last time is ``end``."""
+        return max(1, round((self.end - self.begin) * self.recipe().epochs / self.every))
+
+    def steps_done(self, passed: float) -> int:
+        """How many of them are due when this fraction of the training is over."""
+        part = (passed - self.begin) / (self.end - self.begin)
+        # Where a step falls on the end of a batch, rounding must not make it late.
+        return min(max(math.floor(part * self.steps() + 1e-6), 0), self.steps())
+
+    def sparsity(self, passed: float, level: float) -> float:
+        """The fraction of weights that is gone when this fraction of the training is over."""
+        return level * (1 - (1 - self.steps_done(passed) / self.steps()) ** 3)
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """What the method that chooses the weights looks for."""
+        self.chosen("pruner").plugin.check(network, context)
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        """Trains the network while removing weights.
+
+        Raises:
+            RequestError: Nothing would be left of a layer.
+        """
+        from prunebench.network import make_masks_permanent
+        from prunebench.pruners.sparsifying import Sparsifying
+        from prunebench.pruners.weights.masking import apply_layer_masks, prunable_layers
+
+        make_masks_permanent(network)
+        objective = Sparsifying(self, level, context).objective()
+        context.train(network, self.recipe(), objective)
+        layers = prunable_layers(network).items()
+        return apply_layer_masks(network, {name: (m.weight != 0).float() for name, m in layers})

@@ -1,0 +1,76 @@
+"""Quantisation of a network that was pruned and trained before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from prunebench.errors import RequestError
+from prunebench.pruners.int8 import Int8
+from prunebench.pruners.nested import Named, Nesting
+from prunebench.pruners.pruner import Context, Preparation
+from prunebench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Int8After(Nesting, Int8):
+    """Prunes, trains what is left, and then stores weights as 8-bit numbers.
+
+    Quantised weights cannot be trained: the suite's recovery comes too late for them, so that
+    training after the pruning is part of this method.
+    """
+
+    levels: ClassVar[Literal["continuous", "rounds", "none"]] = "continuous"
+    nested: ClassVar[Mapping[str, str]] = {"pruner": "pruners"}
+
+    pruner: Named = Field(
+        "l1-filter", description="how the network is pruned to the level, as suites name it"
+    )
+    training: Recipe | None = Field(
+        None, description="fine-tuning between pruning and quantisation; none by default"
+    )
+
+    @model_validator(mode="after")
+    def _has_levels(self) -> Self:
+        chosen = self.chosen("pruner")
+        if chosen.plugin.levels != "continuous":
+            raise RequestError(
+                f"parameter 'pruner': {chosen.name!r} cannot be asked for a level",
+                place=("pruner",),
+            )
+        return self
+
+    def prepare(self) -> tuple[Preparation, ...]:
+        """What the pruning needs."""
+        found: tuple[Preparation, ...] = self.chosen("pruner").plugin.prepare()
+        return found
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """What the pruning looks for."""
+        self.chosen("pruner").plugin.check(network, context)
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        """Prunes to the level, trains, and quantises.
+
+        Raises:
+            RequestError: The level cannot be reached, or there is nothing to quantise.
+        """
+        from torch import nn
+
+        from prunebench.network import apply_masks, make_masks_permanent
+
+        pruned = self.chosen("pruner").plugin.compress(network, level, context)
+        if not isinstance(pruned, nn.Module):
+            raise RequestError(
+                f"{self.chosen('pruner').name!r} returns another architecture, which int8-after "
+                "does not quantise"
+            )
+        masks = make_masks_permanent(pruned)
+        if self.training is not None:
+            apply_masks(pruned, masks)
+            context.train(pruned, self.training)
+        return super().compress(pruned, 0.0, context)

@@ -1,0 +1,145 @@
+"""Pruning in rounds: prune a part, recover, prune a part of what is left, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from prunebench.errors import RequestError, did_you_mean
+from prunebench.pruners.filters.filter_pruner import FilterPruner
+from prunebench.pruners.nested import Named, Nesting
+from prunebench.pruners.pruner import Context, Preparation, Pruner
+from prunebench.pruners.weights.mask_pruner import MaskPruner
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.network import Network
+
+
+class EarlierWeights(Preparation):
+    """The baseline as it was after some epochs of its own training; all rounds share it."""
+
+    name: ClassVar[str] = "earlier-weights"
+
+    epoch: int = Field(ge=0, description="epochs of the baseline's own training")
+
+    def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Its state dict, buffers included."""
+        return {k: v.detach() for k, v in context.earlier(self.epoch).state_dict().items()}
+
+
+class Iterative(Nesting, Pruner):
+    """Removes a fraction of what is left in every round, after each of which the suite recovers.
+
+    The defaults are the protocol of the thesis on iterative unstructured pruning: 25 rounds, each
+    removing the smallest fifth of the weights, after which those that are left go back to their
+    values before pruning (Lukkien 2023, algorithm 2.1).
+    """
+
+    levels: ClassVar[Literal["continuous", "rounds", "none"]] = "rounds"
+    random: ClassVar[bool] = True
+    nested: ClassVar[Mapping[str, str]] = {"pruner": "pruners"}
+
+    pruner: Named = Field(
+        "l1-unstructured",
+        description="the method of every round, as suites name it; what it needs is computed anew "
+        "from the network of each round",
+    )
+    fraction: float = Field(0.2, gt=0, lt=1, description="part of what is left that a round takes")
+    rounds: int = Field(25, ge=1, description="how many rounds there are")
+    rewind: str | int = Field(
+        "trained",
+        description="survivors keep their recovered values (none), go back to the baseline's "
+        "(trained), or to those after this many epochs of the baseline's own training",
+    )
+    rounding: Literal["openlth", "nearest"] = Field(
+        "openlth",
+        description="weights a round takes of n: ceil(fraction·n) + 1 as the thesis's library "
+        "does, or the nearest number; filters are always taken to the nearest",
+    )
+
+    @field_validator("rewind", mode="before")
+    @classmethod
+    def _is_a_place_to_go(cls, rewind: Any) -> Any:
+        known = ("none", "trained")
+        is_epoch = isinstance(rewind, int) and not isinstance(rewind, bool) and rewind >= 0
+        if is_epoch or rewind in known:
+            return rewind
+        raise RequestError(
+            f"parameter 'rewind': expected none, trained or a number of epochs, found {rewind!r}; "
+            f"{did_you_mean(str(rewind), known)}",
+            place=("rewind",),
+        )
+
+    @model_validator(mode="after")
+    def _can_be_iterated(self) -> Self:
+        chosen = self.chosen("pruner")
+        if chosen.plugin.levels != "continuous":
+            raise RequestError(
+                f"parameter 'pruner': {chosen.name!r} cannot be asked for a fraction of what is "
+                "left, which every round is",
+                place=("pruner",),
+            )
+        if self.rewind != "none" and not ranks(chosen.plugin):
+            raise RequestError(
+                f"parameter 'rewind': {chosen.name!r} does more than rank weights or filters, so "
+                f"that nothing can be rewound after it; expected none, found {self.rewind!r}",
+                place=("rewind",),
+            )
+        return self
+
+    def changed_parameters(self) -> dict[str, Any]:
+        """As for all plugins, without how many rounds there are, which changes none of them."""
+        return {k: v for k, v in super().changed_parameters().items() if k != "rounds"}
+
+    def prepare(self) -> tuple[Preparation, ...]:
+        """The weights to go back to, where they are not the baseline's."""
+        return (EarlierWeights(epoch=self.rewind),) if isinstance(self.rewind, int) else ()
+
+    def round_count(self) -> int:
+        """All rounds."""
+        return self.rounds
+
+    def level_of_round(self, k: int) -> float:
+        """1 − (1 − fraction)^k."""
+        return 1.0 - (1.0 - self.fraction) ** k
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """What the method of the rounds looks for."""
+        self.chosen("pruner").plugin.check(network, context)
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module | Network:
+        """Removes the fraction of what is left, and rewinds the rest.
+
+        A layer that loses all its weights is a result here, not an error.
+
+        Raises:
+            RequestError: Nothing can be removed any more, or nothing would be left.
+        """
+        from prunebench.network import make_masks_permanent
+        from prunebench.pruners import rewinding
+        from prunebench.pruners.preparing import prepared
+
+        method: Pruner = self.chosen("pruner").plugin
+        make_masks_permanent(network.eval())
+        within = prepared(method.prepare(), network, context)
+        try:
+            if isinstance(method, FilterPruner) and ranks(method):
+                target = rewinding.target(network, self.rewind, context)
+                return rewinding.without_filters(method, network, self.fraction, target, within)
+            wanted = rewinding.next_level(network, self.fraction, self.rounding)
+            if isinstance(method, MaskPruner) and ranks(method):
+                target = rewinding.target(network, self.rewind, context)
+                return rewinding.without_weights(method, network, wanted, target, within)
+            return method.compress(network, wanted, within)
+        except RequestError as error:
+            message = f"round {context.round}: {error.message}"
+            raise RequestError(message, where=error.where) from error
+
+
+def ranks(method: Pruner) -> bool:
+    """Whether all that a method does is to rank weights or filters, the lowest of which go."""
+    return type(method).compress in (MaskPruner.compress, FilterPruner.compress)

@@ -1,0 +1,42 @@
+"""Weights ranked by the gradient flow that is lost with them: GraSP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from prunebench.pruners.pruner import Context
+from prunebench.pruners.weights.start import StartPruner
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Grasp(StartPruner):
+    """Zeroes the weights whose removal reduces the gradient flow least, or increases it most.
+
+    Gradient signal preservation (Wang, Zhang and Grosse 2020).
+    """
+
+    random: ClassVar[bool] = True
+
+    per_class: int = Field(10, ge=1, description="images of each class in the mini-batch")
+    temperature: float = Field(200.0, gt=0, description="what the logits are divided by")
+
+    def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        """Each weight w times its entry of Hg, for the gradient g and the Hessian H.
+
+        Setting w to zero changes the squared norm of the gradient by −2w·(Hg) to first order.
+        The paper's score (equation 8) is −w·(Hg) and its highest go; here the lowest do.
+        """
+        from prunebench.pruners.weights.derivatives import balanced, gradient, hessian_product
+        from prunebench.pruners.weights.masking import prunable_layers
+
+        batch = balanced(context, self.per_class)
+        slopes = gradient(network, batch, self.temperature)
+        products = hessian_product(network, batch, slopes, self.temperature)
+        return {
+            name: layer.weight.detach() * products[name]
+            for name, layer in prunable_layers(network).items()
+        }

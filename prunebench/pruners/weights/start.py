@@ -1,0 +1,44 @@
+"""What the methods share that were made to prune before training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from prunebench.errors import RequestError
+from prunebench.pruners.pruner import Context
+from prunebench.pruners.weights.mask_pruner import MaskPruner
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class StartPruner(MaskPruner):
+    """Masks the trained network, or the network as it was before its training."""
+
+    at: Literal["trained", "initial"] = Field(
+        "trained",
+        description="the network that is masked: the trained one, or its initialisation, which "
+        "the recovery then trains",
+    )
+
+    @model_validator(mode="after")
+    def _sensitivity_is_of_the_trained_network(self) -> Self:
+        if self.at == "initial" and self.scope == "sensitivity" and not self.rates:
+            raise RequestError(
+                "`scope: sensitivity` is measured on the trained network; with `at: initial` "
+                "choose global, layerwise or erk",
+                place=("scope",),
+            )
+        return self
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        """Masks the network, or its initialisation.
+
+        Raises:
+            RequestError: Nothing would be left of a layer, or the initialisation is not known.
+        """
+        if self.at == "initial":
+            network = context.earlier(0).to(context.device)
+        return super().compress(network, level, context)

@@ -1,0 +1,52 @@
+"""Which convolutions give their outputs to something else than a quantised layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from prunebench.cams.twin import twin
+from prunebench.quantised.layers import INT8
+
+PASSING_LAYERS = (nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.Identity, nn.Dropout, nn.Flatten)
+PASSING_CALLS = frozenset(
+    {functional.relu, torch.relu, functional.max_pool2d, torch.flatten, "relu", "relu_", "flatten"}
+)
+"""What integer kernels compute together with the convolution before, or on codes as on values."""
+
+
+def leaving(module: nn.Module) -> set[nn.Module]:
+    """Finds convolutions some of whose outputs reach an addition, a mean, or the like.
+
+    Integer kernels need a rounded output. Where the next quantised layer rounds its input anyway,
+    directly or after a ReLU, that is one; elsewhere it is to be rounded on its own. None are found
+    in a network whose code torch.fx cannot follow.
+
+    Args:
+        module: The network, with BatchNorm folded.
+    """
+    try:
+        graph = fx.Tracer().trace(twin(module))
+    except Exception:  # the network's code can fail under symbolic values in any way
+        return set()
+    return {
+        layer
+        for node in graph.nodes
+        if type(layer := _layer(module, node)) is nn.Conv2d and _leaves(module, node)
+    }
+
+
+def _leaves(module: nn.Module, node: fx.Node) -> bool:
+    """Whether a value reaches anything but quantised layers."""
+    for user in node.users:
+        if type(_layer(module, user)) in INT8:
+            continue
+        passes = isinstance(_layer(module, user), PASSING_LAYERS) or user.target in PASSING_CALLS
+        if not passes or _leaves(module, user):
+            return True
+    return False
+
+
+def _layer(module: nn.Module, node: fx.Node) -> nn.Module | None:
+    return module.get_submodule(str(node.target)) if node.op == "call_module" else None
