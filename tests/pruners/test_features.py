@@ -31,15 +31,14 @@ def images(count: int = 2, size: int = 32) -> Tensor:
 def lively(network: nn.Module) -> nn.Module:
     """Gives every BatchNorm statistics and weights of its own."""
     generator = torch.Generator().manual_seed(9)
-    layer: Any
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            shape = layer.running_mean.shape
-            layer.running_mean.copy_(0.3 * torch.randn(shape, generator=generator))
-            layer.running_var.copy_(0.5 + torch.rand(shape, generator=generator))
-            if layer.affine:
-                with torch.no_grad():
-                    layer.bias.copy_(0.3 * torch.randn(shape, generator=generator))
+    norms: list[Any] = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    for norm in norms:
+        shape = norm.running_mean.shape
+        norm.running_mean.copy_(0.3 * torch.randn(shape, generator=generator))
+        norm.running_var.copy_(0.5 + torch.rand(shape, generator=generator))
+        if norm.affine:
+            with torch.no_grad():
+                norm.bias.copy_(0.3 * torch.randn(shape, generator=generator))
     return network.eval()
 
 
@@ -377,9 +376,8 @@ def real(shared_data: Any, shared_weights: Any) -> tuple[Network, Any]:
     """A trained ResNet-20 and the CIFAR-10 images."""
     path = shared_data("cifar10-jpeg")
     data = choose("datasets", "parquet", {"path": path}).plugin.load()
-    state = torch.load(shared_weights("resnet20-12fca82f.th"), "cpu", weights_only=True)[
-        "state_dict"
-    ]
+    weights = torch.load(shared_weights("resnet20-12fca82f.th"), "cpu", weights_only=True)
+    state = {key.removeprefix("module."): each for key, each in weights["state_dict"].items()}
     architecture = Architecture(
         factory="resnet20",
         classes=10,

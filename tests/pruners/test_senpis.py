@@ -164,7 +164,7 @@ def test_filters_that_no_class_needs_go_first(tiny: Any, make_context: Any) -> N
         return found
 
     context = prepared(Senpis().prepare(), network(), make_context(network()))
-    pruned: Any = Senpis(target="channels").compress(network(), 3 / 48, context)
+    pruned: Any = Senpis(target="channels", scope="global").compress(network(), 3 / 48, context)
     assert pruned[0].out_channels == 9
     assert torch.allclose(pruned(context.example), network()(context.example), atol=1e-6)
 

@@ -90,7 +90,7 @@ def test_slimming_adds_the_sign_of_each_scale(make_context: Any) -> None:
 def test_slimming_ranks_scales_of_all_layers_as_they_are(make_context: Any) -> None:
     network = coupled()
     with torch.no_grad():  # far smaller in the second layer: all but two of its filters go first
-        network.bn2.weight *= 0.01
+        network.bn2.weight.mul_(0.01)
     context = make_context(network, fixed_channels=frozenset({"fc"}))
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     context = replace(context, prepared={"sparse-weights": state})

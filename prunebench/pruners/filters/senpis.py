@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from prunebench.pruners.filters.score_pruner import FilterScores, ScorePruner
-from prunebench.pruners.pruner import Context, Preparation
+from prunebench.pruners.pruner import Context, Preparation, Scope
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,6 +82,12 @@ class Senpis(ScorePruner):
     )
     attenuation: float = Field(
         0.9, gt=0, le=1, description="factor for the less important of two that are alike"
+    )
+
+    scope: Scope = Field(
+        "layerwise",
+        description="the same fraction in every layer, as the authors' code removes it; one "
+        "ranking of all filters; Erdős-Rényi-Kernel densities; or by sensitivity",
     )
 
     def preparations(self) -> tuple[Preparation, ...]:
