@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from prunebench.comparison import Comparison
     from prunebench.errors import RequestError
     from prunebench.explaining import explain
+    from prunebench.onnx_export import to_onnx
     from prunebench.results import Results
     from prunebench.running import run
     from prunebench.suite import Suite, load_suite
@@ -22,6 +23,7 @@ __all__ = [
     "load_suite",
     "metrics",
     "run",
+    "to_onnx",
 ]
 
 # No module may be named like one of these: importing it would put it in the function's place.
@@ -34,6 +36,7 @@ _HOME = {
     "explain": "explaining",
     "load_suite": "suite",
     "run": "running",
+    "to_onnx": "onnx_export",
 }
 
 

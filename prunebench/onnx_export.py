@@ -86,7 +86,7 @@ class Deployed(nn.Module):
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         super().__init__()
         check_packages("running ONNX files")
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from pydantic import BaseModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.datasets import CIFAR10
@@ -63,6 +64,17 @@ RUNS: dict[str, list[dict[str, Any]]] = {
     "pruners/random-unstructured": [{}, {"scope": "layerwise"}],
     "pruners/l1-filter": [{}, {"scope": "layerwise"}, {"target": "channels"}, {"target": "macs"}],
     "pruners/random-filter": [{}, {"target": "channels"}],
+    "pruners/l2-filter": [{}, {"scope": "erk"}, {"scope": "sensitivity"}],
+    "pruners/lamp": [{}, {"scope": "erk"}],
+    "pruners/obd": [{"images": 20}, {"curvature": "hutchinson", "images": 20, "probes": 2}],
+    "pruners/hessian-filter": [{"images": 20}],
+    # One epoch: rounding must not grow into differences between processors.
+    "pruners/network-slimming": [{"training": {"epochs": 1, "lr": 1e-3}}],
+    "pruners/group-norm": [{"training": {"epochs": 1, "lr": 1e-3}}, {"regularisation": "none"}],
+    "pruners/soft-filter": [{"training": {"epochs": 1, "lr": 1e-3}}],
+    "pruners/gradual": [{"training": {"epochs": 1, "lr": 1e-3}}],
+    "pruners/iterative": [{}, {"pruner": {"l1-filter": {}}, "rewind": "none"}],
+    "pruners/distillation": [{"student": "digits-cnn", "training": {"epochs": 1, "lr": 1e-3}}],
     "models/timm": [{"name": "resnet18"}],
     "cams/library": [{"name": "GradCAM"}, {"name": "FinerCAM"}],
     "cams/captum": [
@@ -77,6 +89,7 @@ RUNS: dict[str, list[dict[str, Any]]] = {
     "metrics/complexity": [{}, {"variant": "l1norm"}],
     "metrics/quantus": [{"name": "Sparseness"}],
     "metrics/latency": [{"batch": 2, "repeats": 5, "warmup": 1, "seconds": 0.01}],
+    "metrics/deployed-latency": [{"batch": 2, "repeats": 5, "warmup": 1, "seconds": 0.01}],
 }
 
 
@@ -156,7 +169,7 @@ def of_pruner(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
     found = pruner.compress(network.module, 0.5, context)
     module = found.module if isinstance(found, Network) else found
     make_masks_permanent(module)
-    weights = {k: v for k, v in module.named_parameters() if v.dim() > 1}
+    weights = {k: v for k, v in module.state_dict().items() if v.dim() > 1}
     facts = {name: [list(v.shape), int((v == 0).sum())] for name, v in weights.items()}
     return {"facts": facts, "numbers": {k: numbers(v) for k, v in weights.items()}}
 
@@ -318,6 +331,8 @@ def defaults(entry: Entry) -> dict[str, Any]:
     found = {}
     for name, field in entry.plugin_class.model_fields.items():
         value = field.get_default(call_default_factory=True)
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json", exclude_defaults=True)
         if not field.is_required() and not isinstance(value, Path):
             found[name] = json.loads(json.dumps(value))
     return found

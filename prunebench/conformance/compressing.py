@@ -69,6 +69,11 @@ class Subject:
         self.pruner = chosen.plugin
         self._prepared: dict[Any, tuple[Mapping[str, Any], Usage]] = {}
 
+    @property
+    def names_another(self) -> bool:
+        """Whether a parameter names another method, which this one applies in its own way."""
+        return "pruners" in getattr(self.pruner, "nested", {}).values()
+
     @cached_property
     def main(self) -> Attempt:
         """The small network compressed by a half, or by one round."""
@@ -82,6 +87,7 @@ class Subject:
         after: Attempt | None = None,
         device: torch.device = CPU,
         *,
+        prepared_by: int | None = None,
         anew: bool = False,
     ) -> Attempt:
         """Compresses a network.
@@ -92,6 +98,7 @@ class Subject:
             which: The network.
             after: Of a method with rounds: the round before.
             device: Where to.
+            prepared_by: The seed of its preparations, if another.
             anew: Compute preparations again too.
         """
         baseline = trained(which).copy().to(device)
@@ -104,11 +111,11 @@ class Subject:
             baseline,
             digits(),
             derive(seed, "compression"),
-            origin=baseline.copy().module if is_round else None,
+            origin=parent.copy().module if is_round else None,
             round=round_ if is_round else None,
             earlier=lambda epoch: _after(which, epoch).to(device),
         )
-        key = (seed, which, device.type)
+        key = (seed if prepared_by is None else prepared_by, which, device.type)
         if anew or key not in self._prepared:
             self._prepared[key] = self._prepare(baseline, context)
         found, preparing = self._prepared[key]

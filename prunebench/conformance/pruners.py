@@ -108,8 +108,10 @@ def level_zero(subject: Subject) -> None:
     """At level 0 nothing changes."""
     if subject.pruner.levels != "continuous":
         raise Skip(f"its levels are {subject.pruner.levels!r}")
+    if subject.names_another:
+        raise Skip("it names another method, and may do more than that")
     attempt = subject.attempt(0.0)
-    if attempt.usage.recipes:
+    if attempt.usage.recipes or attempt.preparing.recipes:
         raise Skip("it trains, which changes weights at any level")
     ours, theirs = attempt.network.module.state_dict(), attempt.parent.module.state_dict()
     for name, before in theirs.items():

@@ -18,7 +18,7 @@ LONGEST = 160  # characters of one name from a record
 
 MASKED = "masks of zeros: a dense kernel multiplies them anyway"
 SMALL = "dense but small layers: memory-bound, or overhead at batch 1"
-ROUNDED = "PyTorch computes with what 8-bit weights stand for; deployed, they run integer kernels"
+ROUNDED = "computed with what 8-bit codes stand for; deployed latency times integer kernels"
 WHOLE = "no MACs are removed"
 
 

@@ -84,7 +84,14 @@ def layers_from_output(module: nn.Module) -> list[nn.Module]:
 
     Networks register their layers from input to output, so this starts at the output.
     """
-    return [layer for layer in module.modules() if list(layer.parameters(recurse=False))][::-1]
+    return [layer for layer in module.modules() if _numbers(layer)][::-1]
+
+
+def _numbers(layer: nn.Module) -> list[Tensor]:
+    """A layer's own parameters, and its 8-bit weights where it has such."""
+    codes = getattr(layer, "codes", None)
+    own = list(layer.parameters(recurse=False))
+    return own if codes is None else [codes, *own]
 
 
 def randomise(layer: nn.Module, seed: int) -> None:
@@ -101,10 +108,12 @@ def randomise(layer: nn.Module, seed: int) -> None:
 
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in layer.parameters(recurse=False):
+        for parameter in _numbers(layer):
             drawn = torch.randn(parameter.shape, generator=generator).to(parameter.device)
             alive = parameter != 0
             kept = parameter[alive].double()
             if len(kept):
                 redrawn = kept.mean() + kept.std(correction=0) * drawn
+                if not parameter.is_floating_point():
+                    redrawn = redrawn.round().clamp(-127, 127)
                 parameter.copy_(torch.where(alive, redrawn.to(parameter), parameter))

@@ -84,6 +84,7 @@ class Checkpoint(Pruner):
         from prunebench.network import Architecture, Network
         from prunebench.pruners.outputs import check_outputs
         from prunebench.pruners.weights.masking import masks_of_zeros
+        from prunebench.seeding import seeded
 
         factory, _ = parse_model(self.model)
         _, channels, height, width = context.example.shape
@@ -98,7 +99,8 @@ class Checkpoint(Pruner):
             std=std,
             source=path.read_text(encoding="utf-8") if (path := source_file(factory)) else "",
         )
-        module = architecture.build()
+        with seeded(context.seed, "weights that will be replaced"):
+            module = architecture.build()
         self._load_weights(module)
         module.to(context.device)
         check_outputs(module, context.example, context.classes, f"the network {self.model}")

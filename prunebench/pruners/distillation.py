@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prunebench.errors import RequestError
 from prunebench.pruners.nested import Named, Nesting
 from prunebench.pruners.pruner import Context, Pruner
 from prunebench.recipe import Recipe
@@ -65,17 +64,22 @@ class Distillation(Nesting, Pruner):
         """Trains the student.
 
         Returns:
-            The student, which sees images as its teacher does.
+            The student. It sees images as its own weights demand, or else as its teacher does.
 
         Raises:
             RequestError: It cannot be built for these images, or its weights do not fit.
         """
-        from prunebench.distilling import distilling
+        from prunebench.distilling import distilling, translation
         from prunebench.recipe import Distillation as Teaching
 
         student = self._untaught(context)
         teaching = Teaching(temperature=self.temperature, alpha=self.alpha)
-        context.train(student.module, self.recipe(), distilling(network, teaching))
+        if student.architecture.mean and context.normalisation is not None:
+            own = student.architecture.normalisation
+            objective = distilling(network, teaching, translation(own, context.normalisation))
+            context.train(student.module, self.recipe(), objective, own)
+        else:
+            context.train(student.module, self.recipe(), distilling(network, teaching))
         return student
 
     def _untaught(self, context: Context) -> Network:
@@ -85,12 +89,8 @@ class Distillation(Nesting, Pruner):
         from prunebench.seeding import seeded
 
         name, model = self.chosen("student").name, self.model
-        if model.trained() and model.normalisation() is not None:
-            raise RequestError(
-                f"the weights of the student {name!r} want images normalised in a way of their "
-                "own, but a student sees them as its teacher does; give it no weights"
-            )
         _, channels, height, width = context.example.shape
+        demanded = model.normalisation()
         own = {"name"} if "/" in name else set()
         architecture = Architecture(
             factory=name,
@@ -102,8 +102,8 @@ class Distillation(Nesting, Pruner):
             classes=context.classes,
             channels=channels,
             size=(height, width),
-            mean=(),
-            std=(),
+            mean=demanded.mean if demanded else (),
+            std=demanded.std if demanded else (),
         )
         with seeded(context.seed, "student"):
             module = architecture.build()

@@ -45,10 +45,7 @@ class Gradual(Nesting, Pruner):
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
         chosen = self.chosen("pruner")
-        if (
-            not isinstance(chosen.plugin, MaskPruner)
-            or type(chosen.plugin).compress is not MaskPruner.compress
-        ):
+        if not (isinstance(chosen.plugin, MaskPruner) and chosen.plugin.only_ranks):
             raise RequestError(
                 f"parameter 'pruner': {chosen.name!r} does not rank single weights; expected a "
                 "method that does, such as l1-unstructured",

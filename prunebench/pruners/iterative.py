@@ -142,4 +142,4 @@ class Iterative(Nesting, Pruner):
 
 def ranks(method: Pruner) -> bool:
     """Whether all that a method does is to rank weights or filters, the lowest of which go."""
-    return type(method).compress in (MaskPruner.compress, FilterPruner.compress)
+    return isinstance(method, MaskPruner | FilterPruner) and method.only_ranks

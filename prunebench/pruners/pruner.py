@@ -86,13 +86,14 @@ class Context:
         batches: ``batches(n, batch_size)`` yields normalised inputs and labels of n images of the
             training split, chosen by the seed.
         classes: Number of classes.
+        normalisation: How the network sees images; None where that is not known.
         fixed_channels: Layers whose output channels must stay (the classifier among them).
         seed: A seed of this step's own; draw all random numbers from it.
         device: Where the network is.
-        baseline: The uncompressed network; a copy, free to be changed.
+        baseline: The uncompressed network; a copy, to be left as it is.
         round: For methods with rounds: which one this is, from 1.
         origin: For methods with rounds: the last round's network as it was before its recovery,
-            or the baseline; to rewind to. A copy, free to be changed.
+            or the baseline; to rewind to. A copy, to be left as it is.
         train: Trains a network on the training split.
         earlier: ``earlier(k)`` returns the baseline as it was after k epochs of its own training,
             0 for its initialisation; it is trained again that far. Raises RequestError where the
@@ -108,6 +109,7 @@ class Context:
     seed: int
     device: torch.device
     baseline: nn.Module
+    normalisation: Normalisation | None = None
     fixed_channels: frozenset[str] = frozenset()
     round: int | None = None
     origin: nn.Module | None = None

@@ -15,12 +15,12 @@ from prunebench.quantised.leaving import leaving
 
 _before = logging.root.manager.disable
 logging.disable(logging.WARNING)  # on import it speaks of what is not used here
-from torchao.quantization.pt2e.observer import (  # type: ignore[import-untyped]  # noqa: E402
+from torchao.quantization.pt2e.observer import (  # noqa: E402
     HistogramObserver,
     MinMaxObserver,
     PerChannelMinMaxObserver,
 )
-from torchao.quantization.quant_primitives import (  # type: ignore[import-untyped]  # noqa: E402
+from torchao.quantization.quant_primitives import (  # noqa: E402
     quantize_affine,
 )
 

@@ -159,6 +159,7 @@ def make_context(
         seed=seed,
         device=device,
         baseline=baseline.copy().module,
+        normalisation=network.architecture.normalisation,
         fixed_channels=frozenset(_fixed_channels(network)),
         train=train_here,
         **others,

@@ -12,7 +12,7 @@ from faulty_plugins import FAULTS, SOUND
 from prunebench import plugins
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Installs the faulty plugins, each under its class's name; returns their folder."""
     site = tmp_path_factory.mktemp("faulty")

@@ -63,6 +63,8 @@ def parameters(kind: str, name: str, folder: Path) -> dict[str, Any]:
         path = folder / "weights.safetensors"
         save_file(trained("digits-cnn").module.state_dict(), path)
         return {"model": f"digits-cnn@{path}"}
+    if (kind, name) == ("pruners", "distillation"):
+        return {"student": "digits-cnn"}
     if (kind, name) == ("datasets", "folder"):
         write_images(folder)
         return {"path": folder, "validation": 0.25}

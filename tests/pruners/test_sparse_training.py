@@ -347,6 +347,8 @@ def test_what_a_suite_leaves_out_of_a_training_keeps_its_default() -> None:
     training = NetworkSlimming(**given).training
     assert training == NetworkSlimming().training.model_copy(update={"epochs": 3})
     assert training.keep == "last"
+    assert NetworkSlimming(**given).changed_parameters() == given
+    assert NetworkSlimming(training=NetworkSlimming().training).changed_parameters() == {}
     assert NetworkSlimming(training=Recipe(epochs=3)).training.keep == "best"
     with pytest.raises(ValidationError, match="epoch"):
         NetworkSlimming(training={"epoch": 3})

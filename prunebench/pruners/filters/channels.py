@@ -97,7 +97,7 @@ def choose_channels(
         chosen = stock.take_all(channel for place, channel in order if place <= level)
     else:
         chosen = stock.take_until(level, [channel for _, channel in order])
-    if level - stock.removed > 0.01 and (stock.blocked or not channels):
+    if level - stock.removed > 0.01 and stock.exhausted:
         raise RequestError(_refusal(level, how.target, stock))
     return chosen
 
@@ -142,6 +142,7 @@ class Stock:
 
     Attributes:
         removed: The fraction of the cost that is gone.
+        exhausted: Whether there was nothing left to take before the level was reached.
         blocked: Layers that are down to their last channel, which was asked for.
     """
 
@@ -151,6 +152,7 @@ class Stock:
         self._costs = costs
         self._total = sum(map(sum, costs.values()))
         self.removed = 0.0
+        self.exhausted = False
         self.blocked: list[str] = []
 
     def take_until(self, level: float, order: Iterable[Channel]) -> list[Channel]:
@@ -168,11 +170,15 @@ class Stock:
                     self._take(channel, -1)
                     break
                 taken.append(channel)
+        else:
+            self.exhausted = self.removed < level
         return taken
 
     def take_all(self, order: Iterable[Channel]) -> list[Channel]:
         """Takes all these channels but a layer's last."""
-        return [channel for channel in order if self._take(channel, 1)]
+        taken = [channel for channel in order if self._take(channel, 1)]
+        self.exhausted = bool(self.blocked)
+        return taken
 
     def _take(self, channel: Channel, times: int) -> bool:
         if any(self._left[side] <= times * count for side, count in channel.cut.items()):

@@ -35,6 +35,11 @@ class FilterPruner(Pruner):
     )
     target: Target = Field("params", description="what the level is a fraction of")
 
+    @property
+    def only_ranks(self) -> bool:
+        """Whether all that the method does is to rank filters, so that others may remove them."""
+        return type(self).compress is FilterPruner.compress
+
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """How important filters are; the least important are removed.
 

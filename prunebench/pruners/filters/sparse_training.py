@@ -41,6 +41,15 @@ class TrainingFilterPruner(FilterPruner):
             raise ValueError("'distillation' is an option of recovery: here is no teacher")
         return training
 
+    def changed_parameters(self) -> dict[str, Any]:
+        """As for all plugins; of the training, only what differs from this method's default."""
+        found = super().changed_parameters()
+        if "training" in found:
+            default = type(self).model_fields["training"].default.model_dump(mode="json")
+            training = self.training.model_dump(mode="json")
+            found["training"] = {k: v for k, v in training.items() if v != default[k]}
+        return found
+
 
 class SparseWeights(Preparation):
     """The baseline trained on so that some of its filters become small; all levels share it."""

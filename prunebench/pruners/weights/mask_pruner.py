@@ -28,6 +28,11 @@ class MaskPruner(Pruner):
         {}, description="relative rates by layer, in place of 'scope'; scaled to reach the level"
     )
 
+    @property
+    def only_ranks(self) -> bool:
+        """Whether all that the method does is to rank weights, so that others may remove them."""
+        return type(self).compress is MaskPruner.compress
+
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Scores the weights of every prunable layer; the lowest are removed.
 

@@ -33,6 +33,11 @@ class StartPruner(MaskPruner):
             )
         return self
 
+    @property
+    def only_ranks(self) -> bool:
+        """Whether it masks the network it is given."""
+        return self.at == "trained"
+
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
         """Masks the network, or its initialisation.
 
