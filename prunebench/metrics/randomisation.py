@@ -90,7 +90,7 @@ def layers_from_output(module: nn.Module) -> list[nn.Module]:
 def _numbers(layer: nn.Module) -> list[Tensor]:
     """A layer's own parameters, and its 8-bit weights where it has such."""
     codes = getattr(layer, "codes", None)
-    own = list(layer.parameters(recurse=False))
+    own: list[Tensor] = [*layer.parameters(recurse=False)]
     return own if codes is None else [codes, *own]
 
 

@@ -64,7 +64,7 @@ class Distillation(Nesting, Pruner):
         """Trains the student.
 
         Returns:
-            The student. It sees images as its own weights demand, or else as its teacher does.
+            The student. It sees images as its own model demands, or else as its teacher does.
 
         Raises:
             RequestError: It cannot be built for these images, or its weights do not fit.

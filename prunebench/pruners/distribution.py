@@ -7,7 +7,7 @@ order until the level is reached is all that remains to be done.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -35,15 +35,15 @@ def removal_order(
             damage was done.
         shapes: Of each layer, its weight's shape, for ``erk``.
         rates: Relative rates by layer; if given, they take the scope's place: a layer of twice
-            the rate loses twice the fraction. Layers without a rate go last.
+            the rate loses twice the fraction. Layers without a rate, or of rate 0, stay whole.
         damage: Of each layer, for ``sensitivity``: the damage measured where 0, 1/m, ... (m−1)/m
             of it alone is removed, m.
 
     Returns:
-        Of each layer, n places: the lowest are to be removed first.
+        Of each layer, n places: the lowest are to be removed first, what is infinite never.
 
     Raises:
-        RequestError: A rate is given for a layer that there is not, or a rate is not positive.
+        RequestError: A rate is given for a layer that there is not, or a rate outside [0, 1].
     """
     if rates:
         return _by_rates(scores, rates)
@@ -63,16 +63,25 @@ def removal_order(
     return dict(scores)
 
 
-def _by_rates(scores: Mapping[str, Tensor], rates: Mapping[str, float]) -> dict[str, Tensor]:
-    if unknown := sorted(rates.keys() - scores.keys()):
+def check_rates(rates: Mapping[str, float], layers: Collection[str]) -> None:
+    """Refuses rates that cannot be meant.
+
+    Raises:
+        RequestError: There is no such layer, or a rate is outside [0, 1].
+    """
+    if unknown := sorted(rates.keys() - set(layers)):
         raise RequestError(
             f"'rates' names {unknown[0]!r}, where nothing can be removed; "
-            f"{did_you_mean(unknown[0], scores)}"
+            f"{did_you_mean(unknown[0], layers)}"
         )
     if wrong := [name for name, rate in rates.items() if not 0 <= rate <= 1]:
         raise RequestError(
             f"'rates' gives layer {wrong[0]!r} the rate {rates[wrong[0]]}, expected 0 to 1"
         )
+
+
+def _by_rates(scores: Mapping[str, Tensor], rates: Mapping[str, float]) -> dict[str, Tensor]:
+    check_rates(rates, scores.keys())
     return {
         name: _quantiles(each) / rate
         if (rate := rates.get(name, 0.0))

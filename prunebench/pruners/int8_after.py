@@ -42,6 +42,12 @@ class Int8After(Nesting, Int8):
                 f"parameter 'pruner': {chosen.name!r} cannot be asked for a level",
                 place=("pruner",),
             )
+        if isinstance(chosen.plugin, Int8):
+            raise RequestError(
+                f"parameter 'pruner': {chosen.name!r} quantises already", place=("pruner",)
+            )
+        if self.training and self.training.distillation:
+            raise ValueError("'training' has no teacher: 'distillation' is an option of recovery")
         return self
 
     def prepare(self) -> tuple[Preparation, ...]:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.pruners.filters.filter_pruner import FilterPruner
+from prunebench.pruners.int8 import Int8
 from prunebench.pruners.nested import Named, Nesting
 from prunebench.pruners.pruner import Context, Preparation, Pruner
 from prunebench.pruners.weights.mask_pruner import MaskPruner
@@ -81,6 +82,12 @@ class Iterative(Nesting, Pruner):
             raise RequestError(
                 f"parameter 'pruner': {chosen.name!r} cannot be asked for a fraction of what is "
                 "left, which every round is",
+                place=("pruner",),
+            )
+        if isinstance(chosen.plugin, Int8) or getattr(chosen.plugin, "at", "") == "initial":
+            raise RequestError(
+                f"parameter 'pruner': {chosen.label!r} leaves nothing of the round before that "
+                "could be pruned further",
                 place=("pruner",),
             )
         if self.rewind != "none" and not ranks(chosen.plugin):

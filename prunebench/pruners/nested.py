@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ from pydantic import model_validator
 from prunebench.errors import RequestError
 from prunebench.plugin import Plugin
 from prunebench.plugins import Chosen, choose, find
+from prunebench.pruners.pruner import Preparation
 
 Named = str | dict[str, Any]
 """A plugin as a suite writes it: ``name``, or ``{name: {parameter: value}}``."""
@@ -101,4 +102,14 @@ def _content(chosen: Chosen[Any]) -> Named:
     changed = chosen.plugin.changed_parameters()
     if "/" in chosen.name:
         changed.pop("name", None)  # family/member tells it
+    if versions := dict(_versions(getattr(chosen.plugin, "prepare", tuple)())):
+        changed["preparations"] = versions
     return {name: changed} if changed else name
+
+
+def _versions(preparations: Iterable[Preparation]) -> Iterator[tuple[str, int]]:
+    """Of what a pruner prepares, the versions that are not the first: it is part of the method."""
+    for preparation in preparations:
+        if preparation.version != 1:
+            yield type(preparation).__qualname__, preparation.version
+        yield from _versions(preparation.needs())

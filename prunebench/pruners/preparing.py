@@ -27,8 +27,16 @@ def prepared(preparations: Iterable[Preparation], network: nn.Module, context: C
     Returns:
         The context with all of them in ``prepared``.
     """
-    found: dict[str, Mapping[str, Tensor]] = {}
-    for preparation in preparations:
-        within = prepared(preparation.needs(), network, context)
-        found[preparation.name] = preparation.compute(copy.deepcopy(network), within)
+    known: dict[tuple[type, str], Mapping[str, Tensor]] = {}
+
+    def compute(preparation: Preparation) -> Mapping[str, Tensor]:
+        # Two that ask for the same share it, as in a suite.
+        same = (type(preparation), str(sorted(preparation.changed_parameters().items())))
+        if same not in known:
+            needed = {need.name: compute(need) for need in preparation.needs()}
+            within = replace(context, prepared={**context.prepared, **needed})
+            known[same] = preparation.compute(copy.deepcopy(network), within)
+        return known[same]
+
+    found = {preparation.name: compute(preparation) for preparation in preparations}
     return replace(context, prepared={**context.prepared, **found})

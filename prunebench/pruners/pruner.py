@@ -88,7 +88,7 @@ class Context:
         classes: Number of classes.
         normalisation: How the network sees images; None where that is not known.
         fixed_channels: Layers whose output channels must stay (the classifier among them).
-        seed: A seed of this step's own; draw all random numbers from it.
+        seed: The seed of all that compresses this baseline; draw all random numbers from it.
         device: Where the network is.
         baseline: The uncompressed network; a copy, to be left as it is.
         round: For methods with rounds: which one this is, from 1.
@@ -96,7 +96,8 @@ class Context:
             or the baseline; to rewind to. A copy, to be left as it is.
         train: Trains a network on the training split.
         earlier: ``earlier(k)`` returns the baseline as it was after k epochs of its own training,
-            0 for its initialisation; it is trained again that far. Raises RequestError where the
+            0 for its initialisation (or the weights it was given, where they were adapted); it is
+            trained again that far. Raises RequestError where the
             baseline was not trained that long.
         prepared: Results of the method's preparations, by their name.
         progress: ``progress(fraction, text)``.

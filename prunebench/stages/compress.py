@@ -62,12 +62,14 @@ class Cost:
     """What training inside a compression cost, and how it went.
 
     Attributes:
+        trainings: How many there were: they would share one checkpoint.
         images_seen: Training images, each as often as it was seen.
         curve: The learning curve of the last training.
     """
 
     def __init__(self) -> None:
         self.images_seen = 0
+        self.trainings = 0
         self.curve: Curve = []
 
 
@@ -139,6 +141,12 @@ def make_context(
         objective: Objective = CROSS_ENTROPY,
         normalise: Normalisation | None = None,
     ) -> None:
+        if counted.trainings:
+            raise RequestError(
+                "one compression can train once, and this one trains again; a preparation of its "
+                "own, or the suite's recovery, can hold the other training"
+            )
+        counted.trainings += 1
         counted.curve, seen = train(
             module,
             data,

@@ -176,3 +176,35 @@ def test_layer_collapse_is_refused_by_its_name(level: float, tiny: Any, make_con
         network[7].weight.mul_(1e-4)
     with pytest.raises(RequestError, match=r"leave none in layer '7' \(layer collapse\)"):
         L1Unstructured().compress(network, level, make_context(network))
+
+
+@pytest.mark.parametrize("rates", [{"0": 0.5}, {"0": 0.5, "3": 0.0}])
+def test_layers_without_a_rate_stay_whole(rates: Any, tiny: Any, make_context: Any) -> None:
+    network = tiny()
+    pruned: Any = L1Filter(target="channels", rates=rates).compress(
+        network, 8 / 48, make_context(tiny())
+    )
+    assert (pruned[0].out_channels, pruned[3].out_channels) == (4, 20)
+    masked: Any = L1Unstructured(rates=rates).compress(tiny(), 0.03, make_context(tiny()))
+    assert all(bool(masked[place].weight.all()) for place in (3, 7, 9))
+    assert not masked[0].weight.all()
+
+
+@pytest.mark.parametrize("method", [L1Filter(rates={"0": 0.5}), L1Unstructured(rates={"0": 0.5})])
+def test_more_than_the_rated_layers_hold_is_refused(
+    method: Any, tiny: Any, make_context: Any
+) -> None:
+    with pytest.raises(RequestError, match=r"cannot remove 90\.0% of the (params|weights)"):
+        method.compress(tiny(), 0.9, make_context(tiny()))
+
+
+def test_what_two_preparations_need_is_computed_once(tiny: Any, make_context: Any) -> None:
+    trained = 0
+
+    def train(*args: Any, **kwargs: Any) -> None:
+        nonlocal trained
+        trained += 1
+
+    pruner: Any = choose("pruners", "network-slimming", {"scope": "sensitivity"}).plugin
+    prepared(pruner.prepare(), tiny(), make_context(tiny(), train=train))
+    assert trained == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,7 +106,7 @@ def choose_channels(
 def _order(
     module: nn.Module, channels: list[Channel], context: Context, how: Selection
 ) -> list[tuple[float, Channel]]:
-    """The channels in the order of their removal, each with its place."""
+    """The channels that may go in the order of their removal, each with its place."""
     by_layer: dict[str, list[Channel]] = {}
     for channel in channels:
         by_layer.setdefault(channel.layer, []).append(channel)
@@ -124,7 +125,7 @@ def _order(
         for name, each in by_layer.items()
         for place, channel in zip(places[name].tolist(), each, strict=True)
     ]
-    return sorted(pairs, key=lambda pair: pair[0])
+    return sorted((pair for pair in pairs if pair[0] < math.inf), key=lambda pair: pair[0])
 
 
 def _shape(layer: Any) -> tuple[int, ...]:
@@ -202,7 +203,8 @@ class Stock:
 
 def _refusal(level: float, target: Target, stock: Stock) -> str:
     if not stock.blocked:
-        return f"cannot remove {level:.1%} of the {target}: no layer's channels may be removed"
+        held = f"at most {stock.removed:.1%} of them" if stock.removed else "no layer's channels"
+        return f"cannot remove {level:.1%} of the {target}: {held} may be removed"
     others = len(set(stock.blocked)) - 1
     return (
         f"cannot remove {level:.1%} of the {target}: layer {stock.blocked[0]!r}"

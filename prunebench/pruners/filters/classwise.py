@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from prunebench.pruners.filters.coupling import prunable_channels, silence, trace
 from prunebench.pruners.filters.features import FeatureReader
 from prunebench.pruners.pruner import Context
-from prunebench.pruners.weights.masking import prunable_layers
 
 Calibration = tuple[Tensor, Tensor]
 """Inputs and labels, ordered by class."""
@@ -53,8 +52,9 @@ def by_removal(
     channels = prunable_channels(
         working, graph, lambda group: torch.zeros(len(group[0].idxs)), context.fixed_channels
     )
-    names: dict[Any, str] = {layer: name for name, layer in working.named_modules()}
-    layers = prunable_layers(working)
+    widths = Counter({channel.layer: 0 for channel in channels})
+    for channel in channels:
+        widths[channel.layer] += len(channel.indices)
     whole = copy.deepcopy(working.state_dict())
     before = class_losses(working, classes)
     found: dict[str, Tensor] = {}
@@ -62,9 +62,9 @@ def by_removal(
         silence(working, graph, [channel])
         change = (class_losses(working, classes) - before).abs()
         working.load_state_dict(whole)
-        for name in {names[side.layer] for side in channel.cut if side.output} & layers.keys():
-            empty = change.new_zeros(len(change), len(layers[name].weight))
-            found.setdefault(name, empty)[:, list(channel.indices)] = change[:, None]
+        # Told of the filter's own layer: what is coupled to it may number its channels otherwise.
+        empty = change.new_zeros(len(change), widths[channel.layer])
+        found.setdefault(channel.layer, empty)[:, list(channel.indices)] = change[:, None]
         context.progress((place + 1) / len(channels), f"layer {channel.layer}")
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -30,8 +30,10 @@ class FilterPruner(Pruner):
         description="one ranking of all filters; the same fraction in every layer; "
         "Erdős-Rényi-Kernel densities; or as far in each layer as it is insensitive",
     )
-    rates: dict[str, float] = Field(
-        {}, description="relative rates by layer, in place of 'scope'; scaled to reach the level"
+    rates: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {},
+        description="relative rates by layer, in place of 'scope'; scaled to reach the level; "
+        "other layers stay whole",
     )
     target: Target = Field("params", description="what the level is a fraction of")
 
@@ -65,6 +67,13 @@ class FilterPruner(Pruner):
         own = self.preparations()
         measured = self.scope == "sensitivity" and not self.rates
         return (*own, Sensitivity(pruner=self)) if measured else own
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Looks whether ``rates`` names layers that there are."""
+        from prunebench.pruners.distribution import check_rates
+        from prunebench.pruners.weights.masking import prunable_layers
+
+        check_rates(self.rates, prunable_layers(network))
 
     @property
     def selection(self) -> Selection:

@@ -68,6 +68,7 @@ class NetworkSlimming(SparselyTrained):
         Raises:
             RequestError: There is none.
         """
+        super().check(network, context)
         batch_norm_scales(network)
 
     def importance(self, network: nn.Module, context: Context) -> Importance:

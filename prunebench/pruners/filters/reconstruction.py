@@ -209,13 +209,11 @@ def rescale(
         gram: Of each layer whose channels are read.
         removed: The channels that will be cut out.
     """
-    gone: dict[Any, set[int]] = {}
+    gone: dict[str, set[int]] = {}
     for channel in removed:
-        for side in channel.cut:
-            if side.output:
-                gone.setdefault(side.layer, set()).update(channel.indices)
+        gone.setdefault(channel.layer, set()).update(channel.indices)
     for reader in found:
-        lost = gone.get(module.get_submodule(reader.layer), set())
+        lost = gone.get(reader.layer, set())
         if lost and reader.layer in gram:
             kept = torch.tensor([k for k in range(len(reader.columns)) if k not in lost])
             factors = rescaling(gram[reader.layer].cpu(), kept)

@@ -99,7 +99,10 @@ class Relevance:
     def _run(self, inputs: Tensor) -> tuple[Tensor, dict[str, list[Tensor]]]:
         steps = _Steps(self._graph)
         with torch.enable_grad():
-            logits = steps.run(inputs.detach().clone().requires_grad_())
+            try:
+                logits = steps.run(inputs.detach().clone().requires_grad_())
+            except RequestError as error:  # torch.fx adds the step's code to the message
+                raise RequestError(str(error.args[0]).partition("\n")[0]) from None
         return logits, steps.outputs
 
 

@@ -67,4 +67,5 @@ class FeaturePruner(ScorePruner):
         """
         from prunebench.pruners.filters.features import FeatureReader
 
+        super().check(network, context)
         FeatureReader(network)

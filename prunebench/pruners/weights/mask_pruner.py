@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -24,8 +24,10 @@ class MaskPruner(Pruner):
         description="one ranking of all weights; the same fraction in every layer; "
         "Erdős-Rényi-Kernel densities; or as far in each layer as it is insensitive",
     )
-    rates: dict[str, float] = Field(
-        {}, description="relative rates by layer, in place of 'scope'; scaled to reach the level"
+    rates: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {},
+        description="relative rates by layer, in place of 'scope'; scaled to reach the level; "
+        "other layers stay whole",
     )
 
     @property
@@ -56,6 +58,13 @@ class MaskPruner(Pruner):
         own = self.preparations()
         measured = self.scope == "sensitivity" and not self.rates
         return (*own, Sensitivity(pruner=self)) if measured else own
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Looks whether ``rates`` names layers that there are."""
+        from prunebench.pruners.distribution import check_rates
+        from prunebench.pruners.weights.masking import prunable_layers
+
+        check_rates(self.rates, prunable_layers(network))
 
     def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
         """The masks of a level, by layer name; the network is left as it is."""

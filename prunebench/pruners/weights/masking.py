@@ -27,11 +27,14 @@ def lowest_masks(
     Args:
         module: The network; weights that are zero already count as removed and stay removed.
         level: Fraction of all prunable weights that is zero afterwards, to the nearest weight.
-        order: Of each prunable layer, its weights' places: the lowest go first.
+        order: Of each prunable layer, its weights' places: the lowest go first, infinite ones stay.
         layerwise: Removes the level's fraction of each layer by itself.
 
     Returns:
         Of each prunable layer, its mask: 1 where a weight stays, 0 where it goes.
+
+    Raises:
+        RequestError: The level is more than the weights that may go.
     """
     layers = prunable_layers(module)
     masks: dict[str, Tensor] = {}
@@ -40,6 +43,11 @@ def lowest_masks(
         places = torch.cat([order[name].detach().flatten().double() for name in pool])
         places[zeros] = -torch.inf
         count = max(round(level * len(places)), int(zeros.sum()))
+        if count > (most := int((places < torch.inf).sum())):
+            raise RequestError(
+                f"cannot remove {level:.1%} of the weights: the layers that 'rates' names hold "
+                f"{most / len(places):.1%} of them"
+            )
         kept = torch.ones_like(places, dtype=torch.bool)
         kept[places.argsort(stable=True)[:count]] = False
         sizes = [layers[name].weight.numel() for name in pool]
