@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,10 @@ BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
 
 
 def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
-    """A small board in markdown: the protocol with the most pruners, few columns, both axes.
+    """A small board in markdown: few columns, all axes.
+
+    Of all protocols, the one with the most networks of one pruner, since its levels show what more
+    pruning does; of several, the one with the most pruners.
 
     Args:
         records: Published records.
@@ -28,15 +32,19 @@ def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
     sections = board(records)
     if not sections:
         return "No records yet."
-    section = max(sections, key=lambda found: len(_pruners(found)))
+    section = max(
+        sections,
+        key=lambda found: (max(_networks(found).values(), default=0), len(_networks(found))),
+    )
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
     conditions = cells.conditions(section.first.conditions, section.first.protocol)
     table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
     return f"{table}\n\n<sub>{escape_line(conditions)}</sub>"
 
 
-def _pruners(section: Section) -> set[str]:
-    return {row.first.pruner for row in section.rows if row.first.role == "compressed"}
+def _networks(section: Section) -> Counter[str]:
+    """How many networks there are of each pruner."""
+    return Counter(row.first.pruner for row in section.rows if row.first.role == "compressed")
 
 
 def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
