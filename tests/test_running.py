@@ -182,13 +182,14 @@ def test_a_failed_step_is_tried_again_and_the_rest_goes_on(
 
 
 def test_what_depends_on_a_failure_is_blocked(toy_suite: Write, tmp_path: Path) -> None:
-    path = toy_suite(pruners="[l1-filter, l1-unstructured]", levels="[0.3, 0.99]")
+    masked = "{l1-unstructured: {scope: layerwise}}"  # leaves a weight in each layer
+    path = toy_suite(pruners=f"[l1-filter, {masked}]", levels="[0.3, 0.968]")
     results = _run(path, tmp_path / "store")
     assert len(results.failed) == 1
     assert "without channels" in next(iter(results.failed.values()))
     assert results.blocked > 0
-    made = [(record.pruner, record.level) for record in results.records if record.level]
-    assert made == [("l1-filter", 0.3), ("l1-unstructured", 0.3), ("l1-unstructured", 0.99)]
+    made = [(record.pruner_name, record.level) for record in results.records if record.level]
+    assert made == [("l1-filter", 0.3), ("l1-unstructured", 0.3), ("l1-unstructured", 0.968)]
 
 
 def test_structured_pruning_is_dense_and_survives_the_store(
