@@ -32,10 +32,12 @@ def test_paths_are_relative_to_the_suite(toy_suite: Write, tmp_path: Path) -> No
 def test_the_committed_suites_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNEBENCH_DATA", "/data")
     monkeypatch.setenv("PRUNEBENCH_WEIGHTS", "/weights")
-    suites = sorted((Path(__file__).parent.parent / "benchmarks").rglob("*.yaml"))
+    benchmarks = Path(__file__).parent.parent / "benchmarks"
+    suites = sorted(benchmarks.rglob("*.yaml"))
     assert suites
-    for path in suites:
-        assert load_suite(path).name == path.stem
+    for path in suites:  # named for their folder and file
+        named = "-".join(path.relative_to(benchmarks).with_suffix("").parts)
+        assert load_suite(path).name == named
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_the_committed_suites_can_be_read(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ({"pruners": "[l1-unstructurd]"}, "did you mean 'l1-unstructured'"),
         ({"pruners": "[{l1-unstructured: {scop: global}}]"}, "did you mean 'scope'"),
-        ({"pruners": "[{l1-unstructured: {scope: everywhere}}]"}, "'global' or 'layerwise'"),
+        ({"pruners": "[{l1-unstructured: {scope: everywhere}}]"}, "'global', 'layerwise', 'erk' or 'sensitivity'"),
         ({"pruners": "[l1-unstructured, l1-unstructured]"}, "listed twice"),
         ({"levels": "[0.2, 1.0]"}, r"level 1.0 is outside \[0, 1\)"),
         ({"levels": "[-0.1]"}, "outside"),
