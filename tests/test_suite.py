@@ -45,7 +45,10 @@ def test_the_committed_suites_can_be_read(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ({"pruners": "[l1-unstructurd]"}, "did you mean 'l1-unstructured'"),
         ({"pruners": "[{l1-unstructured: {scop: global}}]"}, "did you mean 'scope'"),
-        ({"pruners": "[{l1-unstructured: {scope: everywhere}}]"}, "'global', 'layerwise', 'erk' or 'sensitivity'"),
+        (
+            {"pruners": "[{l1-unstructured: {scope: everywhere}}]"},
+            "'global', 'layerwise', 'erk' or 'sensitivity'",
+        ),
         ({"pruners": "[l1-unstructured, l1-unstructured]"}, "listed twice"),
         ({"levels": "[0.2, 1.0]"}, r"level 1.0 is outside \[0, 1\)"),
         ({"levels": "[-0.1]"}, "outside"),
