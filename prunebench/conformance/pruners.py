@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from prunebench.conformance.bench import (
+    CPU,
+    digits,
     fingerprint,
     hooks_of,
     logits_of,
@@ -23,6 +25,7 @@ from prunebench.metrics.counting import prunable_weights
 from prunebench.network import Network, apply_masks, from_tensors, make_masks_permanent, to_tensors
 from prunebench.recipe import Recipe
 from prunebench.stages.compress import axis, reached
+from prunebench.training import train
 
 __all__ = ["CHECKS", "Subject"]
 
@@ -179,8 +182,9 @@ def zeros_stay(subject: Subject) -> str | None:
     if network.architecture.factory != subject.main.parent.architecture.factory:
         raise Skip("another architecture: there are no zeros to keep")
     apply_masks(network.module, network.masks)
-    recipe = Recipe(epochs=1, lr=0.02, momentum=0.9, weight_decay=5e-4, keep="last")
-    subject.main.context.train(network.module.requires_grad_(True), recipe)
+    recipe = Recipe(epochs=1, images=300, lr=0.02, momentum=0.9, weight_decay=5e-4, keep="last")
+    data = digits()
+    train(network.module.requires_grad_(True), data, data.normalisation, recipe, 0, CPU)
     make_masks_permanent(network.module)
     count = 0
     before = prunable_weights(subject.main.network.module)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from pydantic import model_validator
 
 from prunebench.errors import RequestError
-from prunebench.metrics.latency import Latency
+from prunebench.metrics.latency import Latency, noise
 from prunebench.metrics.metric import Evidence, NotApplicable
-from prunebench.seeding import derive
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +52,7 @@ class DeployedLatency(Latency):
             network = self._deploy(evidence.network, Path(folder) / "network.onnx")
             evidence.progress(0.6, "network exported")
             for batch in (1, self.batch):
-                values |= self._pairs(baseline, network, _noise(evidence, batch))
+                values |= self._pairs(baseline, network, noise(evidence, batch))
         return values
 
     def _deploy(self, network: Network, path: Path) -> Deployed:
@@ -69,7 +67,7 @@ class DeployedLatency(Latency):
         return Deployed(path, self.threads or torch.get_num_threads())
 
     def _pairs(self, baseline: Deployed, network: Deployed, images: Tensor) -> dict[str, float]:
-        from prunebench.metrics.timing import interquartile_range, time_pairs
+        from prunebench.metrics.timing import named_times, time_pairs
 
         before, after = time_pairs(
             baseline,
@@ -79,21 +77,5 @@ class DeployedLatency(Latency):
             warmup=self.warmup,
             seconds=self.seconds,
         )
-        place, typical = f"cpu_b{len(images)}", median(after)
-        values = {
-            f"deployed_latency_{place}_ms": typical,
-            f"deployed_latency_{place}_iqr_ms": interquartile_range(after),
-            f"deployed_latency_{place}_ratio": median(
-                b / a for a, b in zip(before, after, strict=True)
-            ),
-        }
-        if len(images) > 1:
-            values[f"deployed_throughput_{place}"] = len(images) / typical * 1e3
-        return values
-
-
-def _noise(evidence: Evidence, batch: int) -> Tensor:
-    import torch
-
-    generator = torch.Generator().manual_seed(derive(evidence.seed, "latency", batch))
-    return torch.randn(evidence.network.example(batch).shape, generator=generator)
+        batch = len(images)
+        return named_times(before, after, f"cpu_b{batch}", batch, prefix="deployed_")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -64,14 +63,10 @@ class Latency(Metric):
         yield device, self.batch
 
     def _time(self, evidence: Evidence, device: torch.device, batch: int) -> dict[str, float]:
-        import torch
-
-        from prunebench.metrics.timing import interquartile_range, peak_memory, time_pairs
+        from prunebench.metrics.timing import named_times, peak_memory, time_pairs
 
         baseline, pruned = _on(evidence.baseline, device), _on(evidence.network, device)
-        generator = torch.Generator().manual_seed(derive(evidence.seed, "latency", batch))
-        shape = pruned.example(batch).shape
-        inputs = torch.randn(shape, generator=generator).to(device)
+        inputs = noise(evidence, batch).to(device)
         before, after = time_pairs(
             baseline.module,
             pruned.module,
@@ -80,14 +75,8 @@ class Latency(Metric):
             warmup=self.warmup,
             seconds=self.seconds,
         )
-        place, typical = f"{device.type}_b{batch}", median(after)
-        values = {
-            f"latency_{place}_ms": typical,
-            f"latency_{place}_iqr_ms": interquartile_range(after),
-            f"latency_{place}_ratio": median(b / a for a, b in zip(before, after, strict=True)),
-        }
-        if batch > 1:
-            values[f"throughput_{place}"] = batch / typical * 1e3
+        place = f"{device.type}_b{batch}"
+        values = named_times(before, after, place, batch)
         if device.type == "cuda":
             values[f"peak_memory_{place}_bytes"] = float(peak_memory(pruned.module, inputs))
         return values
@@ -97,3 +86,11 @@ def _on(network: Network, device: torch.device) -> Network:
     """The network on a device; a copy where it has to move, since moving changes the module."""
     here = next(network.module.parameters()).device
     return network if here.type == device.type else network.copy().to(device)
+
+
+def noise(evidence: Evidence, batch: int) -> Tensor:
+    """Noise to time with, batch×C×H×W, on the CPU; the same for both networks."""
+    import torch
+
+    generator = torch.Generator().manual_seed(derive(evidence.seed, "latency", batch))
+    return torch.randn(evidence.network.example(batch).shape, generator=generator)

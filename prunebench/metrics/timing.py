@@ -54,6 +54,34 @@ def time_pairs(
     return milliseconds
 
 
+def named_times(
+    before: list[float], after: list[float], place: str, batch: int, prefix: str = ""
+) -> dict[str, float]:
+    """Names what ``time_pairs`` measured.
+
+    Args:
+        before: Milliseconds of the baseline.
+        after: Milliseconds of the compressed network.
+        place: Device and batch size, such as ``cpu_b1``.
+        batch: Images in the batch.
+        prefix: What names begin with.
+
+    Returns:
+        ``latency_PLACE_ms`` (median), ``latency_PLACE_iqr_ms``, ``latency_PLACE_ratio`` (median
+        over pairs) and, for more than one image, ``throughput_PLACE`` in images a second.
+    """
+    typical = statistics.median(after)
+    ratio = statistics.median(b / a for a, b in zip(before, after, strict=True))
+    values = {
+        f"{prefix}latency_{place}_ms": typical,
+        f"{prefix}latency_{place}_iqr_ms": interquartile_range(after),
+        f"{prefix}latency_{place}_ratio": ratio,
+    }
+    if batch > 1:
+        values[f"{prefix}throughput_{place}"] = batch / typical * 1e3
+    return values
+
+
 def _milliseconds(network: nn.Module, inputs: Tensor) -> float:
     if inputs.device.type != "cuda":
         start = perf_counter()

@@ -12,6 +12,7 @@ from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.int8 import Int8
 from prunebench.pruners.nested import Named, Nesting
 from prunebench.pruners.pruner import Context, Preparation, Pruner
+from prunebench.pruners.ranking_pruner import RankingPruner
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 
 if TYPE_CHECKING:
@@ -149,4 +150,4 @@ class Iterative(Nesting, Pruner):
 
 def ranks(method: Pruner) -> bool:
     """Whether all that a method does is to rank weights or filters, the lowest of which go."""
-    return isinstance(method, MaskPruner | FilterPruner) and method.only_ranks
+    return isinstance(method, RankingPruner) and method.only_ranks

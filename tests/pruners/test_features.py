@@ -16,7 +16,7 @@ from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.network import Architecture, Network
 from prunebench.plugins import choose
-from prunebench.pruners.filters.features import FeatureReader, batch_size, pairs, scored
+from prunebench.pruners.filters.features import FeatureReader, batch_size, scored
 from prunebench.pruners.preparing import prepared
 from prunebench.pruners.weights.masking import prunable_layers
 from prunebench.stages.compress import make_context as make_real_context
@@ -296,17 +296,7 @@ def test_code_that_chooses_its_way_by_values_is_refused(name: str, make_context:
         pruner.check(Choosy(), make_context(Choosy()))
 
 
-def test_batches_are_read_when_they_are_asked_for(resnet: CifarResNet) -> None:
-    given: list[int] = []
-
-    def two_batches() -> Any:
-        for number in range(2):
-            given.append(number)
-            yield images(3), torch.arange(3)
-
-    reading = pairs(FeatureReader(resnet), two_batches())
-    features, labels = next(reading)
-    assert (given, len(features.logits), labels.tolist()) == ([0], 3, [0, 1, 2])
+def test_larger_images_are_read_fewer_at_a_time() -> None:
     assert batch_size(torch.zeros(1, 3, 32, 32)) == 128
     assert batch_size(torch.zeros(1, 3, 224, 224)) == 13
     assert batch_size(torch.zeros(1, 3, 4000, 4000)) == 1

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
-from prunebench.pruners.filters.balanced import balanced
+from prunebench.pruners.balanced import balanced
 from prunebench.pruners.filters.lrp import FilterRelevance, Lrp
 from prunebench.pruners.filters.magnitude import RandomFilter
 from prunebench.pruners.filters.relevance import Relevance

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.pruners.filters.balanced import balanced
+from prunebench.pruners.balanced import balanced
 from prunebench.pruners.filters.classwise import (
     attenuated,
     by_class,

@@ -17,7 +17,7 @@ from prunebench.network import Architecture, Network, make_masks_permanent
 from prunebench.plugins import choose
 from prunebench.pruners.preparing import prepared
 from prunebench.pruners.pruner import Context
-from prunebench.pruners.weights.derivatives import balanced
+from prunebench.pruners.weights.derivatives import balanced_pairs
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp
 from prunebench.pruners.weights.lamp import Lamp
@@ -111,7 +111,7 @@ def test_the_seed_chooses_the_images(method: MaskPruner) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_balanced_batch_has_as_many_images_of_each_class(seed: int) -> None:
     _, context = digits_like(seed)
-    found = [label for _, labels in balanced(context, 3) for label in labels.tolist()]
+    found = [label for _, labels in balanced_pairs(context, 3) for label in labels.tolist()]
     assert [found.count(label) for label in range(10)] == [3] * 9 + [1]
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-FILTERS = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
 READERS = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 
 

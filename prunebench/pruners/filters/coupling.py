@@ -112,7 +112,7 @@ def _channels(
     count = len(group[0].idxs)
     ties = _ties(group, count)
     # By default a layer's own filters speak for it, not the weights that read them.
-    filters = [item for item in group if item.dep.handler in _FILTERS]
+    filters = [item for item in group if item.dep.handler in FILTERS]
     # Without filters of its own for every channel (what reads the input image) a group stays.
     if not ties or not filters or len(filters[0].idxs) != count:
         return
@@ -129,9 +129,9 @@ def _channels(
         yield Channel(name, indices, dict(cut), shared[first])
 
 
-_FILTERS = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
+FILTERS = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
 _OF_OUTPUTS = (
-    *_FILTERS,
+    *FILTERS,
     tp.prune_depthwise_conv_out_channels,
     tp.prune_batchnorm_out_channels,
     tp.prune_layernorm_out_channels,

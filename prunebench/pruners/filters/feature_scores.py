@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from prunebench.pruners.filters.cam_guided import Cam
 from prunebench.pruners.filters.features import FeatureReader, Features, batch_size
 from prunebench.pruners.pruner import Context
-
-Cam = Literal["grad-cam", "hires-cam"]
 
 
 def mean_scores(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,18 +188,6 @@ def batch_size(example: Tensor) -> int:
         example: One input, 1×C×H×W.
     """
     return max(1, min(128, PIXELS // example[0].numel()))
-
-
-def pairs(
-    reader: FeatureReader, batches: Iterable[tuple[Tensor, Tensor]]
-) -> Iterator[tuple[Features, Tensor]]:
-    """Reads batch after batch.
-
-    Yields:
-        The features, and the labels.
-    """
-    for inputs, labels in batches:
-        yield reader.read(inputs), labels
 
 
 def scored(scores: Mapping[str, Tensor], module: nn.Module) -> Importance:

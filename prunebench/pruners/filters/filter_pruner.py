@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.pruners.pruner import Context, Preparation, Pruner, Scope, Target
+from prunebench.pruners.pruner import Context, Target
+from prunebench.pruners.ranking_pruner import RankingPruner
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from prunebench.pruners.filters.channels import Importance, Selection
 
 
-class FilterPruner(Pruner):
+class FilterPruner(RankingPruner):
     """Removes the filters of least importance, and all that hangs on them.
 
     Layers whose channels are coupled (by a residual sum, a depthwise convolution) lose them
@@ -25,16 +26,6 @@ class FilterPruner(Pruner):
     """Whether the importance sees, besides the coupled filters, their normalisation and the
     weights that read them."""
 
-    scope: Scope = Field(
-        "global",
-        description="one ranking of all filters; the same fraction in every layer; "
-        "Erdős-Rényi-Kernel densities; or as far in each layer as it is insensitive",
-    )
-    rates: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        {},
-        description="relative rates by layer, in place of 'scope'; scaled to reach the level; "
-        "other layers stay whole",
-    )
     target: Target = Field("params", description="what the level is a fraction of")
 
     @property
@@ -55,25 +46,6 @@ class FilterPruner(Pruner):
             channel, or None where the group must stay.
         """
         raise NotImplementedError
-
-    def preparations(self) -> tuple[Preparation, ...]:
-        """What the importance needs that is computed once, before any level."""
-        return ()
-
-    def prepare(self) -> tuple[Preparation, ...]:
-        """The method's own preparations, and the layers' sensitivity where it is asked for."""
-        from prunebench.pruners.sensitivity import Sensitivity
-
-        own = self.preparations()
-        measured = self.scope == "sensitivity" and not self.rates
-        return (*own, Sensitivity(pruner=self)) if measured else own
-
-    def check(self, network: nn.Module, context: Context) -> None:
-        """Looks whether ``rates`` names layers that there are."""
-        from prunebench.pruners.distribution import check_rates
-        from prunebench.pruners.weights.masking import prunable_layers
-
-        check_rates(self.rates, prunable_layers(network))
 
     @property
     def selection(self) -> Selection:

@@ -31,7 +31,7 @@ class FilterRelevance(FilterScores):
         import torch
 
         from prunebench.network import make_masks_permanent
-        from prunebench.pruners.filters.balanced import balanced
+        from prunebench.pruners.balanced import balanced
         from prunebench.pruners.filters.relevance import Relevance
 
         make_masks_permanent(network)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch_pruning as tp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.cams.twin import twin
-from prunebench.pruners.filters.coupling import Channel
+from prunebench.pruners.filters.coupling import FILTERS, Channel
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,14 @@ def readers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> list[
     found = []
     for group in graph.get_all_groups(ignored_layers=[module.get_submodule(n) for n in fixed]):
         reads = [item for item in group if not graph.is_out_channel_pruning_fn(item.dep.handler)]
-        filters = [item.dep.target.module for item in group if item.dep.handler in _FILTERS]
+        # A depthwise convolution is not among them: it gives each channel on.
+        filters = [item.dep.target.module for item in group if item.dep.handler in FILTERS]
         reader = reads[0].dep.target.module if len(reads) == 1 else None
         if filters and isinstance(reader, nn.Conv2d | nn.Linear) and _ungrouped(reader):
             order = torch.tensor(reads[0].root_idxs).argsort(stable=True)
             columns = torch.tensor(reads[0].idxs)[order].view(len(group[0].idxs), -1)
             found.append(Reader(names[filters[0]], names[reader], columns))
     return found
-
-
-# A depthwise convolution is not among them: it gives each channel on.
-_FILTERS = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
 
 
 def _ungrouped(layer: nn.Module) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from prunebench.plugin import Plugin
 from prunebench.pruners.filters.score_pruner import FilterScores, ScorePruner
 from prunebench.pruners.pruner import Context, Preparation, Scope
 
@@ -16,12 +17,8 @@ Estimate = Literal["removal", "gradient"]
 Over = Literal["mean", "max"]
 
 
-class ClasswiseImportance(FilterScores):
-    """How far each class's loss moves when a filter is taken away, over all classes.
-
-    Of filters whose maps are alike for a class, the less important are attenuated for that class
-    (Pachón, Ballesteros and Renza 2022).
-    """
+class ClasswiseOptions(Plugin):
+    """What the method and what it prepares have in common."""
 
     images: int = Field(10, ge=1, description="training images of each class")
     estimate: Estimate = Field(
@@ -35,11 +32,19 @@ class ClasswiseImportance(FilterScores):
         0.9, gt=0, le=1, description="factor for the less important of two that are alike"
     )
 
+
+class ClasswiseImportance(ClasswiseOptions, FilterScores):
+    """How far each class's loss moves when a filter is taken away, over all classes.
+
+    Of filters whose maps are alike for a class, the less important are attenuated for that class
+    (Pachón, Ballesteros and Renza 2022).
+    """
+
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Scores the filters: by layer name, multiples of the layer's mean, C."""
         from prunebench.network import make_masks_permanent
+        from prunebench.pruners.balanced import balanced
         from prunebench.pruners.filters import classwise
-        from prunebench.pruners.filters.balanced import balanced
         from prunebench.pruners.filters.features import FeatureReader
 
         make_masks_permanent(network)
@@ -64,25 +69,13 @@ class ClasswiseImportance(FilterScores):
         return {name: each / each.mean().clamp(min=1e-30) for name, each in overall.items()}
 
 
-class Senpis(ScorePruner):
+class Senpis(ClasswiseOptions, ScorePruner):
     """Removes the filters that no class needs.
 
     A filter is taken away, and the loss of each class measured; among filters whose maps are
     alike for a class, the less important count for less. A filter's score is its mean over the
     classes, relative to its layer's.
     """
-
-    images: int = Field(10, ge=1, description="training images of each class")
-    estimate: Estimate = Field(
-        "removal", description="measure each filter's removal; or estimate it from the gradient"
-    )
-    over: Over = Field("mean", description="of the classes; 'max': needed by one is needed")
-    sigma: float = Field(
-        1.0, description="deviations above the mean similarity from which two filters are alike"
-    )
-    attenuation: float = Field(
-        0.9, gt=0, le=1, description="factor for the less important of two that are alike"
-    )
 
     scope: Scope = Field(
         "layerwise",
@@ -92,5 +85,5 @@ class Senpis(ScorePruner):
 
     def preparations(self) -> tuple[Preparation, ...]:
         """The importance of all filters."""
-        options = {name: getattr(self, name) for name in ClasswiseImportance.model_fields}
+        options = {name: getattr(self, name) for name in ClasswiseOptions.model_fields}
         return (ClasswiseImportance(**options),)

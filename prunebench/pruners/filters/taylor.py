@@ -76,7 +76,8 @@ class Taylor(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The mean over mini-batches of (Σ g·w)²."""
-        from prunebench.pruners.filters.channel_sums import FILTERS, READERS, group_sums
+        from prunebench.pruners.filters.channel_sums import READERS, group_sums
+        from prunebench.pruners.filters.coupling import FILTERS
 
         handlers = {"readers": READERS, "filters": FILTERS}.get(self.group)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from prunebench.pruners.balanced import balanced
 from prunebench.pruners.pruner import Context
 from prunebench.pruners.weights.masking import prunable_layers
 
@@ -92,26 +92,7 @@ def _grad(value: Tensor, weights: Weights, **options: Any) -> list[Tensor]:
     return list(torch.autograd.grad(value, [*weights.values()], materialize_grads=True, **options))
 
 
-def balanced(context: Context, per_class: int) -> list[tuple[Tensor, Tensor]]:
-    """One mini-batch with the same number of training images of each class.
-
-    Args:
-        context: Where the images come from; the seed chooses them.
-        per_class: Images of each class; all there are of a class with fewer.
-
-    Returns:
-        The mini-batch in pieces, each of normalised inputs and labels.
-    """
-    missing = [per_class] * context.classes
-    pieces = []
-    for inputs, labels in context.batches(sys.maxsize, BATCH):
-        kept = []
-        for place, label in enumerate(labels.tolist()):
-            if missing[label]:
-                missing[label] -= 1
-                kept.append(place)
-        if kept:
-            pieces.append((inputs[kept], labels[kept]))
-        if not any(missing):
-            break
-    return pieces
+def balanced_pairs(context: Context, per_class: int) -> list[tuple[Tensor, Tensor]]:
+    """One mini-batch of as many images of each class, in pieces; see ``balanced``."""
+    inputs, labels = balanced(context, per_class)
+    return list(zip(torch.split(inputs, BATCH), torch.split(labels, BATCH), strict=True))

@@ -30,10 +30,10 @@ class Grasp(StartPruner):
         Setting w to zero changes the squared norm of the gradient by −2w·(Hg) to first order.
         The paper's score (equation 8) is −w·(Hg) and its highest go; here the lowest do.
         """
-        from prunebench.pruners.weights.derivatives import balanced, gradient, hessian_product
+        from prunebench.pruners.weights.derivatives import balanced_pairs, gradient, hessian_product
         from prunebench.pruners.weights.masking import prunable_layers
 
-        batch = balanced(context, self.per_class)
+        batch = balanced_pairs(context, self.per_class)
         slopes = gradient(network, batch, self.temperature)
         products = hessian_product(network, batch, slopes, self.temperature)
         return {

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from prunebench.pruners.pruner import Context, Preparation, Pruner, Scope
+from prunebench.pruners.pruner import Context
+from prunebench.pruners.ranking_pruner import RankingPruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class MaskPruner(Pruner):
+class MaskPruner(RankingPruner):
     """Zeroes the weights of convolutions and linear layers that have the lowest scores.
 
     The level is the fraction of all those weights (not of biases, nor of normalisation layers)
     that are zero afterwards; weights that are zero already count as removed.
     """
-
-    scope: Scope = Field(
-        "global",
-        description="one ranking of all weights; the same fraction in every layer; "
-        "Erdős-Rényi-Kernel densities; or as far in each layer as it is insensitive",
-    )
-    rates: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        {},
-        description="relative rates by layer, in place of 'scope'; scaled to reach the level; "
-        "other layers stay whole",
-    )
 
     @property
     def only_ranks(self) -> bool:
@@ -46,25 +34,6 @@ class MaskPruner(Pruner):
             By layer name, a score for each entry of its weight, of the weight's shape.
         """
         raise NotImplementedError
-
-    def preparations(self) -> tuple[Preparation, ...]:
-        """What the scores need that is computed once, before any level."""
-        return ()
-
-    def prepare(self) -> tuple[Preparation, ...]:
-        """The method's own preparations, and the layers' sensitivity where it is asked for."""
-        from prunebench.pruners.sensitivity import Sensitivity
-
-        own = self.preparations()
-        measured = self.scope == "sensitivity" and not self.rates
-        return (*own, Sensitivity(pruner=self)) if measured else own
-
-    def check(self, network: nn.Module, context: Context) -> None:
-        """Looks whether ``rates`` names layers that there are."""
-        from prunebench.pruners.distribution import check_rates
-        from prunebench.pruners.weights.masking import prunable_layers
-
-        check_rates(self.rates, prunable_layers(network))
 
     def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
         """The masks of a level, by layer name; the network is left as it is."""

@@ -25,10 +25,10 @@ class Snip(StartPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The sensitivity to each connection, equations 5 and 6: they add up to 1."""
-        from prunebench.pruners.weights.derivatives import balanced, gradient
+        from prunebench.pruners.weights.derivatives import balanced_pairs, gradient
         from prunebench.pruners.weights.masking import prunable_layers
 
-        slopes = gradient(network, balanced(context, self.per_class))
+        slopes = gradient(network, balanced_pairs(context, self.per_class))
         # By a factor c before a weight w, at c = 1, the loss changes as w times its gradient.
         sensitivity = {
             name: (layer.weight.detach() * slopes[name]).abs().double()

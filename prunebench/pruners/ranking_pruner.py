@@ -1,0 +1,51 @@
+"""What the methods share that rank weights or filters, the lowest of which go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from prunebench.pruners.pruner import Context, Preparation, Pruner, Scope
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class RankingPruner(Pruner):
+    """Ranks weights or filters and removes the lowest, spread over the layers as asked."""
+
+    scope: Scope = Field(
+        "global",
+        description="one ranking of all; the same fraction in every layer; Erdős-Rényi-Kernel "
+        "densities; or as far in each layer as it is insensitive",
+    )
+    rates: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {},
+        description="relative rates by layer, in place of 'scope'; scaled to reach the level; "
+        "other layers stay whole",
+    )
+
+    @property
+    def only_ranks(self) -> bool:
+        """Whether all that the method does is to rank, so that others may remove."""
+        raise NotImplementedError
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """What the ranking needs that is computed once, before any level."""
+        return ()
+
+    def prepare(self) -> tuple[Preparation, ...]:
+        """The method's own preparations, and the layers' sensitivity where it is asked for."""
+        from prunebench.pruners.sensitivity import Sensitivity
+
+        own = self.preparations()
+        measured = self.scope == "sensitivity" and not self.rates
+        return (*own, Sensitivity(pruner=self)) if measured else own
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Looks whether ``rates`` names layers that there are."""
+        from prunebench.pruners.distribution import check_rates
+        from prunebench.pruners.weights.masking import prunable_layers
+
+        check_rates(self.rates, prunable_layers(network))
