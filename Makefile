@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 # what is measured. Both sides of every ratio keep theirs.
 KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=2000000000 MALLOC_MMAP_THRESHOLD_=2000000000
 
-.PHONY: bench test test-slow lint ui leaderboard perf clean
+.PHONY: bench test test-slow lint ui leaderboard screenshots perf clean
 
 bench: $(READY)            ## run the quick suite on real images; ends with a leaderboard
 	$(BIN)/prunebench run benchmarks/quick.yaml
@@ -26,8 +26,11 @@ lint: $(READY)             ## the same checks as in CI
 ui: $(READY)               ## MLflow on the embedded store
 	$(BIN)/prunebench ui
 
-leaderboard: $(READY)      ## regenerate the published board and the README's pictures
+leaderboard: $(READY)      ## regenerate the published board, its pictures and its site
 	$(BIN)/prunebench leaderboard --results leaderboard/results --out leaderboard --readme README.md
+
+screenshots: leaderboard   ## take the README's pictures of the site; needs Chromium
+	$(BIN)/python leaderboard/screenshots/take.py
 
 perf: $(READY)             ## how fast the suite itself is, as ratios: benchmarks/perf/README.md
 	$(KEEP_MEMORY) $(BIN)/pytest benchmarks/perf -p no:cacheprovider --table benchmarks/perf/README.md

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from prunebench.errors import RequestError
     from prunebench.explaining import explain
     from prunebench.onnx_export import to_onnx
-    from prunebench.results import Results
+    from prunebench.results import Results, read_results
     from prunebench.running import run
     from prunebench.suite import Suite, load_suite
 
@@ -22,6 +22,7 @@ __all__ = [
     "explain",
     "load_suite",
     "metrics",
+    "read_results",
     "run",
     "to_onnx",
 ]
@@ -35,6 +36,7 @@ _HOME = {
     "compare": "comparing",
     "explain": "explaining",
     "load_suite": "suite",
+    "read_results": "results",
     "run": "running",
     "to_onnx": "onnx_export",
 }

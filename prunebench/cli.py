@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from prunebench.cli_plugins import plugin_commands
+from prunebench.cli_records import record_commands
 from prunebench.cli_store import DEFAULT_STORE, StoreDir, store_commands
+from prunebench.cli_ui import ui_commands
 from prunebench.errors import RequestError
 
 app = typer.Typer(
@@ -29,6 +30,8 @@ app = typer.Typer(
 )
 app.add_typer(store_commands, name="store")
 app.add_typer(plugin_commands)
+app.add_typer(record_commands)
+app.add_typer(ui_commands)
 out = Console()
 
 Suite = Annotated[Path, typer.Argument(help="a suite's YAML file")]
@@ -70,8 +73,8 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="plan only")] = False,
 ) -> None:
     """Run a suite, or what is missing of it."""
-    from prunebench.leaderboard.pictures import write_pictures
-    from prunebench.leaderboard.publish import write_board
+    from prunebench.leaderboard.board import board
+    from prunebench.leaderboard.everything import write_everything
     from prunebench.leaderboard.terminal import to_terminal
     from prunebench.record import read_record
     from prunebench.results import stored_records
@@ -89,12 +92,10 @@ def run(
     except KeyboardInterrupt:
         print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
-    out.print(to_terminal(results.records))
-    board = store / "leaderboard"
+    out.print(to_terminal(board(results.records)))
     records = [read_record(path) for path in stored_records(Store(store))]
-    write_board(records, board)
-    write_pictures(records, board / "pictures")
-    out.print(f"board: {board / 'README.md'}", highlight=False, soft_wrap=True)
+    page = write_everything(board(records), store / "leaderboard")
+    out.print(f"leaderboard: {page}", highlight=False, soft_wrap=True)
     if tracking_uri is None:
         shown = "" if store == DEFAULT_STORE else f" --store {store}"
         text = f"MLflow: {store / 'mlflow.db'} (prunebench ui{shown})"
@@ -154,27 +155,6 @@ def plan(
             else f"estimated time: unknown, this store has seen none of the {missing:,} steps",
             highlight=False,
         )
-
-
-@app.command()
-def validate(suites: Annotated[list[Path], typer.Argument(help="suites' YAML files")]) -> None:
-    """Check suites without running anything: names, parameters, files and values."""
-    from prunebench.digests import Digests
-    from prunebench.environment import Environment
-    from prunebench.plan import Planner
-    from prunebench.suite import load_suite
-
-    wrong = 0
-    for path in suites:
-        try:
-            suite = load_suite(path)
-            networks = sum(1 for _ in Planner(suite, Environment(), Digests()).trials())
-            out.print(f"{path}: fine, {networks} networks", highlight=False, soft_wrap=True)
-        except RequestError as error:
-            wrong += 1
-            _say(error)
-    if wrong:
-        raise typer.Exit(2)
 
 
 @app.command("list")
@@ -270,9 +250,10 @@ def leaderboard(
         Path | None, typer.Option(help="a README to put a small board into, between its marks")
     ] = None,
 ) -> None:
-    """Write the leaderboard from records: tables, JSON and pictures."""
-    from prunebench.leaderboard.pictures import write_pictures
-    from prunebench.leaderboard.publish import read_results, write_board
+    """Write the leaderboard from records: tables, JSON, pictures and a site to open."""
+    from prunebench.leaderboard.board import board
+    from prunebench.leaderboard.everything import write_everything
+    from prunebench.leaderboard.publish import read_results
     from prunebench.leaderboard.readme import update_readme
     from prunebench.leaderboard.terminal import to_terminal
     from prunebench.record import read_record
@@ -285,48 +266,14 @@ def leaderboard(
         records = read_results(results)
     else:
         raise RequestError("no such folder", where=str(results))
+    sections = board(records)
     target = out_dir or store / "leaderboard"
     with _writing(target):
-        write_board(records, target)
-        write_pictures(records, target / "pictures")
+        page = write_everything(sections, target)
     if readme is not None:
-        update_readme(readme, records)
-    out.print(to_terminal(records))
-    out.print(f"board: {target / 'README.md'}", highlight=False, soft_wrap=True)
-
-
-@app.command()
-def submit(
-    runs: Annotated[list[str], typer.Argument(help="suites, records' names, or files")],
-    store: StoreDir = DEFAULT_STORE,
-    to: Annotated[Path, typer.Option(help="folder of published records")] = Path(
-        "leaderboard/results"
-    ),
-    replace: Annotated[bool, typer.Option("--replace", help="replace rows that are there")] = False,
-) -> None:
-    """Copy chosen records to the published results."""
-    from prunebench.leaderboard.publish import submit as publish
-    from prunebench.results import chosen_records
-    from prunebench.store import Store
-
-    chosen = chosen_records(Store(store), runs)
-    with _writing(to):
-        written = publish(chosen, to, replace=replace)
-    out.print(f"{len(written)} records in {to}; `make leaderboard` shows them", soft_wrap=True)
-
-
-@app.command()
-def ui(
-    store: StoreDir = DEFAULT_STORE,
-    port: Annotated[int, typer.Option(help="port on this machine")] = 5000,
-) -> None:
-    """Open MLflow on the embedded store."""
-    from prunebench.tracking import default_uri
-
-    if not (store / "mlflow.db").is_file():
-        raise RequestError("nothing was run yet: `make bench` first", where=str(store))
-    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port)]
-    raise SystemExit(subprocess.call([*command, "--backend-store-uri", default_uri(store)]))
+        update_readme(readme, sections)
+    out.print(to_terminal(sections))
+    out.print(f"leaderboard: {page}", highlight=False, soft_wrap=True)
 
 
 def _say(error: RequestError) -> None:

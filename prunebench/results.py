@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.record import Record
+from prunebench.record import Record, read_record
 from prunebench.store import Store
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Results:
     """What a run found.
 
     Attributes:
-        suite: The suite's name.
+        suite: The suite's name; where records of several were read, their names.
         records: One for each network that could be made.
         failed: Messages of failed steps, by key.
         blocked: Number of steps that a failure left undone.
@@ -46,6 +46,8 @@ class Results:
         rows = [
             {
                 "id": record.id,
+                "suite": record.suite,
+                "protocol": record.protocol,
                 "dataset": record.dataset,
                 "model": record.model,
                 "role": record.role,
@@ -53,6 +55,7 @@ class Results:
                 "level": record.level,
                 "round": record.round,
                 "seed": record.seed,
+                "axis": record.axis,
                 **{f"reached_{k}": v for k, v in record.reached.model_dump().items()},
                 **{name: value.mean for name, value in record.values.items()},
             }
@@ -91,9 +94,32 @@ class Results:
 
     def leaderboard(self) -> str:
         """The board in markdown."""
+        from prunebench.leaderboard.board import board
         from prunebench.leaderboard.markdown import to_markdown
 
-        return to_markdown(self.records)
+        return to_markdown(board(self.records))
+
+
+def read_results(*folders: str | Path) -> Results:
+    """Reads published records, such as those in ``leaderboard/results``.
+
+    Args:
+        folders: Folders of records; two of them may hold the same record.
+
+    Returns:
+        Their records by id, ``to_pandas()`` for a table. Only rows of one ``protocol`` are
+        comparable.
+
+    Raises:
+        RequestError: A folder is not there, or a file in it is not a valid record.
+    """
+    from prunebench.leaderboard.publish import read_results as read
+
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise RequestError("no such folder", where=str(folder))
+    records = read(*map(Path, folders))
+    return Results(", ".join(sorted({record.suite for record in records})), records)
 
 
 def stored_records(store: Store, suites: tuple[str, ...] = ()) -> list[Path]:
@@ -122,3 +148,17 @@ def chosen_records(store: Store, runs: list[str]) -> list[Path]:
         else:
             raise RequestError(f"no record {run!r}; {did_you_mean(run, suites | set(known))}")
     return chosen
+
+
+def published_record(row: str, results: Path) -> Record:
+    """The record of a row: a published record's id, or a file.
+
+    Raises:
+        RequestError: There is none such, or it is no valid record.
+    """
+    if row.endswith(".json"):
+        return read_record(Path(row))
+    known = {path.stem: path for path in results.glob("*.json")}
+    if row not in known:
+        raise RequestError(f"no record {row!r}; {did_you_mean(row, known)}", where=str(results))
+    return read_record(known[row])

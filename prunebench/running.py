@@ -86,6 +86,7 @@ def run(
     projection.fill(results, trials)
     if where is None and not results.undone:
         _drop_stale(place, suite.name, results.records)
+    projection.sum_up(results)
     return results
 
 
@@ -119,7 +120,11 @@ class _Projection:
     def fill(self, results: Results, trials: Sequence[Trial]) -> None:
         """Puts what was written into the results, in the suite's order."""
         results.records = [self.records[id(t)] for t in trials if id(t) in self.records]
+
+    def sum_up(self, results: Results) -> None:
+        """Logs the board of all the suite's records, those of earlier runs too."""
         if self.tracker is not None:
+            self.tracker.log_board(stored_records(self.store, (self.recorder.suite.name,)))
             results.tracking_error = self.tracker.error
 
 

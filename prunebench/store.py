@@ -258,9 +258,13 @@ class Store:
         """Checkpoints of a long step; dropped when its result is stored."""
         return Scratch(self.root / "scratch" / key)
 
+    def record_file(self, suite: str, name: str) -> Path:
+        """Where a record is, or would be."""
+        return self.root / "records" / suite / f"{name}.json"
+
     def write_record(self, suite: str, name: str, text: str) -> Path:
         """Writes a record's file, whole, unless it says the same already."""
-        path = self.root / "records" / suite / f"{name}.json"
+        path = self.record_file(suite, name)
         content = text.encode()
         with saving(path):
             path.parent.mkdir(exist_ok=True)

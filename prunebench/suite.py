@@ -35,6 +35,11 @@ class Explain(BaseModel):
     target_layer: str | dict[str, str] | None = Field(
         None, description="layer explained, or one for each model; the model's own by default"
     )
+    pictures: bool = Field(
+        True,
+        description="false where the licence of the data set forbids showing its images: records "
+        "then keep maps alone",
+    )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def changed(tmp_path: Path, **fields: Any) -> Path:
 
 def test_an_old_record_always_loads() -> None:
     found = read_record(OLD)
-    assert found.schema_version == 1
+    assert found.schema_version == SCHEMA
     assert found.pruner == "l1-filter(scope=global)"
     assert found.mean("sp2ps/grad-cam") == 0.912
     assert found.mean("sp2ps/ablation-cam") is None
@@ -36,9 +36,39 @@ def test_a_record_is_written_as_it_was_read() -> None:
     found = read_record(OLD)
     assert Record.model_validate_json(found.to_json()) == found
     written, old = json.loads(found.to_json()), json.loads(OLD.read_text(encoding="utf-8"))
-    assert written["conditions"].pop("versions") == {}  # fields that came later
-    assert written.pop("pictures") == {}
+    later = {"pictures": {}, "moved": [], "times": {}, "classes": [], "pictures_withheld": None}
+    assert {name: written.pop(name) for name in later} == later
+    assert written["conditions"].pop("versions") == {}
+    assert written.pop("schema_version") == SCHEMA
+    assert old.pop("schema_version") == 1
     assert written == old
+
+
+def test_what_schema_2_added_is_read_as_it_was_written(tmp_path: Path) -> None:
+    moved = {"image": 7, "cam": "grad-cam", "sp2ps": 0.25, "baseline_class": 3, "own_class": None}
+    pictures = {"png": None, "before": "AA==", "after": "AA=="}
+    times = {"cpu_b1": {"baseline": [1.5, 2.0], "network": [1.0, 1.25]}}
+    new = {"moved": [{**moved, **pictures}], "times": times, "classes": ["cat", "dog"]}
+    path = changed(tmp_path, schema_version=SCHEMA, pictures_withheld="a licence", **new)
+    found = read_record(path)
+    assert found.times["cpu_b1"].network == (1.0, 1.25)
+    assert (found.moved[0].sp2ps, found.moved[0].own_class) == (0.25, None)
+    path.write_text(found.to_json(), encoding="utf-8")
+    assert read_record(path) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("times", {"cpu_b1": {"baseline": [1.0] * 101, "network": [1.0]}}),
+        ("classes", ["class"] * 101),
+        ("moved", [{}]),
+        ("moved", 7),
+    ],
+)
+def test_what_does_not_fit_schema_2_is_refused(tmp_path: Path, field: str, value: Any) -> None:
+    with pytest.raises(RequestError, match=rf"record\.json: {field}"):
+        read_record(changed(tmp_path, schema_version=SCHEMA, **{field: value}))
 
 
 def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
@@ -82,6 +112,12 @@ def test_an_oversized_record_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text("{", encoding="utf-8")
+    with pytest.raises(RequestError, match="is not JSON"):
+        read_record(path)
+    path.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(RequestError, match="is not JSON"):
+        read_record(path)
+    path.write_bytes(b"\xff\xfe")
     with pytest.raises(RequestError, match="is not JSON"):
         read_record(path)
     path.write_text("[1]", encoding="utf-8")

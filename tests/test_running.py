@@ -36,7 +36,7 @@ def _records(store: Path) -> dict[str, Any]:
     found = {}
     for path in (store / "records").rglob("*.json"):
         record = json.loads(path.read_text())
-        record["measured"] = None
+        record["measured"] = record["times"] = None
         for value in record["values"].values():
             if value["measured"]:
                 value["mean"] = None

@@ -17,8 +17,11 @@ from PIL import Image
 import prunebench as pb
 from prunebench.cli import main
 from prunebench.errors import RequestError
+from prunebench.leaderboard.pictures import write_pictures
 from prunebench.record import Record, read_record
-from prunebench.tracking import Tracker, default_uri, metric_name
+from prunebench.tracking import Tracker, default_uri
+from prunebench.tracking.names import metrics, run_name
+from prunebench.tracking.view import VIEW_TAG, address
 
 Write = Callable[..., Path]
 LITTLE = {
@@ -28,6 +31,12 @@ LITTLE = {
     "cams": "[grad-cam++]",
     "explain": "{images: 6}",
 }
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board's picture takes longer than all else; one test draws it."""
+    monkeypatch.setattr("prunebench.leaderboard.pictures.write_pictures", lambda *_: [])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +75,7 @@ def logged(uri: str, experiment: str = "toy") -> dict[str, Run]:
     client = MlflowClient(uri)
     found = client.get_experiment_by_name(experiment)
     assert found is not None
-    runs = client.search_runs([found.experiment_id])
+    runs = client.search_runs([found.experiment_id], "tags.`prunebench.record` LIKE '%'")
     records = {run.data.tags["prunebench.record"]: run for run in runs}
     assert len(records) == len(runs)
     return records
@@ -78,6 +87,15 @@ def histories(uri: str, run: Run) -> dict[str, list[tuple[int, float]]]:
         name: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
         for name in run.data.metrics
     }
+
+
+def board_run(uri: str, experiment: str = "toy") -> Run:
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    runs = client.search_runs([found.experiment_id], "tags.`prunebench.board` LIKE '%'")
+    assert len(runs) == 1
+    return runs[0]
 
 
 def everything(uri: str) -> dict[str, Any]:
@@ -99,10 +117,7 @@ def test_an_experiment_a_suite_and_a_run_a_network(
     record = results.records[-1]
     ours = runs[record.id]
     assert ours.info.status == "FINISHED"
-    assert (
-        ours.info.run_name
-        == "toy-cnn(training={epochs: 2}) l1-unstructured(scope=layerwise) 0.3 seed 0"
-    )
+    assert ours.info.run_name == "l1-unstructured 30% (scope=layerwise) toy-cnn seed 0"
     params = ours.data.params
     assert params["pruner"] == "l1-unstructured"
     assert params["pruner.scope"] == "layerwise"
@@ -111,8 +126,10 @@ def test_an_experiment_a_suite_and_a_run_a_network(
     metrics = ours.data.metrics
     assert metrics["accuracy"] == record.mean("accuracy")
     assert metrics["sp2ps/grad-cam-pp"] == record.mean("sp2ps/grad-cam++")
-    assert metrics["weights_ratio"] == pytest.approx(1 - record.reached.weights)
-    assert metrics["params_ratio"] == 1
+    assert metrics["cost/weights_ratio"] == pytest.approx(1 - record.reached.weights)
+    assert metrics["cost/params_ratio"] == 1
+    assert metrics["cost/params"] == record.mean("params")
+    assert f"{record.mean('sp2ps/grad-cam++'):.3f}" in ours.data.tags["mlflow.note.content"]
     found = histories(uri, ours)
     assert found["curve/recovered_loss"] == [(1, record.curves["recovered"][0].loss)]
     assert [step for step, _ in found["curve/baseline_loss"]] == [1, 2]
@@ -150,11 +167,129 @@ def test_logging_twice_changes_nothing(
     assert {run.info.run_id for run in logged(uri).values()} == ids
 
 
+def test_a_finished_suite_writes_nothing_to_the_server(
+    run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = database("a")
+    run(uri)
+    for method in ("create_run", "log_batch", "log_artifacts", "set_tag", "update_run"):
+        monkeypatch.setattr(MlflowClient, method, lambda *_, **__: pytest.fail("logged again"))
+    assert run(uri).tracking_error is None
+
+
+def test_a_board_is_a_run_of_its_own_rewritten_when_records_change(
+    run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prunebench.leaderboard.pictures.write_pictures", write_pictures)
+    uri = database("a")
+    records = run(uri).records
+    first = board_run(uri)
+    assert (first.info.run_name, first.info.status) == ("board", "FINISHED")
+    assert first.data.metrics == {}
+    assert "prunebench.record" not in first.data.tags
+    artefacts = Path(first.info.artifact_uri.removeprefix("file://"))
+    assert "l1-unstructured" in (artefacts / "README.md").read_text()
+    found = json.loads((artefacts / "board.json").read_text())["sections"]
+    told = {name for section in found for row in section["rows"] for name in row["records"]}
+    assert told == {record.id for record in records}
+    assert (artefacts / "pictures" / "toy.png").is_file()
+    run(uri)
+    assert board_run(uri).info.end_time == first.info.end_time
+    more = run(uri, levels="[0.3, 0.6]").records
+    again = board_run(uri)
+    assert again.info.run_id == first.info.run_id
+    found = json.loads((artefacts / "board.json").read_text())["sections"]
+    told = {name for section in found for row in section["rows"] for name in row["records"]}
+    assert told == {record.id for record in more} > {record.id for record in records}
+
+
+def test_an_experiment_says_what_it_is_and_opens_on_charts_of_its_metrics(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("a")
+    run(uri)
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name("toy")
+    assert "toy-cnn on toy-images" in found.tags["mlflow.note.content"]
+    state = json.loads(found.tags[VIEW_TAG])
+    names = {name for ours in logged(uri).values() for name in ours.data.metrics}
+    axes = [
+        chart[axis]["key"]
+        for chart in state["compareRunCharts"]
+        for axis in ("xaxis", "yaxis")
+        if chart["type"] == "SCATTER"
+    ]
+    assert axes[:2] == ["accuracy", "sp2ps/grad-cam-pp"]
+    assert set(axes) <= names
+    assert state["orderByKey"] == "metrics.`sp2ps/grad-cam-pp`"
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} <= sections
+    key = VIEW_TAG.rpartition(".")[2]
+    page = address("http://here:1", found.experiment_id)
+    assert page.startswith(f"http://here:1/#/experiments/{found.experiment_id}/runs?")
+    assert f"viewStateShareKey={key}" in page
+
+
+def test_a_description_of_a_person_stays(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("a")
+    run(uri)
+    client, note = MlflowClient(uri), "mlflow.note.content"
+    name = client.get_experiment_by_name("toy").experiment_id
+    client.set_experiment_tag(name, note, "mine")
+    run(uri, levels="[0.3, 0.6]")
+    assert client.get_experiment(name).tags[note] == "mine"
+
+
+def test_runs_that_an_older_version_logged_are_filled_again(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("a")
+    record = run("").records[-1]
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("toy")
+    tags = {"prunebench.record": record.id, "complete": "true"}
+    old = client.create_run(experiment, run_name="l1 0.3", tags=tags).info.run_id
+    client.log_metric(old, "params_ratio", 1.0)
+    client.set_terminated(old)
+    run(uri)
+    ours = logged(uri)[record.id]
+    assert ours.info.run_id == old
+    assert ours.info.run_name == run_name(record)
+    assert ours.data.metrics.items() >= metrics(record).items()
+    client.update_run(old, name="my favourite")
+    run(uri, metrics="[accuracy, params, sp2ps, soft-iou]")
+    assert logged(uri)[record.id].info.run_name == "my favourite"
+
+
+def test_a_run_that_two_machines_start_at_once_is_there_once(
+    run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = database("a")
+    records = run("").records
+    create = MlflowClient.create_run
+    others: set[str] = set()
+
+    def twice(client: MlflowClient, experiment: str, **options: Any) -> Run:
+        name = options["run_name"]
+        if name not in others:  # the other machine was between our search and our start
+            others.add(name)
+            create(client, experiment, **options)
+        return create(client, experiment, **options)
+
+    monkeypatch.setattr(MlflowClient, "create_run", twice)
+    assert run(uri).tracking_error is None
+    assert logged(uri).keys() == {record.id for record in records}
+    assert len(others) == len(records) + 1  # and the board
+
+
 def test_a_run_that_was_cut_off_is_completed(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = database("a")
-    monkeypatch.setattr(Tracker, "_log_pictures", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    draw = lambda *_: (_ for _ in ()).throw(OSError("gone"))  # noqa: E731
+    monkeypatch.setattr("prunebench.tracking._draw", draw)
     results = run(uri)
     assert "OSError: gone" in str(results.tracking_error)
     assert results.exit_status == 1
@@ -205,12 +340,12 @@ def test_a_missing_value_is_no_metric_but_has_its_reason(
     monkeypatch.setenv("TOY_CRASH", "1")
     run(uri, metrics="[params, toy-crash]")
     for ours in logged(uri).values():
-        assert "toy_crash" not in ours.data.metrics
+        assert not {"toy_crash", "cost/toy_crash"} & ours.data.metrics.keys()
         assert "told to fail" in json.loads(ours.data.tags["prunebench.missing"])["toy_crash"]
     monkeypatch.delenv("TOY_CRASH")
     run(uri, metrics="[params, toy-crash]")
     for ours in logged(uri).values():
-        assert ours.data.metrics["toy_crash"] == 1
+        assert ours.data.metrics["cost/toy_crash"] == 1
         assert json.loads(ours.data.tags["prunebench.missing"]) == {}
 
 
@@ -249,6 +384,26 @@ def test_by_default_the_database_is_in_the_store(
     assert f"MLflow: {store / 'mlflow.db'}" in capsys.readouterr().out
     assert len(logged(default_uri(store))) == 4
     assert (store / "mlartifacts" / "toy").is_dir()
+    # `ui` names the charts of the suite that ran last, not of what else is in the database.
+    MlflowClient(default_uri(store)).create_experiment("another")
+    started: list[list[str]] = []
+
+    class Server:
+        def __init__(self, command: list[str]) -> None:
+            started.append(command)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr("prunebench.cli_ui.subprocess.Popen", Server)
+    monkeypatch.setattr("prunebench.cli_ui.signal.signal", lambda *_: None)
+    monkeypatch.setattr("sys.argv", ["prunebench", "ui", "--store", str(store), "--port", "5999"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    found = MlflowClient(default_uri(store)).get_experiment_by_name("toy").experiment_id
+    assert f"toy: {address('http://127.0.0.1:5999', found)}" in capsys.readouterr().out
+    assert [default_uri(store), "5999"] == [started[0][-1], started[0][-3]]
 
 
 def test_a_relative_address_is_one_too(
@@ -262,19 +417,6 @@ def test_a_relative_address_is_one_too(
     results = run("sqlite:///mlflow.db")
     assert results.tracking_error is None
     assert (tmp_path / "a" / "mlartifacts" / "toy").is_dir()
-
-
-@pytest.mark.parametrize(
-    ("name", "accepted"),
-    [
-        ("accuracy", "accuracy"),
-        ("sp2ps/grad-cam++", "sp2ps/grad-cam-pp"),
-        ("sp2ps/toy-cam(power=2.0)", "sp2ps/toy-cam_power_2.0_"),
-        ("sp2ps/x(y={a: 1})", "sp2ps/x_y__a_ 1__"),
-    ],
-)
-def test_names_that_mlflow_accepts(name: str, accepted: str) -> None:
-    assert metric_name(name) == accepted
 
 
 @pytest.mark.parametrize("uri", ["nonsense", "mlruns/here", "ftp://x", "C:\\runs"])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prunebench.cams.cam import Trace
+from prunebench.plugin import plugin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+@plugin(version=2)  # early maps of some networks were off, under the key of version 1
 def grad_cam(trace: Trace) -> Tensor:
     """Explains by Grad-CAM (Selvaraju et al. 2017, equations 1 and 2).
 

@@ -17,7 +17,7 @@ from prunebench.conformance.declared import DECLARED
 from prunebench.conformance.measuring import EXPLAINED, PREDICTED, evidence
 from prunebench.errors import did_you_mean
 from prunebench.metrics import Metric
-from prunebench.metrics.metric import NotApplicable, Reading
+from prunebench.metrics.metric import NotApplicable, Reading, Samples
 from prunebench.plugins import Chosen
 
 Values = Mapping[str, float | Tensor]
@@ -37,9 +37,11 @@ class Subject:
     def values(self, **changes: Any) -> Values:
         """What the metric gives for some evidence."""
         try:
-            return self.metric.compute(evidence(self.metric, **changes))
+            found = self.metric.compute(evidence(self.metric, **changes))
         except NotApplicable as reason:
             raise Skip(f"it means nothing here: {reason}") from None
+        # Samples are what values were made from, and no values themselves.
+        return {name: value for name, value in found.items() if not isinstance(value, Samples)}
 
     @cached_property
     def main(self) -> Values:

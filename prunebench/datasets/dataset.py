@@ -16,6 +16,9 @@ class Dataset(Plugin):
 
     method: ClassVar[str] = "load"
 
+    showable: ClassVar[bool] = True
+    """False where the licence forbids showing the images: records then keep maps alone."""
+
     def files(self) -> list[Path]:
         """Every file the images come from; their content enters all keys. Imports no torch.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 
 from prunebench.leaderboard.horizon import Horizon, horizons
 from prunebench.leaderboard.rank import Axis, Place, Ranking, by_pruner, rank
 from prunebench.leaderboard.rescaling import Rescaled, preservation, rescale
-from prunebench.leaderboard.rows import Row, group, protocol_key, the
+from prunebench.leaderboard.rows import Row, group, the
 from prunebench.record import Record
 
 AXES: tuple[Axis, ...] = ("dense", "masked")
@@ -34,28 +33,28 @@ class Section:
         """Any record: what belongs to the protocol is read here."""
         return self.rows[0].first
 
-    @property
+    @cached_property
     def baseline(self) -> Row | None:
         """The untouched baseline."""
         return the(self.rows, "baseline")
 
-    @property
+    @cached_property
     def control(self) -> Row | None:
         """The ``none`` control: recovery only."""
         return the(self.rows, "control")
 
-    @property
+    @cached_property
     def floor(self) -> Row | None:
         """The same architecture with random weights."""
         return the(self.rows, "floor")
 
-    @property
+    @cached_property
     def cams(self) -> tuple[str, ...]:
         """Explanation methods under which any row has an Sp2PS, by name."""
         names = {name for row in self.rows for name in row.estimates if name.startswith("sp2ps/")}
         return tuple(sorted(name.partition("/")[2] for name in names))
 
-    @property
+    @cached_property
     def rescalable(self) -> tuple[str, ...]:
         """Values to show rescaled: Sp2PS, and the preservation that both controls have, by name."""
         both = preservation(self.control) & preservation(self.floor)
@@ -97,7 +96,4 @@ def board(records: Iterable[Record]) -> tuple[Section, ...]:
 
     The result does not depend on the records' order.
     """
-    rows = group(records)
-    return tuple(
-        Section(tuple(same)) for _, same in groupby(rows, key=lambda row: protocol_key(row.first))
-    )
+    return tuple(Section(tuple(rows)) for rows in group(records))

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+from prunebench.leaderboard import speed
 from prunebench.leaderboard.rank import Axis
 from prunebench.leaderboard.rescaling import Rescaled
 from prunebench.leaderboard.rows import Estimate, Row
@@ -16,15 +17,15 @@ from prunebench.trust import THRESHOLDS, trusted
 
 LONGEST = 160  # characters of one name from a record
 
-MASKED = "masks of zeros: a dense kernel multiplies them anyway"
-SMALL = "dense but small layers: memory-bound, or overhead at batch 1"
-ROUNDED = "computed with what 8-bit codes stand for; deployed latency times integer kernels"
-WHOLE = "no MACs are removed"
+MASKED, SMALL = speed.MASKED, speed.SMALL
 
 
 def plain(text: str) -> str:
     """A record's text on one line, without control characters, not endlessly long."""
-    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    if text.isascii() and text.isprintable():  # most texts: nothing to look up
+        visible = text
+    else:
+        visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     line = " ".join(visible.split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
@@ -126,17 +127,7 @@ def latency_ratio(row: Row, name: str) -> str:
 
 def latency_note(row: Row, name: str) -> str | None:
     """Why a compressed network is not measurably faster than the baseline; None if it is."""
-    ratio = row.get(f"{name}_ratio")
-    slowest = ratio.high if ratio.high is not None else ratio.mean
-    if row.first.role != "compressed" or slowest is None:
-        return None
-    if row.first.axis == "masked":
-        return MASKED  # a ratio below 1 is noise there
-    if row.first.axis == "quantised":
-        return ROUNDED
-    if slowest < 1:
-        return None
-    return SMALL if row.reached.macs > 0 else WHOLE
+    return speed.note(row, name)
 
 
 def verdicts(row: Row, cams: Iterable[str]) -> str:

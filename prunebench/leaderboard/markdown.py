@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
 from prunebench.leaderboard import cells
-from prunebench.leaderboard.board import AXES, UNRANKED, Section, board
+from prunebench.leaderboard.board import AXES, UNRANKED, Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import Axis, Place, Ranking, is_eligible
 from prunebench.leaderboard.rescaling import LEAST_APART
 from prunebench.leaderboard.rows import Estimate, Row, level_name
-from prunebench.record import Record
 from prunebench.trust import THRESHOLDS
+
+MOST_ROWS = 2000
+"""Rows on the page, of all sections: browsers and GitHub show no endless ones."""
 
 HEAD = """\
 # Leaderboard
@@ -44,14 +46,32 @@ Does a pruned network still look where it looked? Generated from records;
 """
 
 
-def to_markdown(records: Iterable[Record]) -> str:
-    """The whole board; it depends on the records' content only, not on their order."""
+def to_markdown(sections: Sequence[Section]) -> str:
+    """The board as one text; sections for which there is no room are only counted.
+
+    Args:
+        sections: From ``board``; their order is kept.
+    """
     thresholds = ", ".join(f"{cam} {value:.2f}" for cam, value in sorted(THRESHOLDS.items()))
     parts = [HEAD.format(thresholds=thresholds, least=LEAST_APART)]
-    parts += [_section(section) for section in board(records)]
+    room = MOST_ROWS
+    for section in sections:
+        if len(section.rows) <= room:
+            parts.append(_section(section))
+            room -= len(section.rows)
+        else:
+            parts.append(_counted(section))
     if len(parts) == 1:
         parts.append("No records yet.\n")
     return "\n".join(parts)
+
+
+def _counted(section: Section) -> str:
+    return (
+        f"## {escape(cells.title(section.first))}\n\n"
+        f"{len(section.rows):,} rows, too many for this page: they are in board.json and on the "
+        "page that `prunebench leaderboard` writes.\n"
+    )
 
 
 def escape(text: str) -> str:

@@ -58,11 +58,43 @@ def progress_picture(
         RequestError: The records are of several protocols, keep no heatmaps of the method, lack
             the baseline or the control, or hold a picture that cannot be read.
     """
+    return _draw(_only(board(records)), cam, out, pruners)
+
+
+def write_pictures(sections: Sequence[Section], folder: Path, cam: str = "grad-cam") -> list[Path]:
+    """Draws a picture of every protocol whose records can make one.
+
+    Args:
+        sections: From ``board``.
+        folder: Where the PNGs go, named for their suite; further protocols of a suite are
+            named for the protocol, too.
+        cam: The explanation method shown; the first there is, where a protocol lacks it.
+
+    Returns:
+        The files written.
+    """
+    written: list[Path] = []
+    for section in sections:
+        rows = [row for row in section.rows if row.first.role == "compressed"]
+        if section.baseline is None or section.control is None or not rows:
+            continue
+        kept = {heat.cam for heat in section.baseline.first.heatmaps if heat.cam}
+        if not kept:
+            continue
+        shown = cam if cam in kept else min(kept)
+        record = section.first
+        name = slug(record.suite)
+        if folder / f"{name}.png" in written:
+            name = slug(f"{record.suite}-{record.protocol}")
+        written.append(_draw(section, shown, folder / f"{name}.png"))
+    return written
+
+
+def _draw(section: Section, cam: str, out: Path, pruners: Sequence[str] | None = None) -> Path:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    section = _only(board(records))
     lines = _lines(section, pruners)
     image = _image_of(section, cam)
     style: Any = {
@@ -84,36 +116,6 @@ def progress_picture(
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, metadata={"Software": None})
     return out
-
-
-def write_pictures(records: Iterable[Record], folder: Path, cam: str = "grad-cam") -> list[Path]:
-    """Draws a picture of every protocol whose records can make one.
-
-    Args:
-        records: Any records.
-        folder: Where the PNGs go, named for their suite; further protocols of a suite are
-            named for the protocol, too.
-        cam: The explanation method shown; the first there is, where a protocol lacks it.
-
-    Returns:
-        The files written.
-    """
-    written: list[Path] = []
-    for section in board(records):
-        rows = [row for row in section.rows if row.first.role == "compressed"]
-        if section.baseline is None or section.control is None or not rows:
-            continue
-        kept = {heat.cam for heat in section.baseline.first.heatmaps if heat.cam}
-        if not kept:
-            continue
-        shown = cam if cam in kept else min(kept)
-        record = section.first
-        name = slug(record.suite)
-        if folder / f"{name}.png" in written:
-            name = slug(f"{record.suite}-{record.protocol}")
-        kept_records = [record for row in section.rows for record in row.records]
-        written.append(progress_picture(kept_records, shown, folder / f"{name}.png"))
-    return written
 
 
 def _only(sections: Sequence[Section]) -> Section:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from prunebench.checking import Others, check_record
 from prunebench.errors import RequestError
-from prunebench.leaderboard.board import Section, board
-from prunebench.leaderboard.cells import verdict
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board_json import board_json
 from prunebench.leaderboard.markdown import to_markdown
-from prunebench.leaderboard.rows import Row
-from prunebench.record import LARGEST, Record, read_record
-
-BOARD_SCHEMA = 1
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+from prunebench.record import LARGEST, Record, keeping_all, read_record
 
 
 def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> list[Path]:
@@ -33,18 +26,14 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
         The files in the folder, in the order of ``records``.
 
     Raises:
-        RequestError: A file is missing, oversized, not a valid record, has an id that is unsafe
-            as a file's name, or an id taken by a different record; names the file and the field.
+        RequestError: A file is missing, oversized, not a valid record, does not pass the checks
+            of ``prunebench.checking``, or has an id taken by a different record; names the file
+            and the field.
     """
-    chosen: dict[Path, str] = {}
+    chosen: dict[Path, tuple[Path, Record]] = {}
     present = {path.name.lower(): path for path in results.glob("*.json")}
     for source in records:
         record = _read(source)
-        if RESERVED.fullmatch(record.id):
-            raise RequestError(
-                f"id: {record.id!r} is not a file's name everywhere", where=str(source)
-            )
-        text = _canonical(record, source)
         target = results / f"{record.id}.json"
         there = present.setdefault(target.name.lower(), target)
         if there.name != target.name:
@@ -52,17 +41,24 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
                 f"id: {record.id!r} differs from {there.name} only in case", where=str(source)
             )
         if target in chosen or (target.exists() and not replace):
-            known = chosen.get(target) or target.read_text(encoding="utf-8")
-            if known != text:
+            known = chosen[target][1] if target in chosen else _read(target)
+            if known != record:
                 raise RequestError(
                     f"id: {record.id!r} is taken by a record with another "
-                    f"{_difference(known, text)}; use replace, or another id",
+                    f"{_difference(known, record)}; use replace, or another id",
                     where=str(source),
                 )
-        chosen[target] = text
+        chosen[target] = (source, record)
+    staying = [_read(path) for path in sorted(present.values()) if path not in chosen]
+    others = Others([*staying, *(record for _, record in chosen.values())])
+    texts = {
+        target: _checked(record, others, source) for target, (source, record) in chosen.items()
+    }
     results.mkdir(parents=True, exist_ok=True)
-    for target, text in chosen.items():
-        _write(target, text)
+    for target, text in texts.items():
+        # A file that says the same may be of an older schema, and stays as it was published.
+        if not _says(target, chosen[target][1]):
+            _write(target, text)
     return list(chosen)
 
 
@@ -74,34 +70,32 @@ def read_results(*folders: Path) -> list[Record]:
             different records of one id.
     """
     found: dict[str, Record] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*.json")):
+    with keeping_all():
+        for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
             record = _read(path)
             if path.stem != record.id:
                 raise RequestError(f"id: {record.id!r} is not the file's name", where=str(path))
-            if found.setdefault(record.id, record) != record:
+            first = found.setdefault(record.id, record)
+            if first is not record and first != record:
                 raise RequestError(
                     f"id: {record.id!r} is another record in another folder", where=str(path)
                 )
     return [found[name] for name in sorted(found)]
 
 
-def write_board(records: Iterable[Record], out: Path) -> Path:
+def write_board(sections: Sequence[Section], out: Path) -> Path:
     """Writes ``README.md`` and ``board.json`` into a folder; equal records give equal bytes.
 
     Args:
-        records: Validated records, in any order.
+        sections: From ``board``.
         out: The folder; it is made if need be.
 
     Returns:
         The file ``README.md``.
     """
-    records = list(records)
     out.mkdir(parents=True, exist_ok=True)
-    content = {"schema_version": BOARD_SCHEMA, "sections": [_section(s) for s in board(records)]}
-    text = json.dumps(_rounded(content), indent=1, sort_keys=True, allow_nan=False)
-    _write(out / "board.json", text + "\n")
-    _write(out / "README.md", to_markdown(records))
+    _write(out / "board.json", board_json(sections))
+    _write(out / "README.md", to_markdown(sections))
     return out / "README.md"
 
 
@@ -111,23 +105,29 @@ def _read(path: Path) -> Record:
     return read_record(path)
 
 
-def _canonical(record: Record, source: Path) -> str:
-    """The record's text as it is published: what was validated and nothing else."""
+def _says(path: Path, record: Record) -> bool:
+    """Whether a file holds a record already."""
+    try:
+        return path.is_file() and read_record(path) == record
+    except RequestError:
+        return False
+
+
+def _checked(record: Record, others: Others, source: Path) -> str:
+    """The record's text as it is published: what was checked and nothing else."""
+    if problems := check_record(record, others):
+        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        raise RequestError(f"{problems[0]}{more}", where=str(source))
     text = record.to_json()
     if len(text.encode()) > LARGEST:
         raise RequestError(f"is larger than {LARGEST:,} bytes once written", where=str(source))
     return text
 
 
-def _difference(known: str, text: str) -> str:
-    try:
-        before: Any = json.loads(known)
-    except ValueError:
-        return "content"
-    after: dict[str, Any] = json.loads(text)
-    if not isinstance(before, dict):
-        return "content"
-    return next((name for name in after if before.get(name) != after[name]), "content")
+def _difference(known: Record, record: Record) -> str:
+    """The first field in which two records differ."""
+    names = type(record).model_fields
+    return next(name for name in names if getattr(known, name) != getattr(record, name))
 
 
 def _write(path: Path, text: str) -> None:
@@ -135,46 +135,3 @@ def _write(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8", newline="\n")
     beside.replace(path)
-
-
-def _section(section: Section) -> dict[str, Any]:
-    record = section.first
-    return {
-        "dataset": record.dataset,
-        "model": record.model,
-        "protocol": record.protocol,
-        "conditions": record.conditions.model_dump(mode="json"),
-        "rankings": [asdict(ranking) for ranking in section.rankings.values()],
-        "horizons": [asdict(horizon) for horizon in section.horizons],
-        "rows": [_row(row, section) for row in section.rows],
-    }
-
-
-def _row(row: Row, section: Section) -> dict[str, Any]:
-    record = row.first
-    return {
-        "role": record.role,
-        "pruner": record.pruner,
-        "level": record.level,
-        "round": record.round,
-        "axis": record.axis,
-        "seeds": [found.seed for found in row.records],
-        "planned_seeds": list(row.planned),
-        "records": [found.id for found in row.records],
-        "reached": row.reached.model_dump(mode="json"),
-        "accuracy_drop": row.drop(section.baseline),
-        "images_seen": row.images_seen,
-        "trusted": {cam: verdict(row, cam) for cam in section.cams},
-        "flags": list(row.flags),
-        "values": {name: asdict(value) for name, value in row.estimates.items()},
-        "rescaled": {name: asdict(section.rescaled(row, name)) for name in section.rescalable},
-    }
-
-
-def _rounded(content: Any) -> Any:
-    """Nine digits, so that the last bits of a sum are not news."""
-    if isinstance(content, dict):
-        return {name: _rounded(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_rounded(value) for value in content]
-    return float(f"{content:.9g}") if isinstance(content, float) else content

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Literal
+
+import numpy as np
 
 from prunebench.leaderboard.rows import Estimate, Row, level_name, the
 from prunebench.statistics import seed_interval
@@ -162,16 +164,13 @@ def _score(
     three seeds or more that all rows share, it is taken for each seed and the interval is a
     t-interval of these; otherwise its bounds are the means of the rows' bounds.
     """
+    removed = [0.0, *(row.removed() for row in line)]
 
     def mean_of(value: Callable[[Row, str], float]) -> float:
         heights = [
-            interpolate(
-                [0.0, *(row.removed() for row in line)],
-                [value(row, name) for row in (control, *line)],
-                x,
-            )
+            height
             for name in names
-            for x in at
+            for height in interpolate(removed, [value(row, name) for row in (control, *line)], at)
         ]
         return math.fsum(heights) / len(heights)
 
@@ -202,8 +201,8 @@ def _bound(value: Estimate, side: Literal["low", "high"]) -> float:
     return bound if bound is not None else value.mean or 0.0
 
 
-def interpolate(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """The height at x of the line through points that rise in x; points of equal x are averaged.
+def interpolate(xs: Sequence[float], ys: Sequence[float], at: Sequence[float]) -> list[float]:
+    """The heights at some places of the line through points; points of equal x are averaged.
 
     Before the first point and after the last the line is level.
     """
@@ -211,15 +210,13 @@ def interpolate(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
     order = sorted(zip(xs, ys, strict=True))
     start = 0
     while start < len(order):
-        same = [point for point in order[start:] if point[0] - order[start][0] <= CLOSE]
+        same = [order[start]]
+        while start + len(same) < len(order) and order[start + len(same)][0] - same[0][0] <= CLOSE:
+            same.append(order[start + len(same)])
         points.append((same[0][0], math.fsum(y for _, y in same) / len(same)))
         start += len(same)
-    if x <= points[0][0]:
-        return points[0][1]
-    for (x0, y0), (x1, y1) in pairwise(points):
-        if x <= x1:
-            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-    return points[-1][1]
+    there, heights = [x for x, _ in points], [y for _, y in points]
+    return [float(height) for height in np.interp(at, there, heights)]
 
 
 def _share_ranks(places: Iterable[Place]) -> list[Place]:

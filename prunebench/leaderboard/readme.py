@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard import cells
-from prunebench.leaderboard.board import AXES, Section, board
+from prunebench.leaderboard.board import AXES, Section
 from prunebench.leaderboard.markdown import escape, escape_line
 from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.rows import level_name
-from prunebench.record import Record
 
 BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
 
 
-def sample(records: Iterable[Record], cam: str = "grad-cam") -> str:
+def sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
     """A small board in markdown: few columns, all axes.
 
     Of all protocols, the one with the most networks of one pruner, since its levels show what more
     pruning does; of several, the one with the most pruners.
 
     Args:
-        records: Published records.
+        sections: The published board.
         cam: The explanation method shown.
     """
-    sections = board(records)
     if not sections:
         return "No records yet."
     section = max(
@@ -69,7 +67,7 @@ def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
         }
 
 
-def update_readme(readme: Path, records: Iterable[Record]) -> None:
+def update_readme(readme: Path, sections: Sequence[Section]) -> None:
     """Writes the sample between the two marks in a README.
 
     Raises:
@@ -80,4 +78,4 @@ def update_readme(readme: Path, records: Iterable[Record]) -> None:
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise RequestError(f"lacks the marks {BEGIN} and {END}", where=str(readme))
-    readme.write_text(f"{head}{BEGIN}\n{sample(records)}\n{END}{tail}", encoding="utf-8")
+    readme.write_text(f"{head}{BEGIN}\n{sample(sections)}\n{END}{tail}", encoding="utf-8")

@@ -7,10 +7,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from typing import Any
 
-from prunebench.record import Conditions, Reached, Record, Value
+from prunebench.record import Reached, Record, Value
 from prunebench.statistics import seed_interval
+
+ROLES = ("baseline", "control", "floor", "compressed")
+"""What a network can be, in the order in which a board tells of them."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def estimate(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
         values: One value for each seed; None where a record lacks it.
         seeds: The seeds.
     """
+    if len(values) == 1 and (only := values[0]) is not None:
+        return _of_one(only)
     present = [value for value in values if value is not None]
     left_out = sum(value.undefined for value in present)
     images = sum(value.n or 0 for value in present) + left_out
@@ -158,6 +163,19 @@ def estimate(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
     means = [value.mean for value in present if value.mean is not None]
     low, high, interval = _interval(present, means)
     return Estimate(_mean(means), low, high, interval, len(means), undefined, measured=measured)
+
+
+def _of_one(value: Value) -> Estimate:
+    """What ``estimate`` says of a single seed; most rows have one, and boards many rows."""
+    left_out = value.undefined
+    undefined = left_out / ((value.n or 0) + left_out) if left_out else 0.0
+    if value.mean is None:
+        why = value.reason
+        return Estimate(None, undefined=undefined, reason=why, measured=value.measured)
+    if value.low is None or value.high is None:
+        return Estimate(value.mean, seeds=1, undefined=undefined, measured=value.measured)
+    kind = value.interval or "unnamed interval"
+    return Estimate(value.mean, value.low, value.high, kind, 1, undefined, measured=value.measured)
 
 
 def _interval(
@@ -180,43 +198,47 @@ def _mean(numbers: Sequence[float]) -> float:
     return math.fsum(numbers) / len(numbers)
 
 
-def group(records: Iterable[Record]) -> list[Row]:
-    """Sorts records into rows, whatever their order.
+def group(records: Iterable[Record]) -> list[list[Row]]:
+    """Sorts records into rows, and rows by what must be equal for them to be compared.
 
-    Where two records are of one network under one seed, the one with more values stands.
+    The result does not depend on the records' order. Where two records are of one network under
+    one seed, the one with more values stands.
+
+    Returns:
+        For each data set, model and protocol its rows: baseline, control, floor, compressed.
     """
+    protocols: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        protocols.setdefault(_protocol(record), []).append(record)
+    return [_rows(protocols[key]) for key in sorted(protocols)]
+
+
+def _protocol(record: Record) -> tuple[str, ...]:
+    conditions = json.dumps(record.conditions.model_dump(mode="json"), sort_keys=True)
+    return (record.dataset, record.model, record.protocol, conditions)
+
+
+def _rows(records: Sequence[Record]) -> list[Row]:
+    networks: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        networks.setdefault(_network(record), []).append(record)
     rows = []
-    for _, same in groupby(sorted(records, key=_order), key=_row_key):
+    for key in sorted(networks):
         by_seed: dict[int, Record] = {}
         planned: set[int] = set()
-        for record in same:
+        for record in sorted(networks[key], key=lambda found: (len(found.values), found.id)):
             planned.update(record.seeds)
             by_seed[record.seed] = record
         rows.append(Row(tuple(by_seed[seed] for seed in sorted(by_seed)), tuple(sorted(planned))))
     return rows
 
 
-def protocol_key(record: Record) -> tuple[str, str, str, str]:
-    """What must be equal for two records to be compared: the conditions and their digest."""
-    return (record.dataset, record.model, record.protocol, _canonical(record.conditions))
-
-
-def _canonical(conditions: Conditions) -> str:
-    return json.dumps(conditions.model_dump(mode="json"), sort_keys=True)
-
-
-def _row_key(record: Record) -> tuple[object, ...]:
-    level = -1.0 if record.level is None else record.level
-    roles = ("baseline", "control", "floor", "compressed")
+def _network(record: Record) -> tuple[Any, ...]:
+    """What makes two records of a protocol the same network but for the seed, in a row's order."""
     return (
-        *protocol_key(record),
-        roles.index(record.role),
+        ROLES.index(record.role),
         record.axis,
         record.pruner,
         record.round or 0,
-        level,
+        -1.0 if record.level is None else record.level,
     )
-
-
-def _order(record: Record) -> tuple[object, ...]:
-    return (*_row_key(record), record.seed, len(record.values), record.id, record.to_json())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from prunebench.leaderboard import cells
-from prunebench.leaderboard.board import AXES, UNRANKED, Section, board
+from prunebench.leaderboard.board import AXES, UNRANKED, Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.rows import Row, level_name
-from prunebench.record import Record
 from prunebench.trust import THRESHOLDS
+
+MOST_ROWS = 400
+"""Rows that are printed, of all sections."""
 
 MOST_CAMS = 3
 """Explanation methods that fit into 80 columns."""
@@ -23,16 +25,27 @@ MOST_CAMS = 3
 COLORS = {"✓": "green", "✗": "red", "–": "dim"}
 
 
-def to_terminal(records: Iterable[Record]) -> Group:
-    """The board as rich tables, for ``Console.print``; text of records is never markup."""
+def to_terminal(sections: Sequence[Section]) -> Group:
+    """The board as rich tables, for ``Console.print``; text of records is never markup.
+
+    Args:
+        sections: From ``board``; those for which there is no room are only counted.
+    """
     parts: list[RenderableType] = []
-    for section in board(records):
+    room, more = MOST_ROWS, 0
+    for section in sections:
+        if len(section.rows) > room:
+            more += len(section.rows)
+            continue
+        room -= len(section.rows)
         record = section.first
         parts.append(Text(cells.title(record), style="bold"))
         line = cells.conditions(record.conditions, record.protocol)
         parts.append(Text("; ".join(map(plain, line.split("; "))), style="dim"))
         axes = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
         parts += [_table(section, axis) for axis in axes or ["none"]]
+    if more:
+        parts.append(Text(f"{more:,} more rows are on the page."))
     return Group(*(parts or [Text("No records yet.")]))
 
 

@@ -5,11 +5,12 @@
 
 from typing import Any
 
-from prunebench.metrics.metric import Evidence, Metric
+from prunebench.metrics.metric import Evidence, Metric, Samples
 
 __all__ = [
     "Evidence",
     "Metric",
+    "Samples",
     "centre_distance",
     "iou",
     "js_divergence",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import model_validator
 
 from prunebench.errors import RequestError
 from prunebench.metrics.latency import Latency, noise
-from prunebench.metrics.metric import Evidence, NotApplicable
+from prunebench.metrics.metric import Evidence, NotApplicable, Samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +27,8 @@ class DeployedLatency(Latency):
     integer kernels; masks of zeros are multiplied as before.
     """
 
+    version: ClassVar[int] = 2
+
     @model_validator(mode="after")
     def _can_run(self) -> Self:
         from prunebench.onnx_export import check_packages
@@ -34,18 +36,18 @@ class DeployedLatency(Latency):
         check_packages("metric 'deployed-latency'")
         return self
 
-    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
         """Returns named times and throughputs.
 
         For batch size B: ``deployed_latency_cpu_bB_ms``, its interquartile range
         ``deployed_latency_cpu_bB_iqr_ms``, ``deployed_latency_cpu_bB_ratio`` (median over pairs of
         compressed / baseline), and for the large batch ``deployed_throughput_cpu_bB`` (images a
-        second).
+        second); as ``deployed_cpu_bB``, the milliseconds of each timed pass.
 
         Raises:
             NotApplicable: A network cannot be exported.
         """
-        values: dict[str, float | Tensor] = {}
+        values: dict[str, float | Tensor | Samples] = {}
         with TemporaryDirectory() as folder:
             baseline = self._deploy(evidence.baseline, Path(folder) / "baseline.onnx")
             evidence.progress(0.3, "baseline exported")
@@ -66,7 +68,9 @@ class DeployedLatency(Latency):
             raise NotApplicable(error.message) from None
         return Deployed(path, self.threads or torch.get_num_threads())
 
-    def _pairs(self, baseline: Deployed, network: Deployed, images: Tensor) -> dict[str, float]:
+    def _pairs(
+        self, baseline: Deployed, network: Deployed, images: Tensor
+    ) -> dict[str, float | Samples]:
         from prunebench.metrics.timing import named_times, time_pairs
 
         before, after = time_pairs(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.metric import Evidence, Metric, Reading, Samples
 from prunebench.seeding import derive
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Latency(Metric):
     events.
     """
 
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[Reading, ...]] = ("network", "baseline")
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "hardware"
     higher_is_better: ClassVar[bool | None] = False
@@ -38,17 +39,17 @@ class Latency(Metric):
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; as set for the run")
 
-    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
         """Returns named times, throughputs and, on a GPU, peak memory.
 
         For device D and batch size B: ``latency_D_bB_ms``, its interquartile range
         ``latency_D_bB_iqr_ms``, ``latency_D_bB_ratio`` (median over pairs of compressed /
         baseline), for the large batch ``throughput_D_bB`` (images a second), and on a GPU
-        ``peak_memory_cuda_bB_bytes``.
+        ``peak_memory_cuda_bB_bytes``; as ``D_bB``, the milliseconds of each timed pass.
         """
         from prunebench.metrics.timing import threads
 
-        values: dict[str, float | Tensor] = {}
+        values: dict[str, float | Tensor | Samples] = {}
         with threads(self.threads):
             for device, batch in self._places(evidence.device):
                 values |= self._time(evidence, device, batch)
@@ -62,7 +63,9 @@ class Latency(Metric):
             yield device, 1
         yield device, self.batch
 
-    def _time(self, evidence: Evidence, device: torch.device, batch: int) -> dict[str, float]:
+    def _time(
+        self, evidence: Evidence, device: torch.device, batch: int
+    ) -> dict[str, float | Samples]:
         from prunebench.metrics.timing import named_times, peak_memory, time_pairs
 
         baseline, pruned = _on(evidence.baseline, device), _on(evidence.network, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from prunebench.plugin import Plugin
 
@@ -48,6 +48,18 @@ class Explainer(Protocol):
         Returns:
             Maps at input size in [0, 1], b×H×W.
         """
+
+
+class Samples(NamedTuple):
+    """Repeated measurements behind a value, i of one beside i of the other, such as milliseconds.
+
+    Attributes:
+        baseline: Of the baseline.
+        network: Of the compressed network.
+    """
+
+    baseline: tuple[float, ...]
+    network: tuple[float, ...]
 
 
 class NotApplicable(Exception):
@@ -207,7 +219,7 @@ class Metric(Plugin):
     higher_is_better: ClassVar[bool | None] = None
     unit: ClassVar[str] = ""
 
-    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
+    def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
         """Computes the metric.
 
         Args:
@@ -215,7 +227,8 @@ class Metric(Plugin):
 
         Returns:
             Named values: one number, or one number an image (1-D tensor; NaN where undefined),
-            of which the harness publishes mean, interval and count.
+            of which the harness publishes mean, interval and count. Measurements that were
+            repeated may stand beside them as ``Samples``, which are kept to show how they spread.
 
         Raises:
             NotApplicable: The metric means nothing for this data, model or method; published as

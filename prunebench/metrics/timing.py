@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunebench.metrics.metric import Samples
+
 LEAST_PAIRS = 5
 
 
@@ -56,7 +58,7 @@ def time_pairs(
 
 def named_times(
     before: list[float], after: list[float], place: str, batch: int, prefix: str = ""
-) -> dict[str, float]:
+) -> dict[str, float | Samples]:
     """Names what ``time_pairs`` measured.
 
     Args:
@@ -68,11 +70,13 @@ def named_times(
 
     Returns:
         ``latency_PLACE_ms`` (median), ``latency_PLACE_iqr_ms``, ``latency_PLACE_ratio`` (median
-        over pairs) and, for more than one image, ``throughput_PLACE`` in images a second.
+        over pairs) and, for more than one image, ``throughput_PLACE`` in images a second; as
+        ``PLACE``, each with the prefix, the milliseconds themselves.
     """
     typical = statistics.median(after)
     ratio = statistics.median(b / a for a, b in zip(before, after, strict=True))
-    values = {
+    values: dict[str, float | Samples] = {
+        f"{prefix}{place}": Samples(tuple(before), tuple(after)),
         f"{prefix}latency_{place}_ms": typical,
         f"{prefix}latency_{place}_iqr_ms": interquartile_range(after),
         f"{prefix}latency_{place}_ratio": ratio,

@@ -13,7 +13,7 @@ from prunebench.cams.tracing import Tracer
 from prunebench.data import ground_truth
 from prunebench.explaining import explain_batches, to_module
 from prunebench.metrics import Evidence, Metric
-from prunebench.metrics.metric import NotApplicable
+from prunebench.metrics.metric import NotApplicable, Samples
 from prunebench.network import Network
 from prunebench.seeding import derive
 from prunebench.stages.explain import explained_images, find_target, map_seed
@@ -22,7 +22,7 @@ from prunebench.steps import Step
 
 
 def score(step: Step, work: Workspace) -> Result:
-    """Computes one metric: single numbers as data, numbers of each image as tensors."""
+    """Computes one metric: single numbers and samples as data, numbers of each image as tensors."""
     metric: Metric = step.plugin.plugin
     evidence = Evidence(
         _loaders(step, work), work.device, derive(step.seed or 0, "metric"), work.progress
@@ -32,9 +32,16 @@ def score(step: Step, work: Workspace) -> Result:
         values = metric.compute(evidence)
     except NotApplicable as reason:
         return Result({"values": {}, "measured": measured, "not_applicable": str(reason)}, {})
-    single = {name: float(v) for name, v in values.items() if not isinstance(v, Tensor)}
-    each = {name: v.detach().cpu() for name, v in values.items() if isinstance(v, Tensor)}
-    return Result({"values": single, "measured": measured}, each)
+    data: dict[str, Any] = {"values": {}, "measured": measured}
+    each: dict[str, Tensor] = {}
+    for name, value in values.items():
+        if isinstance(value, Tensor):
+            each[name] = value.detach().cpu()
+        elif isinstance(value, Samples):
+            data.setdefault("samples", {})[name] = value._asdict()
+        else:
+            data["values"][name] = float(value)
+    return Result(data, each)
 
 
 def _loaders(step: Step, work: Workspace) -> dict[str, Callable[[], Any]]:

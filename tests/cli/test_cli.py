@@ -20,9 +20,10 @@ def test_a_run_ends_with_a_board_and_paths(little: Write, run: Command, tmp_path
     done = run(little())
     assert done.status == 0
     assert "l1-unstructured" in done.out
-    board = tmp_path / "store" / "leaderboard" / "README.md"
-    assert f"board: {board}" in done.out
-    assert "l1-unstructured" in board.read_text()
+    folder = tmp_path / "store" / "leaderboard"
+    assert f"leaderboard: {folder / 'site' / 'index.html'}" in done.out
+    assert (folder / "site" / "index.html").is_file()
+    assert "l1-unstructured" in (folder / "README.md").read_text()
     assert done.err == ""
 
 

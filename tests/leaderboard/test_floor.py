@@ -25,7 +25,7 @@ SEEDS = (0, 1, 2)
 
 def terminal(width: int) -> list[str]:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(to_terminal(suite(floors=True)))
+    console.print(to_terminal(board(suite(floors=True))))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
@@ -59,7 +59,7 @@ def test_it_stands_after_the_control(axis: str) -> None:
 
 
 def test_seeds_make_one_row() -> None:
-    rows = group(suite(seeds=SEEDS, floors=True))
+    (rows,) = group(suite(seeds=SEEDS, floors=True))
     (row,) = [row for row in rows if row.first.role == "floor"]
     assert row.seeds == "3"
     assert row.get("sp2ps/grad-cam").mean == pytest.approx(0.213)
@@ -68,7 +68,9 @@ def test_seeds_make_one_row() -> None:
 
 def test_what_was_not_measured_is_a_dash() -> None:
     line = next(
-        line for line in to_markdown(suite(floors=True)).splitlines() if "random weights*" in line
+        line
+        for line in to_markdown(board(suite(floors=True))).splitlines()
+        if "random weights*" in line
     )
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     rank, name, level, seeds, accuracy, change, params, macs, _images, latency, *_ = cells
@@ -88,7 +90,7 @@ def test_the_terminal_shows_it_within_80_columns() -> None:
 
 def test_the_readme_and_the_picture_are_as_without_it(tmp_path: Path) -> None:
     with_floor, without = suite(maps=True, floors=True), suite(maps=True)
-    assert sample(with_floor) == sample(without)
+    assert sample(board(with_floor)) == sample(board(without))
     pictures = [
         progress_picture(records, "grad-cam", tmp_path / f"{number}.png").read_bytes()
         for number, records in enumerate((with_floor, without))
@@ -99,12 +101,12 @@ def test_the_readme_and_the_picture_are_as_without_it(tmp_path: Path) -> None:
 def test_it_is_no_pruner_to_the_sample() -> None:
     # Two protocols with as many pruners: the floor must not tip the choice to the second.
     first, second = suite(["a"]), suite(["a"], protocol="p2", floors=True)
-    assert "protocol p1" in sample([*first, *second])
+    assert "protocol p1" in sample(board([*first, *second]))
 
 
 def test_a_floor_alone_makes_no_picture(tmp_path: Path) -> None:
     records = [baseline(), control(), floor()]
-    assert write_pictures(records, tmp_path) == []
+    assert write_pictures(board(records), tmp_path) == []
     with pytest.raises(RequestError, match="no compressed network"):
         progress_picture(records, "grad-cam", tmp_path / "a.png")
 
@@ -113,7 +115,7 @@ def test_it_is_published_like_any_record(tmp_path: Path) -> None:
     source = tmp_path / "floor.json"
     source.write_text(floor(id="mine").to_json(), encoding="utf-8")
     submit([source], tmp_path / "results")
-    write_board(suite(floors=True), tmp_path)
+    write_board(board(suite(floors=True)), tmp_path)
     (section,) = json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))["sections"]
     assert [row["role"] for row in section["rows"][:3]] == ["baseline", "control", "floor"]
     row = section["rows"][2]

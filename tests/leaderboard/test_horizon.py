@@ -56,7 +56,7 @@ def test_a_missing_value_is_no_promise() -> None:
 
 
 def find(records: list[Record], versus: str = "published", axis: str = "dense") -> list[Outcome]:
-    found = horizons(group(records), axis)  # type: ignore[arg-type]
+    found = horizons(*group(records), axis)  # type: ignore[arg-type]
     return [horizon.outcome for horizon in found if horizon.versus == versus]
 
 

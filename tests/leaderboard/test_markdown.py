@@ -22,7 +22,7 @@ NASTY = "a|b`c`<img src=x onerror=alert(1)>\n| x | $e^x$ **bold** [l](http://e.o
 
 def terminal(records: list[Record]) -> str:
     console = Console(width=160, file=io.StringIO(), color_system=None)
-    console.print(to_terminal(records))
+    console.print(to_terminal(board(records)))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -32,13 +32,13 @@ def table_lines(text: str) -> list[str]:
 
 
 def test_an_empty_board_says_so() -> None:
-    assert "No records yet." in to_markdown([])
-    assert "edits are lost" in to_markdown([])
+    assert "No records yet." in to_markdown(board([]))
+    assert "edits are lost" in to_markdown(board([]))
     assert "No records yet." in terminal([])
 
 
 def test_a_row_shows_what_it_measured() -> None:
-    line = next(line for line in table_lines(to_markdown(suite())) if "| l1-filter" in line)
+    line = next(line for line in table_lines(to_markdown(board(suite()))) if "| l1-filter" in line)
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     assert cells[:4] == ["1", "l1-filter", "20%", "1"]
     assert cells[6] == "219 k <sub>−19.4%</sub>"
@@ -47,7 +47,7 @@ def test_a_row_shows_what_it_measured() -> None:
 
 
 def test_sections_state_their_conditions_on_one_line() -> None:
-    text = to_markdown([*suite(), *suite(protocol="p2")])
+    text = to_markdown(board([*suite(), *suite(protocol="p2")]))
     lines = [line for line in text.splitlines() if line.startswith("Conditions: ")]
     assert len(lines) == 2
     assert "500 images explained" in lines[0]
@@ -56,7 +56,7 @@ def test_sections_state_their_conditions_on_one_line() -> None:
 
 
 def test_missing_seeds_are_shown_and_not_ranked() -> None:
-    text = to_markdown([baseline(), control(), record("a", seeds=(0, 1, 2))])
+    text = to_markdown(board([baseline(), control(), record("a", seeds=(0, 1, 2))]))
     assert "| 1 of 3 " in text
     assert "not ranked: 50% has 1 of 3 seeds" in text
 
@@ -74,7 +74,7 @@ def test_everything_from_records_is_escaped() -> None:
         record(NASTY, id="r", sp2ps=cams, flags=(NASTY,), **fields),
         record(NASTY + "2", id="s", sp2ps=cams, values=unknown, **fields),
     ]
-    text = to_markdown(records)
+    text = to_markdown(board(records))
     text = text.partition("\n## ")[2]
     assert "onerror" in text
     assert not re.search(r"<(?!/?(sub|sup|br)>)", text)
@@ -103,14 +103,14 @@ def test_text_in_square_brackets_is_not_markup_in_the_terminal() -> None:
 def test_latency_that_did_not_improve_says_why() -> None:
     def note(axis: str, ratio: float, high: float) -> str | None:
         values = {"latency_cpu_b1_ratio": Value(mean=ratio, low=ratio - 0.05, high=high)}
-        (row,) = group([record(axis=axis, values=values)])
+        ((row,),) = group([record(axis=axis, values=values)])
         return latency_note(row, "latency_cpu_b1")
 
     assert note("masked", 1.01, 1.02) == MASKED
     assert note("dense", 1.0, 1.02) == SMALL
     assert note("dense", 0.98, 1.02) == SMALL  # not measurably faster
     assert note("dense", 0.7, 0.75) is None
-    text = to_markdown(suite())
+    text = to_markdown(board(suite()))
     assert MASKED in text
     assert SMALL not in text
 
@@ -118,7 +118,7 @@ def test_latency_that_did_not_improve_says_why() -> None:
 def test_a_verdict_uses_the_lower_bound_and_needs_defined_images() -> None:
     def verdict(mean: float, low: float, undefined: int = 0) -> str:
         value = Value(mean=mean, low=low, high=1.0, n=100 - undefined, undefined=undefined)
-        (row,) = group([record(values={"sp2ps/grad-cam": value})])
+        ((row,),) = group([record(values={"sp2ps/grad-cam": value})])
         return verdicts(row, ["grad-cam", "grad-cam++"])
 
     assert verdict(0.97, 0.95) == "✓"
@@ -134,7 +134,7 @@ def test_the_control_comes_second_in_the_terminal_too() -> None:
 
 
 def test_networks_of_no_axis_are_shown_unranked() -> None:
-    text = to_markdown([baseline(), control(), record("distilled", None, axis="none")])
+    text = to_markdown(board([baseline(), control(), record("distilled", None, axis="none")]))
     assert "Not on an axis of compression" in text
     assert "| distilled" in text
 
@@ -149,11 +149,11 @@ def test_two_thousand_records_make_a_board() -> None:
     ]
     assert len(records) > 2000
     assert len(board(records)) == 15
-    assert to_markdown(records).count("\n## ") == 15
+    assert to_markdown(board(records)).count("\n## ") == 15
 
 
 @pytest.mark.parametrize("cam", ["grad-cam", "ablation-cam"])
 def test_horizons_are_in_the_board(cam: str) -> None:
-    text = to_markdown(suite())
+    text = to_markdown(board(suite()))
     assert "Trust horizon, MACs removed" in text
     assert f"| {cam}: 0.9" in text

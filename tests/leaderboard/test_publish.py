@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from publishable import publishable, renamed
 from synthetic import record, suite
 
 from prunebench.errors import RequestError
+from prunebench.leaderboard.board import board
 from prunebench.leaderboard.publish import read_results, submit, write_board
-from prunebench.record import Record, read_record
+from prunebench.record import Record, Value, read_record
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -20,38 +22,53 @@ def write(found: Record, folder: Path, name: str = "record.json") -> Path:
     return path
 
 
+MINE = publishable()
+OTHERWISE = MINE.model_copy(update={"images_seen": 5})
+
+
 def test_chosen_records_are_copied_under_their_id(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    found = submit([write(record(id="mine"), tmp_path)], results)
-    assert found == [results / "mine.json"]
-    assert read_record(found[0]) == record(id="mine")
-    assert read_results(results) == [record(id="mine")]
+    found = submit([write(MINE, tmp_path)], results)
+    assert found == [results / f"{MINE.id}.json"]
+    assert read_record(found[0]) == MINE
+    assert read_results(results) == [MINE]
 
 
 def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
-    source = write(record(id="mine"), tmp_path)
+    source = write(MINE, tmp_path)
     (first,) = submit([source], tmp_path / "results")
     before = first.read_bytes()
     submit([source, source], tmp_path / "results")
     assert first.read_bytes() == before
 
 
+def test_what_was_published_in_an_older_schema_stays_as_it_is(tmp_path: Path) -> None:
+    old = json.loads(MINE.to_json())
+    for name in ("moved", "times", "classes", "pictures_withheld"):
+        del old[name]
+    results = tmp_path / "results"
+    results.mkdir()
+    there = results / f"{MINE.id}.json"
+    there.write_text(json.dumps(old | {"schema_version": 1}), encoding="utf-8")
+    before = there.read_bytes()
+    submit([write(MINE, tmp_path)], results)
+    submit([there], results, replace=True)
+    assert there.read_bytes() == before
+
+
 def test_another_record_of_one_id_needs_replace(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    submit([write(record(id="mine"), tmp_path)], results)
-    other = write(record(id="mine", images_seen=5), tmp_path, "other.json")
-    with pytest.raises(RequestError, match=r"other\.json.*'mine' is taken.*images_seen"):
+    submit([write(MINE, tmp_path)], results)
+    other = write(OTHERWISE, tmp_path, "other.json")
+    with pytest.raises(RequestError, match=r"other\.json.* is taken .*images_seen"):
         submit([other], results)
-    assert read_record(results / "mine.json").images_seen == 0
+    assert read_record(results / f"{MINE.id}.json").images_seen == 0
     submit([other], results, replace=True)
-    assert read_record(results / "mine.json").images_seen == 5
+    assert read_record(results / f"{MINE.id}.json").images_seen == 5
 
 
 def test_two_chosen_records_of_one_id_are_refused_even_with_replace(tmp_path: Path) -> None:
-    sources = [
-        write(record(id="mine"), tmp_path, "a.json"),
-        write(record(id="mine", images_seen=5), tmp_path, "b.json"),
-    ]
+    sources = [write(MINE, tmp_path, "a.json"), write(OTHERWISE, tmp_path, "b.json")]
     with pytest.raises(RequestError, match="is taken"):
         submit(sources, tmp_path / "results", replace=True)
     assert not (tmp_path / "results").exists()
@@ -61,15 +78,41 @@ def test_all_or_none(tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text("{}", encoding="utf-8")
     with pytest.raises(RequestError, match=r"bad\.json"):
-        submit([write(record(id="good"), tmp_path), bad], tmp_path / "results")
+        submit([write(MINE, tmp_path), bad], tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_what_does_not_pass_the_checks_is_refused(tmp_path: Path) -> None:
+    wrong = MINE.model_copy(update={"keys": {**MINE.keys, "baseline": "none"}})
+    with pytest.raises(RequestError, match=r"record\.json: keys\.baseline: 'none' is no key"):
+        submit([write(wrong, tmp_path)], tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_record_is_checked_against_what_is_published(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    names = {"pruner": "baseline", "pruner_name": "baseline", "role": "baseline"}
+    base = publishable(None, **names, axis="none", sp2ps=1.0, half_width=0.0)
+    base = renamed(base.model_copy(update={"keys": {**base.keys, "network": "b" * 32}}))
+    submit([write(base, tmp_path)], results)
+    submit([write(MINE, tmp_path)], results)
+    counts = {**MINE.values, "params": Value(mean=4_000)}  # of 10,000: not the half
+    wrong = write(MINE.model_copy(update={"values": counts}), tmp_path, "wrong.json")
+    with pytest.raises(RequestError, match=r"wrong\.json: reached\.params: .*expected 0\.6"):
+        submit([wrong], results, replace=True)
+
+
+def test_the_same_network_under_two_ids_is_refused(tmp_path: Path) -> None:
+    twin = publishable(suite="another")
+    with pytest.raises(RequestError, match=r"keys\.network: the same network"):
+        submit([write(MINE, tmp_path, "a.json"), write(twin, tmp_path, "b.json")], tmp_path / "r")
 
 
 @pytest.mark.parametrize(
     "name", ["../evil", "/etc/x", ".hidden", "a/b", "", "con", "LPT1.x", "a\n"]
 )
 def test_an_unsafe_id_is_refused(tmp_path: Path, name: str) -> None:
-    content = json.loads(record(id="mine").to_json())
+    content = json.loads(MINE.to_json())
     content["id"] = name
     source = tmp_path / "record.json"
     source.write_text(json.dumps(content), encoding="utf-8")
@@ -79,13 +122,13 @@ def test_an_unsafe_id_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_ids_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    submit([write(record(id="mine"), tmp_path)], results)
+    submit([write(MINE, tmp_path)], results)
     with pytest.raises(RequestError, match="only in case"):
-        submit([write(record(id="Mine"), tmp_path)], results)
+        submit([write(publishable(suite="Quick"), tmp_path)], results)
 
 
 def test_oversized_is_refused(tmp_path: Path) -> None:
-    big = record(id="big", provenance={"log": "x" * 2_000_000})
+    big = MINE.model_copy(update={"provenance": {**MINE.provenance, "log": "x" * 2_000_000}})
     with pytest.raises(RequestError, match=r"larger than 2,000,000 bytes"):
         submit([write(big, tmp_path)], tmp_path / "results")
 
@@ -94,7 +137,7 @@ def test_what_is_published_is_strict_json(tmp_path: Path) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    odd = write(record(id="odd"), tmp_path)
+    odd = write(MINE, tmp_path)
     odd.write_text(odd.read_text().replace('"measured": {}', '"measured": {"seconds": NaN}'))
     (found,) = submit([odd], tmp_path / "results")
     content = json.loads(found.read_text(encoding="utf-8"), parse_constant=refuse)
@@ -114,15 +157,15 @@ def test_a_result_under_a_strange_name_is_refused(tmp_path: Path) -> None:
 
 def test_the_board_is_the_same_byte_for_byte(tmp_path: Path) -> None:
     records = suite(seeds=(0, 1, 2))
-    first = write_board(records, tmp_path / "a")
-    second = write_board(reversed(records), tmp_path / "b")
+    first = write_board(board(records), tmp_path / "a")
+    second = write_board(board(list(reversed(records))), tmp_path / "b")
     assert first.read_bytes() == second.read_bytes()
     assert (tmp_path / "a/board.json").read_bytes() == (tmp_path / "b/board.json").read_bytes()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["README.md", "board.json"]
 
 
 def test_the_board_as_json(tmp_path: Path) -> None:
-    write_board(suite(), tmp_path)
+    write_board(board(suite()), tmp_path)
     (section,) = json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))["sections"]
     assert [found["axis"] for found in section["rankings"]] == ["dense", "masked"]
     assert section["rows"][0]["role"] == "baseline"
@@ -133,7 +176,7 @@ def test_the_board_as_json(tmp_path: Path) -> None:
 
 def test_the_published_board_is_made_from_the_published_records(tmp_path: Path) -> None:
     published = REPOSITORY / "leaderboard"
-    write_board(read_results(published / "results"), tmp_path)
+    write_board(board(read_results(published / "results")), tmp_path)
     for name in ("README.md", "board.json"):
         fresh = (tmp_path / name).read_text(encoding="utf-8")
         assert fresh == (published / name).read_text(encoding="utf-8"), "run `make leaderboard`"

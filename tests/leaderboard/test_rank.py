@@ -15,7 +15,7 @@ from prunebench.record import Record, Value
 
 
 def ranking(*records: Record, axis: Any = "dense") -> Ranking:
-    return rank(group(records), axis)
+    return rank(*group(records), axis)
 
 
 def place(found: Ranking, pruner: str) -> Place:
@@ -142,8 +142,8 @@ def test_axes_are_ranked_apart() -> None:
 
 
 def test_interpolation_averages_points_of_equal_place() -> None:
-    assert interpolate([0, 0.5, 0.5, 1], [1.0, 0.6, 0.4, 0.1], 0.5) == pytest.approx(0.5)
-    assert interpolate([0, 0.5, 0.5, 1], [1.0, 0.6, 0.4, 0.1], 0.75) == pytest.approx(0.3)
+    heights = interpolate([0, 0.5, 0.5, 1], [1.0, 0.6, 0.4, 0.1], [0.5, 0.75, 2.0])
+    assert heights == pytest.approx([0.5, 0.3, 0.1])
 
 
 @settings(max_examples=25, deadline=None)

@@ -130,7 +130,7 @@ def rescaled_cells(text: str, pruner: str) -> list[str]:
 
 
 def test_the_board_shows_it_for_every_method() -> None:
-    text = to_markdown(suite(["l1-filter"], floors=True))
+    text = to_markdown(board(suite(["l1-filter"], floors=True)))
     # In order: `none` 0.96, 0.97, 0.98; random weights 0.19, 0.21, 0.23.
     assert rescaled_cells(text, "none") == ["1.000 · 1.000 · 1.000"]
     assert rescaled_cells(text, "random weights") == ["0.000 · 0.000 · 0.000"]
@@ -143,23 +143,25 @@ def test_the_board_shows_it_for_every_method() -> None:
 def test_methods_without_a_scale_say_so_one_by_one() -> None:
     cams = {"ablation-cam": 0.9, "grad-cam": 0.9}
     near = {"ablation-cam": 0.2, "grad-cam": 0.85}
-    text = to_markdown([baseline(sp2ps=cams), control(cams), floor(near), record(sp2ps=cams)])
+    text = to_markdown(
+        board([baseline(sp2ps=cams), control(cams), floor(near), record(sp2ps=cams)])
+    )
     assert rescaled_cells(text, "l1-filter") == ["1.000 · –<sup>1</sup>"]
     assert "(0.900) is closer than 0.1 to random weights (0.850)" in text
 
 
 def test_boards_without_a_floor_say_why_once() -> None:
-    text = to_markdown(suite(["l1-filter"]))
+    text = to_markdown(board(suite(["l1-filter"])))
     assert set(rescaled_cells(text, "l1-filter")) == {"–<sup>1</sup>"}
     assert text.count("no maps under random weights were measured") == 1
     old = read_record(Path(__file__).parent / "fixtures" / "schema-1.json")
-    assert "there is no &#96;none&#96; control" in to_markdown([old])
+    assert "there is no &#96;none&#96; control" in to_markdown(board([old]))
 
 
 def test_the_board_as_json_holds_values_and_reasons(tmp_path: Path) -> None:
     records = suite(["l1-filter"], floors=True)
     for name, given_records in (("with", records), ("without", suite(["l1-filter"]))):
-        write_board(given_records, tmp_path / name)
+        write_board(board(given_records), tmp_path / name)
 
     def row(name: str, role: str) -> dict[str, Any]:
         content = json.loads((tmp_path / name / "board.json").read_text(encoding="utf-8"))

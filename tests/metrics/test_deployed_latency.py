@@ -46,6 +46,8 @@ def test_what_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     metric = choose("metrics", "deployed-latency", parameters).plugin
     values = dict(metric.compute(evidence(network)))
     place = "deployed_latency_cpu_b"
+    samples = [values.pop(f"deployed_cpu_b{batch}") for batch in (1, 16)]
+    assert [len(times) for pair in samples for times in pair] == [6] * 4
     assert set(values) == {
         *(f"{place}1_{ending}" for ending in ("ms", "iqr_ms", "ratio")),
         *(f"{place}16_{ending}" for ending in ("ms", "iqr_ms", "ratio")),

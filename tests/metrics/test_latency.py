@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from statistics import median
+from typing import Any
 
 import pytest
 import torch
@@ -43,13 +45,14 @@ def evidence(calls: list[tuple[str, int, bool]]) -> Evidence:
     return Evidence(load, torch.device("cpu"))
 
 
-def measure(calls: list[tuple[str, int, bool]], **parameters: int) -> dict[str, float]:
+def measure(calls: list[tuple[str, int, bool]], **parameters: int) -> dict[str, Any]:
     metric = choose("metrics", "latency", {"repeats": 6, "warmup": 1, **parameters}).plugin
     return dict(metric.compute(evidence(calls)))
 
 
 def test_what_is_reported() -> None:
     values = measure([], batch=16)
+    samples = {name: values.pop(name) for name in ("cpu_b1", "cpu_b16")}
     assert set(values) == {
         "latency_cpu_b1_ms",
         "latency_cpu_b1_iqr_ms",
@@ -62,6 +65,11 @@ def test_what_is_reported() -> None:
     assert all(math.isfinite(value) and value >= 0 for value in values.values())
     expected = 16 / values["latency_cpu_b16_ms"] * 1000
     assert values["throughput_cpu_b16"] == pytest.approx(expected)
+    for place, (before, after) in samples.items():
+        assert len(before) == len(after) == 6
+        assert values[f"latency_{place}_ms"] == median(after)
+        ratio = median(b / a for a, b in zip(before, after, strict=True))
+        assert values[f"latency_{place}_ratio"] == ratio
 
 
 def test_networks_take_turns_and_who_goes_first_alternates() -> None:

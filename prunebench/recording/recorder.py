@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prunebench.environment import Environment, made_with
-from prunebench.excerpt import excerpt
+from prunebench.errors import RequestError
 from prunebench.plan import Planner
 from prunebench.plugins import Chosen, find
 from prunebench.recipe import Recipe
-from prunebench.record import Conditions, Epoch, Heatmap, Reached, Record, Value, slug
-from prunebench.steps import KINDS, Step
+from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record
+from prunebench.record_parts import MOST_TIMES
+from prunebench.recording.excerpt import excerpt
+from prunebench.recording.names import protocol_of, record_id
+from prunebench.recording.pictures import Pictures, explained
+from prunebench.recording.values import values
+from prunebench.steps import KINDS
 from prunebench.store import Store
 from prunebench.suite import Suite
-from prunebench.trial import Cell, Trial
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from prunebench.statistics import Interval
+from prunebench.trial import Trial
 
 CONDITIONS = ("baseline", "recovered", "targets", "explained")  # kinds of step behind all rows
-WIDEST = 96  # pixels of a picture kept
-WIDEST_OF_PRUNER = 512  # pixels of a picture that a compression method makes
+DIGITS = 4  # of a time that is kept to show how times spread
 
 
 @dataclass(frozen=True)
@@ -56,13 +51,26 @@ class Recorder:
             failed: Messages of failed steps, by key; their values are null with this reason.
         """
         branch = trial.branch
-        conditions = self._conditions(trial)
-        protocol = _digest(conditions.model_dump(mode="json"))
+        conditions = self.conditions(trial)
+        protocol = protocol_of(conditions)
         found = self._compression(trial)
         reached = found.get("reached") or dict.fromkeys(Reached.model_fields, 0.0)
         pruner = trial.pruner
+        name = record_id(
+            suite=self.suite.name,
+            dataset=branch.dataset.label,
+            model=branch.model.label,
+            pruner_name=trial.name,
+            level=trial.level,
+            round=trial.round,
+            seed=branch.seed,
+            network=trial.network.key,
+            protocol=protocol,
+        )
+        environment, before = self.planner.environment, self._before(name)
+        pictures = Pictures(self.suite, trial, self.store, environment, before)
         return Record(
-            id=self._id(trial, protocol),
+            id=name,
             suite=self.suite.name,
             role=trial.role,
             protocol=protocol,
@@ -78,10 +86,14 @@ class Recorder:
             seeds=self.suite.seeds,
             axis=found.get("axis", "none"),
             reached=Reached.model_validate(reached),
-            values=dict(self._values(trial, failed)),
+            values=dict(values(trial, self.store, failed)),
             curves=self._curves(trial),
-            heatmaps=tuple(self._heatmaps(trial)),
-            pictures=dict(self._pictures(trial)),
+            heatmaps=tuple(pictures.heatmaps()),
+            moved=tuple(pictures.moved()),
+            pictures=pictures.of_method(),
+            pictures_withheld=pictures.withheld,
+            classes=pictures.classes(),
+            times=self._times(trial),
             images_seen=self._images_seen(trial),
             suite_excerpt=excerpt(self.suite, trial),
             keys=self._keys(trial),
@@ -90,18 +102,16 @@ class Recorder:
             measured={"seconds": self._seconds(trial)},
         )
 
-    def _id(self, trial: Trial, protocol: str) -> str:
-        branch = trial.branch
-        parts = [self.suite.name, branch.dataset.name, branch.model.name.replace("/", "-")]
-        parts.append(trial.name)
-        if trial.round is not None:
-            parts.append(f"round{trial.round}")
-        elif trial.level is not None:
-            parts.append(f"{trial.level:g}")
-        # Networks that are equal may stand in several protocols, such as two recoveries.
-        return slug("-".join([*parts, f"s{branch.seed}", trial.network.key[:6], protocol[:6]]))
+    def _before(self, name: str) -> Record | None:
+        """The record as a run before this one wrote it."""
+        path = self.store.record_file(self.suite.name, name)
+        try:
+            return read_record(path) if path.is_file() else None
+        except RequestError:
+            return None
 
-    def _conditions(self, trial: Trial) -> Conditions:
+    def conditions(self, trial: Trial) -> Conditions:
+        """What must be equal for other networks to be comparable with this one."""
         branch, environment = trial.branch, self.planner.environment
         model = self.planner.identity(branch.model)
         content = f" with weights {model['content'][:12]}" if "content" in model else ""
@@ -124,7 +134,7 @@ class Recorder:
 
     def _explained_images(self, trial: Trial) -> int:
         """Images really explained: a test split may have fewer than were asked for."""
-        steps = _explained(trial.branch.untouched.known)
+        steps = explained(trial.branch.untouched.known)
         targets = steps[0].parent("targets").key if steps else ""
         if steps and self.store.has(targets):
             return int(self.store.read(targets).data["images"])
@@ -151,50 +161,6 @@ class Recorder:
                     }
         return sum(int(self.store.read(key).data.get("images_seen", 0)) for key in steps)
 
-    def _pictures(self, trial: Trial) -> Iterator[tuple[str, str]]:
-        """What the method itself shows of its work."""
-        step = trial.network.compressed()
-        for name, pixels in self.store.read(step.key).tensors.items():
-            if name.startswith("picture/"):
-                yield name.removeprefix("picture/"), _png(pixels.permute(2, 0, 1), WIDEST_OF_PRUNER)
-
-    def _values(self, trial: Trial, failed: dict[str, str]) -> Iterator[tuple[str, Value]]:
-        for cell in trial.known:
-            suffix = cell.step.plugin.variant + (f"/{cell.cam}" if cell.cam else "")
-            if not self.store.has(cell.step.key):
-                if cell not in trial.cells:
-                    continue  # not asked for this time
-                reason = failed.get(cell.step.key, "not computed: a step it needs failed")
-                yield _missing(cell), Value(mean=None, reason=reason[:300])
-                continue
-            artefact = self.store.read(cell.step.key)
-            if missing := artefact.data.get("not_applicable"):
-                yield _missing(cell), Value(mean=None, reason=missing)
-            timed = artefact.data["measured"]
-            for name, number in artefact.data["values"].items():
-                yield name + suffix, _number(number, timed)
-            for name, each in artefact.tensors.items():
-                yield name + suffix, _mean(each)
-        yield from self._accuracy_drop(trial)
-        for step in _explained(trial.known):
-            if self.store.has(step.key):
-                share = self.store.read(step.key).data["zero_map_fraction"]
-                yield f"zero_map_fraction/{step.plugin.label}", Value(mean=share)
-
-    def _accuracy_drop(self, trial: Trial) -> Iterator[tuple[str, Value]]:
-        from prunebench.statistics import paired_drop
-
-        def per_image(cells: tuple[Cell, ...]) -> Tensor | None:
-            step = next((cell.step for cell in cells if cell.metric == "accuracy"), None)
-            if step is None or not self.store.has(step.key):
-                return None
-            return self.store.read(step.key).tensors["accuracy"]
-
-        ours, base = per_image(trial.known), per_image(trial.branch.untouched.known)
-        if ours is not None and base is not None:
-            drop = paired_drop(base.double().numpy(), ours.double().numpy())
-            yield "accuracy_drop", _from_interval(drop)
-
     def _curves(self, trial: Trial) -> dict[str, tuple[Epoch, ...]]:
         return {
             step.kind: tuple(Epoch.model_validate(point) for point in curve)
@@ -202,25 +168,14 @@ class Recorder:
             if (curve := self.store.read(step.key).data.get("curve"))
         }
 
-    def _heatmaps(self, trial: Trial) -> Iterator[Heatmap]:
-        import torch
-
-        from prunebench.cams.maps import decode, upsample
-
-        steps = [step for step in _explained(trial.known) if self.store.has(step.key)][:3]
-        if not steps:
-            return
-        targets = self.store.read(steps[0].parent("targets").key).tensors
-        shown = targets["shown"]
-        codes = [self.store.read(step.key).tensors["maps"][shown] for step in steps]
-        for place, pixels in enumerate(targets["pixels"]):
-            index = int(targets["images"][shown[place]])
-            yield Heatmap(image=index, cam=None, png=_png(pixels))
-            for step, coded in zip(steps, codes, strict=True):
-                maps = decode(coded[place : place + 1])
-                heat = upsample(maps, (pixels.shape[1], pixels.shape[2]))
-                grey = (heat * 255).round().to(torch.uint8)
-                yield Heatmap(image=index, cam=step.plugin.label, png=_png(grey))
+    def _times(self, trial: Trial) -> dict[str, Times]:
+        """How the times behind medians spread; stored by the metrics that take times."""
+        return {
+            place + cell.step.plugin.variant: _spread(**samples)
+            for cell in trial.known
+            if self.store.has(cell.step.key)
+            for place, samples in self.store.read(cell.step.key).data.get("samples", {}).items()
+        }
 
     def _keys(self, trial: Trial) -> dict[str, Any]:
         return {
@@ -235,7 +190,7 @@ class Recorder:
     def _flags(self, trial: Trial) -> Iterator[str]:
         found = [
             self.store.read(step.key).data
-            for step in _explained(trial.known)
+            for step in explained(trial.known)
             if self.store.has(step.key)
         ]
         # Some methods give maps at the images' size, whatever the layer's.
@@ -274,64 +229,14 @@ def _told(recovery: Recipe) -> dict[str, Any]:
     return {k: v for k, v in found.items() if k != "distillation" or v is not None}
 
 
-def _missing(cell: Cell) -> str:
-    """What a value is called that is not there: after its metric, with all parameters."""
-    chosen = cell.step.plugin
-    name: str = chosen.name.replace("-", "_").replace("/", "_")
-    told = chosen.label.removeprefix(chosen.name)
-    return f"{name}{told}/{cell.cam}" if cell.cam else f"{name}{told}"
-
-
-def _explained(cells: tuple[Cell, ...]) -> list[Step]:
-    found = {
-        cell.step.parent("maps").key: cell.step.parent("maps")
-        for cell in cells
-        if cell.step.has_parent("maps")
-    }
-    return list(found.values())
-
-
-def _number(number: float, timed: bool) -> Value:
-    if not math.isfinite(number):
-        return Value(mean=None, reason=f"not a finite number: {number}", measured=timed)
-    return Value(mean=number, measured=timed)
-
-
-def _mean(each: Tensor) -> Value:
-    from prunebench.statistics import mean_interval
-
-    return _from_interval(mean_interval(each.double().numpy()))
-
-
-def _from_interval(interval: Interval) -> Value:
-    if interval.mean is None:
-        return Value(
-            mean=None, n=0, undefined=interval.undefined, reason="undefined for every image"
-        )
-    return Value(
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
-        interval=interval.method,
-        n=interval.n,
-        undefined=interval.undefined,
-    )
-
-
-def _png(pixels: Tensor, widest: int = WIDEST) -> str:
-    from PIL import Image
-
-    array = pixels.permute(1, 2, 0).numpy()
-    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    picture.thumbnail((widest, widest))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def _spread(baseline: list[float], network: list[float]) -> Times:
+    """Times of both networks, of not too many pairs, with few digits."""
+    step = math.ceil(len(network) / MOST_TIMES)
+    kept = [
+        tuple(float(f"{time:.{DIGITS}g}") for time in times[::step])
+        for times in (baseline, network)
+    ]
+    return Times(baseline=kept[0], network=kept[1])
 
 
 @lru_cache(maxsize=64)

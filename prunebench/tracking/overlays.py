@@ -19,18 +19,22 @@ SIDE = 192  # pixels of one picture
 def overlays(record: Record, baseline: Record | None = None) -> Iterable[tuple[str, bytes]]:
     """For each image and method of a record: image, baseline's map, own map side by side, as PNG.
 
+    Maps are laid over the image. Where a record may not show the image, they stand by themselves.
+
     Args:
         record: The network's record.
-        baseline: Its baseline's; without it, there are two pictures instead of three.
+        baseline: Its baseline's; without it, its map is left out.
     """
     theirs = {(heat.image, heat.cam): heat.png for heat in baseline.heatmaps} if baseline else {}
     images = {heat.image: heat.png for heat in record.heatmaps if heat.cam is None}
     for heat in record.heatmaps:
         if heat.cam is None:
             continue
-        image = _picture(images[heat.image]).convert("RGB")
+        png = images.get(heat.image)
+        image = None if png is None else _picture(png).convert("RGB")
         before = theirs.get((heat.image, heat.cam))
-        row = [image, *([_laid_over(image, before)] if before else []), _laid_over(image, heat.png)]
+        maps = [_laid_over(image, each) for each in (before, heat.png) if each is not None]
+        row = maps if image is None else [image, *maps]
         name = re.sub(r"[^\w.-]", "_", heat.cam.replace("++", "-pp"))
         yield f"image-{heat.image}-{name}", _side_by_side(row)
 
@@ -39,9 +43,10 @@ def _picture(png: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(png)))
 
 
-def _laid_over(image: Image.Image, png: str) -> Image.Image:
+def _laid_over(image: Image.Image | None, png: str) -> Image.Image:
     colours = 255 * colormaps["viridis"](np.asarray(_picture(png), dtype=float) / 255)[:, :, :3]
-    mixed = 0.5 * np.asarray(image, dtype=float) + 0.5 * colours
+    under = colours if image is None else np.asarray(image, dtype=float)
+    mixed = 0.5 * under + 0.5 * colours
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from prunebench.suite import Suite
 from prunebench.trial import Trial
 
+ALL_ROWS = ("cams", "cam", "metrics", "metric", "explain")
+"""What is the same for all rows of a suite."""
+
 
 def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:
     """A suite, as written, that makes one row of another suite again."""
@@ -16,8 +19,8 @@ def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:
         return written[among.index(chosen)] if isinstance(written, list) else written
 
     branch = trial.branch
-    kept = {k: v for k, v in suite.raw.items() if k in ("name", "cams", "cam", "explain")}
-    kept |= {k: v for k, v in suite.raw.items() if k in ("metrics", "metric")}
+    kept: dict[str, Any] = {"name": suite.name}  # where none is written, the file's
+    kept |= {k: v for k, v in suite.raw.items() if k in ALL_ROWS}
     layers = (suite.raw.get("explain") or {}).get("target_layer")
     if isinstance(layers, dict):
         own = {k: v for k, v in layers.items() if k == trial.branch.model.name}

@@ -1,0 +1,40 @@
+"""All checks of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prunebench.checking.completeness import incomplete
+from prunebench.checking.consistency import inconsistent
+from prunebench.checking.level import missed_level
+from prunebench.checking.others import Others
+from prunebench.checking.pictures import bad_pictures
+from prunebench.checking.problem import Problem
+from prunebench.checking.ranges import out_of_range
+from prunebench.checking.text import unsafe_text
+from prunebench.checking.times import wrong_times
+from prunebench.record import Record
+
+
+def check_record(record: Record, others: Others | Iterable[Record] = ()) -> list[Problem]:
+    """Checks a record as far as that can be done without making it again.
+
+    Args:
+        record: A record that was read, and so fits the schema.
+        others: The records that it will stand among: with its baseline among them, fractions are
+            checked against the counts they were made from. The record itself may be one of them.
+
+    Returns:
+        What is wrong; nothing for a record that may be published.
+    """
+    among = others if isinstance(others, Others) else Others(others)
+    return [
+        *unsafe_text(record),
+        *bad_pictures(record),
+        *incomplete(record),
+        *inconsistent(record, among.baseline(record)),
+        *wrong_times(record),
+        *missed_level(record, among.baseline(record)),
+        *out_of_range(record),
+        *among.repeats(record),
+    ]

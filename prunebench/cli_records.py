@@ -1,0 +1,163 @@
+"""The command line's ``validate``, ``submit`` and ``reproduce``: rows that can be checked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from prunebench.cli_store import DEFAULT_STORE, StoreDir
+from prunebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from prunebench.record import Record
+
+record_commands = typer.Typer()
+out = Console()
+
+PUBLISHED = Path("leaderboard/results")
+MET = {True: "[green]yes[/]", False: "[bold red]no[/]", None: "[dim]not judged[/]"}
+
+
+@record_commands.command()
+def validate(
+    paths: Annotated[
+        list[Path], typer.Argument(help="suites (.yaml), records (.json), folders of records")
+    ],
+) -> None:
+    """Check suites without running anything, and records before they are published."""
+    records = [path for path in paths if path.is_dir() or path.suffix == ".json"]
+    problems = 0
+    for path in paths:
+        if path not in records:
+            problems += _report(_suite_problems(path))
+    if records:
+        problems += _report(_record_problems(records))
+    if problems:
+        raise typer.Exit(2)
+
+
+def _report(problems: Iterable[str]) -> int:
+    count = 0
+    for problem in problems:
+        count += 1
+        # One line each, whatever an error of a plugin or a library that it quotes may hold.
+        print("error:", " ".join(part.strip() for part in problem.splitlines()), file=sys.stderr)
+    return count
+
+
+def _suite_problems(path: Path) -> Iterator[str]:
+    from prunebench.digests import Digests
+    from prunebench.environment import Environment
+    from prunebench.plan import Planner
+    from prunebench.suite import load_suite
+
+    try:
+        networks = sum(1 for _ in Planner(load_suite(path), Environment(), Digests()).trials())
+    except RequestError as error:
+        yield str(error)
+    else:
+        out.print(f"{path}: fine, {networks} networks", highlight=False, soft_wrap=True)
+
+
+def _record_problems(paths: Iterable[Path]) -> Iterator[str]:
+    """Everything wrong with records, each held against all of them."""
+    from prunebench.checking import Others, check_record
+    from prunebench.record import keeping_all, read_record
+
+    found: dict[Path, Record] = {}
+    with keeping_all():
+        for file in _files(paths):
+            try:
+                found[file] = read_record(file)
+            except RequestError as error:
+                yield str(error)
+    others, fine = Others(found.values()), 0
+    published = {path.resolve() for path in paths if path.is_dir()}
+    for file, record in found.items():
+        problems = [str(problem) for problem in check_record(record, others)]
+        if file.stem != record.id and file.parent.resolve() in published:
+            problems.append(f"id: {record.id!r} is not the file's name")
+        fine += not problems
+        yield from (f"{file}: {problem}" for problem in problems)
+    out.print(f"{fine} of {len(found)} records are fine", highlight=False)
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    found: dict[Path, Path] = {}
+    for path in paths:
+        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        found |= {file.resolve(): file for file in files}  # each once
+    return list(found.values())
+
+
+@record_commands.command()
+def submit(
+    runs: Annotated[list[str], typer.Argument(help="suites, records' names, or files")],
+    store: StoreDir = DEFAULT_STORE,
+    to: Annotated[Path, typer.Option(help="folder of published records")] = PUBLISHED,
+    replace: Annotated[bool, typer.Option("--replace", help="replace rows that are there")] = False,
+) -> None:
+    """Copy chosen records to the published results, if they pass all checks."""
+    from prunebench.leaderboard.publish import submit as publish
+    from prunebench.results import chosen_records
+    from prunebench.store import Store
+
+    chosen = chosen_records(Store(store), runs)
+    try:
+        written = publish(chosen, to, replace=replace)
+    except OSError as error:
+        raise RequestError(f"cannot be written: {error.strerror}", where=str(to)) from error
+    out.print(f"{len(written)} records in {to}; `make leaderboard` shows them", soft_wrap=True)
+
+
+@record_commands.command()
+def reproduce(
+    row: Annotated[str, typer.Argument(help="a published record's id, or a record's file")],
+    results: Annotated[Path, typer.Option(help="folder of published records")] = PUBLISHED,
+    store: Annotated[
+        Path | None, typer.Option(help="folder of results; by default a fresh one, removed again")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="what relative paths in the row's suite are relative to")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; as the record says")] = None,
+) -> None:
+    """Make a published row again from its record alone, and compare every figure."""
+    from prunebench.reproducing import reproduce as rebuild
+    from prunebench.results import published_record
+
+    found = rebuild(published_record(row, results), store, folder=folder, device=device)
+    table = Table("figure", "published", "rebuilt", "difference", "tolerance", "met")
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    table.columns[0].overflow = "fold"
+    for figure in found.figures:
+        before, after = (_told(number, 5) for number in (figure.published, figure.rebuilt))
+        off, tolerance = (_told(number, 2) for number in (figure.difference, figure.tolerance))
+        table.add_row(escape(figure.name), before, after, off, tolerance, MET[figure.met])
+    out.print(table)
+    if found.elsewhere:
+        out.print("made elsewhere, so figures may differ within their tolerance:")
+        for difference in found.elsewhere:
+            out.print(f"  {difference}", markup=False, highlight=False, soft_wrap=True)
+    else:
+        out.print("made on a machine like the record's: figures must be equal, times apart")
+    judged = [figure for figure in found.figures if figure.met is not None]
+    missed = [figure for figure in judged if not figure.met]
+    out.print(f"{len(judged) - len(missed)} of {len(judged)} figures met", highlight=False)
+    for figure in missed:
+        reason = f": {figure.note}" if figure.note else ""
+        out.print(f"not met: {figure.name}{reason}", markup=False, highlight=False, soft_wrap=True)
+    if missed:
+        raise typer.Exit(1)
+
+
+def _told(number: float | None, digits: int) -> str:
+    return "–" if number is None else f"{number:.{digits}g}"

@@ -1,0 +1,235 @@
+"""Published numbers beside ours: for each the nearest row measured, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.papers.differences import differences, matches, of_model, of_pruner
+from prunebench.leaderboard.papers.nearest import (
+    candidates,
+    levels_of_one_method,
+    nearest,
+    other_level,
+)
+from prunebench.leaderboard.papers.numbers import Number, compare_number, printed_numbers
+from prunebench.leaderboard.rows import Row
+from prunebench.papers.work import Experiment, PublishedRow, Rows, Work
+
+State = Literal["run", "similar rows only", "not run yet"]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published row and the row of ours that stands beside it.
+
+    Attributes:
+        published: The published row.
+        numbers: Its columns.
+        row: Our nearest row; None where there is none.
+        exact: Whether it is of the same experiment: data set, network and method.
+        why: What is known to differ; without a row, why there is none.
+        levels: How many levels of its method the numbers are read over; 0 where they are the row's.
+    """
+
+    published: PublishedRow
+    numbers: tuple[Number, ...]
+    row: Row | None = None
+    exact: bool = False
+    why: tuple[str, ...] = ()
+    levels: int = 0
+
+
+@dataclass(frozen=True)
+class Own:
+    """A row of ours with its readings of a table's columns, and what is known to differ."""
+
+    row: Row
+    numbers: tuple[Number, ...]
+    why: tuple[str, ...] = ()
+
+    def get(self, key: str) -> float | None:
+        """Its reading of a column, in the unit of the source."""
+        return next((number.ours for number in self.numbers if number.key == key), None)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An experiment of a work with what we have measured of it.
+
+    Attributes:
+        experiment: As its card has it.
+        rows: Every published row, in the order of the source.
+        own: All our compressed rows of the same data set and network, where they can be sorted in
+            or drawn.
+    """
+
+    experiment: Experiment
+    rows: tuple[Beside, ...]
+    own: tuple[Own, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """Whether it was run: with its own data set, network and one of its methods."""
+        if any(beside.row and beside.exact for beside in self.rows):
+            return "run"
+        similar = self.own or any(beside.row for beside in self.rows)
+        return "similar rows only" if similar else "not run yet"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A section in which rows may be found, and how they are meant.
+
+    Attributes:
+        section: The section.
+        meant: Which rows the card asks for.
+        exact: Whether they are of the same experiment.
+        rows: Those of the section, its baseline and controls among them.
+    """
+
+    section: Section
+    meant: Rows
+    exact: bool
+    rows: tuple[Row, ...]
+
+
+def compare_works(
+    works: Mapping[str, Work], sections: Sequence[Section]
+) -> dict[str, tuple[Compared, ...]]:
+    """Compares all experiments of all works with the board.
+
+    Args:
+        works: By name.
+        sections: The board.
+
+    Returns:
+        The comparisons by the work's name, in the order of its experiments.
+    """
+    return {
+        name: tuple(compare(experiment, sections) for experiment in work.experiments)
+        for name, work in works.items()
+    }
+
+
+def compare(experiment: Experiment, sections: Sequence[Section]) -> Compared:
+    """Finds the nearest row of ours for every published row of one experiment.
+
+    Rows of the same data set, network and method come first, and among them those of the suite
+    that repeats the experiment; only where there are none, similar ones. All columns of a row are
+    read off one row of ours, at the level that is nearest; nothing is interpolated.
+
+    Args:
+        experiment: The experiment.
+        sections: The board.
+    """
+    places = list(_places(experiment.ours, sections, exact=True))
+    for similar in experiment.similar:
+        places += _places(similar, sections, exact=False)
+    rows = tuple(_beside(experiment, published, places) for published in experiment.rows)
+    return Compared(experiment, rows, tuple(_own(experiment, places)))
+
+
+def not_run(experiment: Experiment) -> str:
+    """What to say of an experiment beside which nothing of ours stands."""
+    return f"not run yet: {experiment.suite or 'no suite repeats it so far'}"
+
+
+def _places(meant: Rows, sections: Iterable[Section], *, exact: bool) -> Iterator[_Place]:
+    """Sections of this data set and network in which one of the compressors was run."""
+    for section in sections:
+        if matches(section.first.dataset, meant.datasets) and of_model(section.first, meant):
+            rows = tuple(row for row in section.rows if _is_meant(row, meant))
+            if any(row.first.role == "compressed" for row in rows):
+                yield _Place(section, meant, exact, rows)
+
+
+def _is_meant(row: Row, meant: Rows) -> bool:
+    return row.first.role != "compressed" or of_pruner(row.first, meant.pruners)
+
+
+def _beside(experiment: Experiment, published: PublishedRow, places: Iterable[_Place]) -> Beside:
+    reason = _unmatched(experiment, published)
+    if reason:
+        return Beside(published, printed_numbers(published), why=(reason,))
+    found = [_in_place(experiment, published, place) for place in places]
+    choices = [beside for beside in found if beside is not None]
+    if not choices:
+        return Beside(published, printed_numbers(published), why=(not_run(experiment),))
+    return min(choices, key=lambda beside: _order(experiment, beside))
+
+
+def _unmatched(experiment: Experiment, published: PublishedRow) -> str | None:
+    """Why no row of ours could ever stand beside a published one; None if one could."""
+    if published.role != "compressed":
+        return None
+    if published.pruners == ():
+        return "no compressor of this kind here"
+    if experiment.nearest and not isinstance(published.values.get(experiment.nearest), str):
+        title = experiment.quantities[experiment.nearest].title
+        return f"the source gives no {title} by which to find the level"
+    return None
+
+
+def _order(experiment: Experiment, beside: Beside) -> tuple[object, ...]:
+    """The same experiment first, then its own suite, then what answers more and differs less.
+
+    How near our numbers are to the published ones does not count: the choice would flatter us.
+    """
+    assert beside.row is not None
+    record = beside.row.first
+    missing = sum(number.printed is not None and number.ours is None for number in beside.numbers)
+    own_suite = record.suite == experiment.suite_name
+    return (not beside.exact, not own_suite, missing, len(beside.why), record.protocol, record.id)
+
+
+def _in_place(experiment: Experiment, published: PublishedRow, place: _Place) -> Beside | None:
+    """The row of one section that stands beside a published one; None if there is none."""
+    section, quantities = place.section, experiment.quantities
+    rows = candidates(place.rows, published)
+    if not rows:
+        return None
+    readings = [quantities[key].reading for key in published.values]
+    if any(reading and reading.levels for reading in readings):
+        levels = levels_of_one_method(rows, section)
+        row = levels[-1]
+    else:
+        levels = []
+        row = nearest(experiment, published, rows, section)
+    numbers = tuple(
+        compare_number(key, quantities[key], published, row, section.baseline, levels)
+        for key in published.values
+    )
+    why = (
+        *place.meant.differs,
+        *other_level(experiment, published, numbers),
+        *differences(experiment.conditions, experiment.ours, row, section),
+    )
+    return Beside(published, numbers, row, place.exact, tuple(dict.fromkeys(why)), len(levels))
+
+
+def _own(experiment: Experiment, places: Iterable[_Place]) -> Iterator[Own]:
+    """All our compressed rows of the same data set and network, for a sorted table or a figure.
+
+    Left out is what lies at 0 of the column they are sorted by: masks, where that is FLOPs.
+    """
+    if experiment.sorted_by is None and experiment.plot is None:
+        return
+    columns = {
+        key: quantity
+        for key, quantity in experiment.quantities.items()
+        if quantity.reading and not quantity.reading.levels
+    }
+    for place in places:
+        for row in place.rows if place.exact else ():
+            if row.first.role == "compressed":
+                numbers = tuple(
+                    compare_number(key, quantity, None, row, place.section.baseline)
+                    for key, quantity in columns.items()
+                )
+                why = differences(experiment.conditions, experiment.ours, row, place.section)
+                own = Own(row, numbers, why)
+                if experiment.sorted_by is None or own.get(experiment.sorted_by):
+                    yield own

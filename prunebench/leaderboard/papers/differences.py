@@ -1,0 +1,118 @@
+"""Why our number may differ from a published one: what differs in how the two were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.rows import Row
+from prunebench.papers.printed import number
+from prunebench.papers.work import Rows, Stated
+from prunebench.record import Record
+
+FAR = 0.005
+"""Baselines whose accuracy is farther apart than this (half a point) are said to differ."""
+
+
+def differences(stated: Stated, ours: Rows, row: Row, section: Section) -> tuple[str, ...]:
+    """What is known to differ, in words; nothing where the work states nothing.
+
+    Args:
+        stated: Conditions of the work.
+        ours: Which rows would be the same experiment.
+        row: Our row.
+        section: Its section.
+    """
+    return tuple(_differences(stated, ours, row, section))
+
+
+def _differences(stated: Stated, ours: Rows, row: Row, section: Section) -> Iterator[str]:
+    record = row.first
+    conditions = record.conditions
+    if not of_model(record, ours):
+        name = plain(record.model).partition("(")[0]
+        yield f"another network: {name} ({stated.model} there)"
+    if not matches(record.dataset, ours.datasets[:1]):
+        yield f"data: {plain(record.dataset)} ({stated.dataset} there)"
+    if record.role == "compressed" and not of_pruner(record, ours.pruners):
+        yield f"another method: {plain(record.pruner)}"
+    if record.role != "baseline":
+        yield from _recovery(stated.recovery, conditions.recovery)
+    if conditions.explained_images and stated.explained_images not in (
+        None,
+        conditions.explained_images,
+    ):
+        yield (
+            f"{conditions.explained_images:,} images explained ({stated.explained_images:,} there)"
+        )
+    if stated.class_policy not in (None, conditions.class_policy):
+        yield f"class explained: {plain(conditions.class_policy)} ({stated.class_policy} there)"
+    if stated.target_layer not in (None, conditions.target_layer):
+        yield f"layer explained: {plain(conditions.target_layer)} ({stated.target_layer} there)"
+    yield from _baseline(stated, section)
+    yield from _seeds(stated, row)
+
+
+def _recovery(stated: dict[str, Any] | None, found: dict[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        yield "no training after compression"
+    elif stated is None:
+        epochs, images = found.get("epochs"), found.get("images")
+        length = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+        yield f"training after compression: {length} on {_told(images)} images"
+    else:
+        for name, there in stated.items():
+            here = found.get(name)
+            if here != there and not (_empty(here) and _empty(there)):
+                yield f"recovery {name.replace('_', ' ')} {_told(here)} ({_told(there)} there)"
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == []
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return plain(", ".join(map(str, value))) or "none"
+    return "all" if value is None else plain(f"{value}")
+
+
+def _baseline(stated: Stated, section: Section) -> Iterator[str]:
+    accuracy = section.baseline.get("accuracy").mean if section.baseline else None
+    if stated.baseline_accuracy is None or accuracy is None:
+        return
+    there = number(stated.baseline_accuracy) / 100
+    if abs(accuracy - there) > FAR:
+        yield f"baseline accuracy {100 * accuracy:.2f}% ({stated.baseline_accuracy} there)"
+
+
+def _seeds(stated: Stated, row: Row) -> Iterator[str]:
+    if row.missing:
+        yield f"{row.seeds} seeds"
+    elif stated.seeds not in (None, len(row.records)):
+        yield f"{len(row.records)} seed{'s' * (len(row.records) > 1)} ({stated.seeds} there)"
+
+
+def of_model(record: Record, rows: Rows) -> bool:
+    """Whether a record's network is one of those meant."""
+    return matches(record.model, rows.models)
+
+
+def of_pruner(record: Record, patterns: tuple[str, ...]) -> bool:
+    """Whether a record's compressor fits a pattern, by name or label; no pattern fits all."""
+    return not patterns or any(
+        matches(text, patterns) for text in (record.pruner_name, record.pruner)
+    )
+
+
+@lru_cache(maxsize=1 << 16)  # few labels, asked for again with every published row
+def matches(label: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a label, or its plugin's name, fits one of some shell patterns."""
+    texts = (label, label.partition("(")[0])
+    return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)

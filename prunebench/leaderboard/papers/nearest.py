@@ -1,0 +1,68 @@
+"""Which of a section's rows stands beside a published one: the nearest level, never a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.papers.differences import of_pruner
+from prunebench.leaderboard.papers.numbers import Number, scale
+from prunebench.leaderboard.papers.readings import read
+from prunebench.leaderboard.rows import Row
+from prunebench.papers.printed import decimals, number
+from prunebench.papers.work import Experiment, PublishedRow
+
+
+def candidates(rows: Iterable[Row], published: PublishedRow) -> list[Row]:
+    """The rows of the published row's role and, where it names any, of its compressors."""
+    own = (published.pruners or ()) if published.role == "compressed" else ()
+    return [row for row in rows if row.first.role == published.role and of_pruner(row.first, own)]
+
+
+def nearest(
+    experiment: Experiment, published: PublishedRow, rows: Sequence[Row], section: Section
+) -> Row:
+    """The row whose level is nearest by the card's column; the first where it gives none."""
+    key = experiment.nearest or ""
+    wanted, quantity = published.values.get(key), experiment.quantities.get(key)
+    reading = quantity.reading if quantity else None
+    if quantity is None or reading is None or not isinstance(wanted, str):
+        return rows[0]
+    target = number(wanted) / scale(quantity)
+
+    def distance(row: Row) -> tuple[float, str]:
+        value = read(reading, row, section.baseline).value
+        return (float("inf") if value is None else abs(value - target), row.first.id)
+
+    return min(rows, key=distance)
+
+
+def levels_of_one_method(rows: Sequence[Row], section: Section) -> list[Row]:
+    """All levels of the method that has most, after the uncompressed network.
+
+    The first is the ``none`` control, trained as long as the others; else the baseline.
+    """
+    ordered = sorted(rows, key=lambda row: row.first.pruner)
+    methods = [list(same) for _, same in groupby(ordered, key=lambda row: row.first.pruner)]
+    start = section.control or section.baseline
+    return ([start] if start else []) + max(methods, key=len)
+
+
+def other_level(
+    experiment: Experiment, published: PublishedRow, found: Sequence[Number]
+) -> tuple[str, ...]:
+    """Says that the nearest level is another than the published one, where it is."""
+    key = experiment.nearest or ""
+    wanted = published.values.get(key)
+    here = next((number for number in found if number.key == key), None)
+    if here is None or here.difference is None or not isinstance(wanted, str):
+        return ()
+    digits, quantity = decimals(wanted), experiment.quantities[key]
+    if round(abs(here.difference), digits) == 0:
+        return ()
+    percent = "%" if quantity.unit == "percent" else ""
+    title = quantity.title
+    return (
+        f"the nearest level of ours has {title} {here.ours:.{digits}f}{percent} ({wanted} there)",
+    )

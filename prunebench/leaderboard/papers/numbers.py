@@ -1,0 +1,84 @@
+"""One published number and ours, in the unit of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prunebench.leaderboard.papers.readings import Read, read, read_levels
+from prunebench.leaderboard.rows import Row
+from prunebench.papers.printed import Words, number
+from prunebench.papers.work import PublishedRow, Quantity
+
+
+@dataclass(frozen=True)
+class Number:
+    """A column of a published row, and ours.
+
+    Attributes:
+        key: The column.
+        printed: As the source prints it; None where it gives none.
+        ours: In the unit of the source; None where there is none.
+        low: Lower end of our 95% interval, if there is one.
+        high: Upper end.
+        difference: Ours minus theirs, in the unit of the source.
+        note: Why there is no number, or what to know about it.
+    """
+
+    key: str
+    printed: str | None
+    ours: float | None = None
+    low: float | None = None
+    high: float | None = None
+    difference: float | None = None
+    note: str | None = None
+
+
+def printed_numbers(published: PublishedRow) -> tuple[Number, ...]:
+    """A published row with nothing beside it."""
+    return tuple(Number(key, _printed(value)) for key, value in published.values.items())
+
+
+def compare_number(
+    key: str,
+    quantity: Quantity,
+    published: PublishedRow | None,
+    row: Row,
+    baseline: Row | None,
+    levels: Sequence[Row] = (),
+) -> Number:
+    """Reads a column off our row, and the difference to what was published.
+
+    Args:
+        key: The column.
+        quantity: What it is.
+        published: The published row; None for a row of ours alone.
+        row: Our row.
+        baseline: The untouched baseline of its protocol.
+        levels: All levels of its method, for columns that are read over them.
+    """
+    value = published.values.get(key) if published else None
+    reading = quantity.reading
+    if reading is None:
+        return Number(key, _printed(value), note="nothing of ours answers it")
+    found = read_levels(reading, levels) if reading.levels else read(reading, row, baseline)
+    if found.value is None:
+        return Number(key, _printed(value), note=found.note)
+    ours, low, high = _scaled(quantity, found)
+    difference = ours - number(value) if isinstance(value, str) else None
+    return Number(key, _printed(value), ours, low, high, difference, found.note)
+
+
+def scale(quantity: Quantity) -> float:
+    """By what our fractions are multiplied to stand beside the source's."""
+    return 100.0 if quantity.unit == "percent" else 1.0
+
+
+def _scaled(quantity: Quantity, found: Read) -> tuple[float, float | None, float | None]:
+    by = scale(quantity)
+    low, high = (None if end is None else by * end for end in (found.low, found.high))
+    return by * (found.value or 0.0), low, high
+
+
+def _printed(value: str | Words | None) -> str | None:
+    return value.words if isinstance(value, Words) else value

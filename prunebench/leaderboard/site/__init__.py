@@ -1,0 +1,1 @@
+"""The leaderboard as a static site: opens from disk, asks no network for anything."""

@@ -1,0 +1,54 @@
+// Draws figures in the page's colours; drawn again when these change.
+"use strict";
+const Plots = (() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const axis = () => ({
+    automargin: true,
+    gridcolor: colour("--line"),
+    linecolor: colour("--line"),
+    zerolinecolor: colour("--line"),
+  });
+
+  const themed = (layout) => {
+    const own = { ...layout };
+    for (const name of Object.keys(own).filter((key) => /^[xy]axis/.test(key))) {
+      own[name] = { ...axis(), ...own[name] };
+    }
+    return {
+      margin: { l: 56, r: 16, t: 32, b: 48 },
+      legend: { orientation: "h", y: -0.25 },
+      hoverlabel: { bgcolor: colour("--raised"), font: { color: colour("--text") } },
+      ...own,
+      font: { color: colour("--text"), family: "system-ui, sans-serif", size: 13 },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+    };
+  };
+
+  // Draws into an element; `alt` says in words what the figure shows.
+  const draw = (element, figure, alt) => {
+    // Not an image: its tool bar has buttons. For those who hear the page the label says it all.
+    element.setAttribute("role", "figure");
+    if (alt) {
+      element.setAttribute("aria-label", alt);
+    }
+    const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
+    const again = async () => {
+      await Plotly.react(element, figure.data, themed(figure.layout), options);
+      element.querySelectorAll("svg").forEach((one) => one.setAttribute("aria-hidden", "true"));
+    };
+    document.addEventListener("themechange", again);
+    return again();
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const place of document.querySelectorAll("figure.plot")) {
+      const content = place.querySelector('script[type="application/json"]');
+      if (content) {
+        draw(place.querySelector(".drawn"), JSON.parse(content.textContent));
+      }
+    }
+  });
+
+  return { draw };
+})();

@@ -1,0 +1,163 @@
+"""The columns of the board: what every board has, and one for each value that any row has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.site.families import (
+    FAMILIES,
+    Family,
+    family_of,
+    is_part,
+    kind_of,
+    title_of,
+)
+from prunebench.record import Value
+from prunebench.trust import THRESHOLDS
+
+FIRST_SHOWN: tuple[Family, ...] = (
+    "network",
+    "verdict",
+    "accuracy",
+    "sp2ps",
+    "compression",
+    "speed",
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: Its name in addresses and data, such as ``ssim/grad-cam``.
+        title: Its heading.
+        family: With which others it is shown or hidden.
+        kind: How ``board_cells.js`` writes it.
+        cam: The explanation method it is about.
+        about: What it tells, in a sentence.
+    """
+
+    key: str
+    title: str
+    family: Family
+    kind: str
+    cam: str | None = None
+    about: str = ""
+
+
+FIXED = (
+    Column("pruner", "Pruner", "network", "pruner", None, "Compression method; opens the row."),
+    Column("level", "Level", "network", "level", None, "How much was asked to be removed."),
+    Column("group", "Data · model · protocol", "network", "group", None, "What is comparable."),
+    Column("axis", "Axis", "network", "axis", None, "What compression means for this network."),
+    Column("rank", "Rank", "network", "rank", None, "By mean Sp2PS at equal compression reached."),
+    Column("seeds", "Seeds", "network", "seeds", None, "Seeds behind the means."),
+    Column(
+        "pareto",
+        "Pareto",
+        "verdict",
+        "mark",
+        None,
+        "No row of its group and axis is better in accuracy, compression and Sp2PS at once.",
+    ),
+    Column(
+        "change",
+        "Change",
+        "accuracy",
+        "points",
+        None,
+        "Points of accuracy gained or lost against the untouched baseline.",
+    ),
+    Column("weights_gone", "Weights gone", "compression", "gone", None, "Zeros count as gone."),
+    Column("macs_gone", "MACs gone", "compression", "gone", None, "Of a dense execution."),
+    Column(
+        "images_seen",
+        "Images seen",
+        "compression",
+        "count",
+        None,
+        "Training images since the baseline, all epochs counted.",
+    ),
+)
+LEFT_OUT = ("accuracy_drop",)
+"""Values that another column tells."""
+
+
+def columns(sections: Sequence[Section]) -> list[Column]:
+    """All columns, by family; within a family the methods that most rows have come first."""
+    seen: Counter[str] = Counter()
+    sample: dict[str, Value] = {}
+    for section in sections:
+        for row in section.rows:
+            for name, value in row.first.values.items():
+                if value.mean is not None:
+                    seen[name] += 1
+                    sample.setdefault(name, value)
+    cams = order_of_cams(seen)
+    names = sorted(name for name in sample if not is_part(name) and name not in LEFT_OUT)
+    found = [*FIXED, *(_of_value(name, sample[name]) for name in names)]
+    for cam in cams:
+        if f"sp2ps/{cam}" in sample:
+            found.append(_rescaled(cam))
+            if cam in THRESHOLDS:
+                found.append(_trusted(cam))
+    families = list(FAMILIES)
+    # Python sorts stably: fixed columns stay in front of their family.
+    found.sort(key=lambda column: (families.index(column.family), _place(column, cams)))
+    return found
+
+
+def order_of_cams(seen: Counter[str]) -> list[str]:
+    """Explanation methods, those with the most values first."""
+    rows: Counter[str] = Counter()
+    for name, number in seen.items():
+        cam = name.partition("/")[2]
+        if cam:
+            rows[cam] = max(rows[cam], number)
+    return sorted(rows, key=lambda cam: (-rows[cam], cam))
+
+
+def _place(column: Column, cams: Sequence[str]) -> tuple[int, str, int]:
+    if column.key == "accuracy":
+        return (0, "", 0)
+    if column in FIXED:
+        return (1, "", 0)
+    if column.cam is None:
+        return (1, column.key, 0)
+    measure, _, cam = column.key.partition("/")
+    return (2, measure, cams.index(cam))
+
+
+def _of_value(name: str, value: Value) -> Column:
+    measure, _, cam = name.partition("/")
+    family = family_of(name, value)
+    title = title_of(name) + (f" {plain(cam)}" if cam else "")
+    kind = kind_of(name, value, family)
+    return Column(name, title, family, kind, plain(cam) or None, plain(measure))
+
+
+def _rescaled(cam: str) -> Column:
+    return Column(
+        f"rescaled/{cam}",
+        f"Rescaled {plain(cam)}",
+        "rescaled",
+        "score",
+        plain(cam),
+        "Sp2PS between random weights (0) and training alone (1).",
+    )
+
+
+def _trusted(cam: str) -> Column:
+    return Column(
+        f"trusted/{cam}",
+        f"Trusted {plain(cam)}",
+        "verdict",
+        "mark",
+        plain(cam),
+        f"Whether the lower bound of Sp2PS reaches the published threshold {THRESHOLDS[cam]:.2f}.",
+    )

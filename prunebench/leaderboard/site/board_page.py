@@ -1,0 +1,111 @@
+"""The board's page: one table over all groups, its data in parts that load one after another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prunebench.leaderboard.board import AXES, UNRANKED, Section
+from prunebench.leaderboard.cells import plain, title
+from prunebench.leaderboard.rescaling import LEAST_APART
+from prunebench.leaderboard.site.board_columns import (
+    FIRST_SHOWN,
+    Column,
+    columns,
+    order_of_cams,
+)
+from prunebench.leaderboard.site.board_rows import ROLES, Codes, Entry, Part, entries
+from prunebench.leaderboard.site.families import FAMILIES
+from prunebench.leaderboard.site.links import section_name
+from prunebench.leaderboard.site.pages import render
+from prunebench.leaderboard.site.scripts import write_call
+from prunebench.trust import THRESHOLDS
+
+ROWS_OF_PART = 2_000
+
+
+def write(sections: Sequence[Section], site: Path) -> None:
+    """Writes ``index.html`` and the parts of its data under ``board/``."""
+    rows = list(entries(sections))
+    shown = columns(sections)
+    codes = {"label": Codes(), "plugin": Codes()}
+    parts = _write_parts(rows, shown, codes, site / "board")
+    families = {column.family for column in shown}
+    render(
+        site,
+        "index.html",
+        "board.html",
+        data=_head(sections, shown, codes, len(rows), parts),
+        groups=_groups(sections),
+        plugins=sorted({plain(row.row.first.pruner_name) for row in rows if _is_compressed(row)}),
+        cams=[plain(cam) for cam in _cams(sections)],
+        families=[
+            (name, told, name in FIRST_SHOWN) for name, told in FAMILIES.items() if name in families
+        ],
+        axes=AXES + UNRANKED,
+        thresholds=", ".join(f"{cam} {value:.2f}" for cam, value in sorted(THRESHOLDS.items())),
+        least=LEAST_APART,
+        total=len(rows),
+    )
+
+
+def _is_compressed(entry: Entry) -> bool:
+    return entry.row.first.role == "compressed"
+
+
+def _write_parts(
+    rows: Sequence[Entry], shown: Sequence[Column], codes: dict[str, Codes], folder: Path
+) -> list[str]:
+    """Writes the data; returns the parts' addresses."""
+    keys = {column.key for column in shown}
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for start in range(0, len(rows), ROWS_OF_PART):
+        some = rows[start : start + ROWS_OF_PART]
+        part = Part(start, len(some), codes, keys)
+        for entry in some:
+            part.add(entry)
+        name = f"part-{start // ROWS_OF_PART:03d}.js"
+        write_call(folder / name, "Board.part", part.content())
+        names.append(f"board/{name}")
+    return names
+
+
+def _head(
+    sections: Sequence[Section],
+    shown: Sequence[Column],
+    codes: dict[str, Codes],
+    total: int,
+    parts: list[str],
+) -> dict[str, Any]:
+    """What the page's script must know before any row."""
+    return {
+        "total": total,
+        "rowsOfPart": ROWS_OF_PART,
+        "parts": parts,
+        "columns": [asdict(column) for column in shown],
+        "roles": ROLES,
+        "axes": AXES + UNRANKED,
+        "labels": codes["label"].texts,
+        "plugins": codes["plugin"].texts,
+        "groups": [
+            {"key": key, "title": told, "protocol": section.first.protocol[:8]}
+            for section, (key, told) in zip(sections, _groups(sections), strict=True)
+        ],
+        "shown": FIRST_SHOWN,
+    }
+
+
+def _groups(sections: Sequence[Section]) -> list[tuple[str, str]]:
+    """Name in addresses and title of each section."""
+    return [(section_name(section), title(section.first)) for section in sections]
+
+
+def _cams(sections: Sequence[Section]) -> list[str]:
+    seen = Counter(
+        name for section in sections for row in section.rows for name in row.first.values
+    )
+    return order_of_cams(seen)

@@ -1,0 +1,223 @@
+"""The rows of the board as data for its page: by column, compact, in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from prunebench.leaderboard.board import AXES, UNRANKED, Section
+from prunebench.leaderboard.cells import plain, undefined_note, verdict
+from prunebench.leaderboard.rank import Place, is_eligible
+from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.site.links import row_name
+from prunebench.leaderboard.site.pareto import pareto
+from prunebench.trust import THRESHOLDS
+
+ROLES = ("compressed", "baseline", "control", "floor")
+NAMES = {
+    "baseline": "untouched baseline",
+    "control": "none: recovery only",
+    "floor": "random weights",
+}
+"""What rows are called that are no compressed networks."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row where it stands on the board."""
+
+    row: Row
+    place: Place | None
+    section: Section
+    group: int
+    pareto: bool | str | None
+
+
+def entries(sections: Sequence[Section]) -> Iterator[Entry]:
+    """All rows in the board's order: controls, then each axis as ranked."""
+    for group, section in enumerate(sections):
+        marks = pareto(section.rows, section.control)
+        shown: set[int] = set()
+        for axis in (*AXES, *UNRANKED):
+            for row, place in section.table(axis):
+                if id(row) not in shown:
+                    shown.add(id(row))
+                    yield Entry(row, place, section, group, marks.get(row.first.id))
+
+
+@dataclass
+class Codes:
+    """Texts by number, each kept once."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, text: str) -> int:
+        """The number of a text."""
+        return self.numbers.setdefault(text, len(self.numbers))
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts in the order of their numbers."""
+        return list(self.numbers)
+
+
+class Part:
+    """Some rows, by column.
+
+    A column is ``{"v": numbers, "l": lower bounds, "h": upper bounds, "n": {place: note}}``; where
+    no row of the part has a number there is no column. Notes are numbers of texts.
+
+    Args:
+        start: Place of the first row on the board.
+        size: How many rows there are.
+        codes: Numbers of the labels of pruners, and of plugins.
+        keys: Names of the values that have columns.
+    """
+
+    def __init__(self, start: int, size: int, codes: Mapping[str, Codes], keys: set[str]) -> None:
+        self.start, self.size, self.codes, self.keys = start, size, codes, keys
+        self.names: list[str] = []
+        self.columns: dict[str, dict[str, Any]] = {}
+        self.notes = Codes()
+
+    def add(self, entry: Entry) -> None:
+        """Adds the next row."""
+        row, record, at = entry.row, entry.row.first, len(self.names)
+        self.names.append(row_name(row))
+        role = record.role
+        self._set("role", at, ROLES.index(role))
+        label = NAMES.get(role) or plain(record.pruner)
+        self._set("pruner", at, self.codes["label"](label))
+        self._set("plugin", at, self.codes["plugin"](plain(record.pruner_name)))
+        self._set("group", at, entry.group)
+        self._set("axis", at, (*AXES, *UNRANKED).index(record.axis))
+        self._set("seeds", at, len(row.records), note=f"{row.seeds} seeds" if row.missing else None)
+        self._set("images_seen", at, row.images_seen)
+        if role == "compressed":
+            self._level(at, row)
+            self._rank(at, entry)
+            self._pareto(at, entry.pareto)
+        if role != "floor":
+            self._set("weights_gone", at, row.reached.weights)
+            self._set("macs_gone", at, row.reached.macs)
+        self._change(at, entry)
+        self._values(at, row)
+        self._of_methods(at, entry)
+
+    def content(self) -> dict[str, Any]:
+        """The part as data."""
+        return {
+            "start": self.start,
+            "names": self.names,
+            "columns": {key: _shown(column) for key, column in self.columns.items()},
+            "notes": self.notes.texts,
+        }
+
+    def _level(self, at: int, row: Row) -> None:
+        level = row.first.level
+        told = f"{100 * level:.4g}%" if level is not None else None
+        name = level_name(row)
+        self._set("level", at, level, note=name if name not in ("–", told) else None)
+
+    def _rank(self, at: int, entry: Entry) -> None:
+        place = entry.place
+        if place is None:
+            return
+        if place.rank is None:
+            self._set("rank", at, None, note=f"not ranked: {place.reason}")
+        elif not is_eligible(entry.row, entry.section.baseline):
+            self._set("rank", at, None, note="more than 2 points of accuracy lost: not ranked")
+        else:
+            self._set("rank", at, place.rank)
+
+    def _pareto(self, at: int, mark: bool | str | None) -> None:
+        if isinstance(mark, str):
+            self._set("pareto", at, None, note=f"not judged: {mark}")
+        elif mark is not None:
+            self._set("pareto", at, int(mark))
+
+    def _change(self, at: int, entry: Entry) -> None:
+        row = entry.row
+        drop = row.drop(entry.section.baseline)
+        if row.first.role == "baseline" or drop is None:
+            return
+        paired = row.get("accuracy_drop")
+        low = None if paired.high is None else -100 * paired.high
+        high = None if paired.low is None else -100 * paired.low
+        self._set("change", at, -100 * drop, low, high)
+
+    def _values(self, at: int, row: Row) -> None:
+        keys, columns = self.keys, self.columns
+        for name, value in row.estimates.items():
+            if name in keys:
+                column = columns.get(name) or self._column(name)
+                column["v"][at] = value.mean
+                if value.low is not None and value.high is not None:
+                    column["l"][at], column["h"][at] = value.low, value.high
+                if value.mean is None or value.undefined:
+                    self._note(column, at, undefined_note(row, value))
+
+    def _of_methods(self, at: int, entry: Entry) -> None:
+        row = entry.row
+        for cam in entry.section.cams:
+            if f"rescaled/{cam}" in self.keys:
+                found = entry.section.rescaled(row, f"sp2ps/{cam}")
+                self._set(f"rescaled/{cam}", at, found.value, note=found.reason)
+            if cam in THRESHOLDS:
+                judged = verdict(row, cam)
+                if judged is not None:
+                    self._set(f"trusted/{cam}", at, int(judged))
+
+    def _set(
+        self,
+        key: str,
+        at: int,
+        value: float | None,
+        low: float | None = None,
+        high: float | None = None,
+        note: str | None = None,
+    ) -> None:
+        column = self.columns.get(key) or self._column(key)
+        column["v"][at] = value
+        if low is not None and high is not None:
+            column["l"][at], column["h"][at] = low, high
+        self._note(column, at, note)
+
+    def _note(self, column: dict[str, Any], at: int, note: str | None) -> None:
+        if note:
+            column["n"][at] = self.notes(plain(note))
+
+    def _column(self, key: str) -> dict[str, Any]:
+        sides: dict[str, Any] = {side: [None] * self.size for side in "vlh"}
+        self.columns[key] = sides | {"n": {}}
+        return self.columns[key]
+
+
+def _shown(column: dict[str, Any]) -> dict[str, Any]:
+    """A column without what no row has."""
+    found = {side: _short(column[side]) for side in "vlh" if any(_known(column[side]))}
+    return found | ({"n": column["n"]} if column["n"] else {})
+
+
+def _known(numbers: list[float | None]) -> Iterator[bool]:
+    return (number is not None for number in numbers)
+
+
+def _short(numbers: list[float | None]) -> list[float | None]:
+    """What is shown of some numbers, and a digit or two more; whole numbers without a point."""
+    exact = np.array(numbers, dtype=np.float64)
+    known = ~np.isnan(exact)
+    near = np.round(exact, 5)
+    large = np.flatnonzero(np.abs(exact) >= 100)
+    if len(large):
+        digits = 10.0 ** (5 - np.floor(np.log10(np.abs(exact[large]))))
+        near[large] = np.round(exact[large] * digits) / digits
+    whole = np.array_equal(near[known], np.rint(near[known]))
+    shown = near.astype(np.int64) if whole and known.all() else near
+    listed: list[float | None] = shown.tolist()
+    if known.all():
+        return listed
+    return [number if there else None for number, there in zip(listed, known.tolist(), strict=True)]

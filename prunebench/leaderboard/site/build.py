@@ -1,0 +1,73 @@
+"""Writing the site: every page from the same sections of comparable rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prunebench.errors import RequestError
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.site import (
+    board_page,
+    correlations_page,
+    gallery_page,
+    papers_page,
+    pruner_pages,
+    row_page,
+    speed_page,
+)
+
+WRITERS: tuple[Callable[[Sequence[Section], Path], None], ...] = (
+    board_page.write,
+    row_page.write,
+    pruner_pages.write,
+    gallery_page.write,
+    correlations_page.write,
+    papers_page.write,
+    speed_page.write,
+)
+OURS = "assets/theme.js"
+"""A file by which a folder is known as a site that may be written anew."""
+
+
+def write_site(sections: Sequence[Section], site: Path) -> Path:
+    """Writes the site in place of the one that was there; equal sections give equal bytes.
+
+    Args:
+        sections: The board.
+        site: The folder. One that holds anything but a site of ours is refused.
+
+    Returns:
+        The page to open.
+
+    Raises:
+        RequestError: The folder holds something else.
+    """
+    if site.exists() and any(site.iterdir()) and not (site / OURS).is_file():
+        raise RequestError("holds something that is not a site of ours", where=str(site))
+    site.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{site.name}.", dir=site.parent) as folder:
+        beside = Path(folder) / "new"
+        _write_assets(beside / "assets")
+        for write in WRITERS:
+            write(sections, beside)
+        try:
+            if site.exists():
+                site.replace(Path(folder) / "old")
+            beside.replace(site)
+        except OSError:
+            if not (site / OURS).is_file():  # of two that write at once, one puts its site there
+                raise
+    return site / "index.html"
+
+
+def _write_assets(folder: Path) -> None:
+    package = files("prunebench.leaderboard.site")
+    for part in ("assets", "vendor/datatables"):
+        with as_file(package / part) as source:
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+    with as_file(files("plotly") / "package_data" / "plotly.min.js") as source:
+        shutil.copy(source, folder)

@@ -1,0 +1,132 @@
+"""Figures of correlation and agreement: scatter plots, and matrices with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.site.families import title_of
+from prunebench.leaderboard.site.plots import COLOURS, SYMBOLS, figure, label
+
+MOST_POINTS = 1500  # of one figure
+BELOW = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
+DIVERGING = (
+    (0.0, "#B2591B"),
+    (0.25, "#E3B185"),
+    (0.5, "#F4F4F2"),
+    (0.75, "#8FB9DC"),
+    (1.0, "#1F69A8"),
+)
+"""From orange (-1) over near white (0) to blue (1), which all eyes tell apart."""
+
+
+def value_title(name: str) -> str:
+    """A value's name with its method: ``Sp2PS, grad-cam``."""
+    cam = name.partition("/")[2]
+    return f"{title_of(name)}, {plain(cam)}" if cam else title_of(name)
+
+
+def scatter(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, Any], int]:
+    """Accuracy against one metric under several methods, each with a colour and a symbol.
+
+    Args:
+        rows: The networks; hover text tells pruner and level.
+        names: The metric's values, such as ``sp2ps/grad-cam`` and ``sp2ps/ablation-cam``.
+
+    Returns:
+        The figure, and how many networks it leaves out because it would have too many points.
+    """
+    drawn = spread(rows, MOST_POINTS // len(names))
+    texts = [label(f"{row.first.pruner} {level_name(row)}") for row in drawn]
+    drawing = figure(
+        [_points(drawn, texts, name, index) for index, name in enumerate(names)],
+        "Accuracy",
+        title_of(names[0]),
+        xaxis={"tickformat": ".0%", "zeroline": False},
+        yaxis={"zeroline": False},
+        legend=BELOW,
+        hovermode="closest",
+    )
+    return drawing, len(rows) - len(drawn)
+
+
+def spread(rows: Sequence[Row], most: int) -> list[Row]:
+    """At most so many rows, evenly chosen, in their order."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[index * len(rows) // most] for index in range(most)]
+
+
+def _points(rows: Sequence[Row], texts: Sequence[str], name: str, index: int) -> dict[str, Any]:
+    cam = name.partition("/")[2]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": label(cam),
+        "showlegend": True,
+        "x": [_rounded(row, "accuracy") for row in rows],
+        "y": [_rounded(row, name) for row in rows],
+        "text": texts,
+        "marker": {
+            "color": COLOURS[index % len(COLOURS)],
+            "symbol": SYMBOLS[(index + index // len(COLOURS)) % len(SYMBOLS)],
+            "size": 8,
+            "opacity": 0.75,
+        },
+        "hovertemplate": (
+            f"%{{text}}<br>accuracy %{{x:.2%}}<br>{label(cam)} %{{y:.3f}}<extra></extra>"
+        ),
+    }
+
+
+def _rounded(row: Row, name: str) -> float | None:
+    mean = row.get(name).mean
+    return None if mean is None else round(mean, 5)
+
+
+def matrix(names: Sequence[str], values: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """A square of coefficients in [-1, 1], each written on its cell.
+
+    Args:
+        names: What is compared with what, in words.
+        values: Row by row; None where it is not defined.
+    """
+    shown = [label(name) for name in names]
+    notes = [
+        {
+            "x": column,
+            "y": row,
+            "text": "–" if value is None else f"{value:.2f}",
+            "showarrow": False,
+            "font": {
+                "size": 12 if len(names) <= 8 else 9,
+                "color": "#ffffff" if value is not None and abs(value) > 0.75 else "#1d2129",
+            },
+        }
+        for row, line in enumerate(values)
+        for column, value in enumerate(line)
+    ]
+    ticks = list(range(len(names)))
+    axis = {"tickvals": ticks, "ticktext": shown, "showgrid": False, "zeroline": False}
+    return figure(
+        [
+            {
+                "type": "heatmap",
+                "z": [[None if v is None else round(v, 4) for v in line] for line in values],
+                "zmin": -1,
+                "zmax": 1,
+                "colorscale": [list(stop) for stop in DIVERGING],
+                "xgap": 2,
+                "ygap": 2,
+                "hoverinfo": "skip",
+                "showscale": False,
+            }
+        ],
+        "",
+        "",
+        xaxis={**axis, "tickangle": -40},
+        yaxis={**axis, "autorange": "reversed"},
+        annotations=notes,
+    )

@@ -1,0 +1,153 @@
+"""Correlations: does accuracy tell what explanations do, and does their choice change who wins?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from prunebench.leaderboard import cells
+from prunebench.leaderboard.board import AXES, Section
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.correlations import (
+    CAUTION,
+    Coefficient,
+    Correlation,
+    correlate,
+    everything,
+    explanation_values,
+    lines,
+)
+from prunebench.leaderboard.rank import Axis
+from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.site.agreement_part import agreement
+from prunebench.leaderboard.site.correlation_figures import scatter, value_title
+from prunebench.leaderboard.site.families import is_part, title_of
+from prunebench.leaderboard.site.links import pruner_link, section_name
+from prunebench.leaderboard.site.pages import render
+from prunebench.leaderboard.site.pruner_lines import removed_name
+
+MOST_PRUNERS = 40  # with correlations of their own on one page
+
+
+def write(sections: Sequence[Section], site: Path) -> None:
+    """Writes ``correlations.html`` and one page a group into ``site``."""
+    groups = []
+    for section in sections:
+        page = f"correlations/{section_name(section)}.html"
+        group = {
+            "title": cells.title(section.first),
+            "protocol": section.first.protocol[:8],
+            "page": page,
+            "axes": [_axis(section, axis) for axis in AXES if axis in section.rankings],
+        }
+        groups.append(group)
+        render(site, page, "correlation.html", group=group, caution=CAUTION)
+    render(site, "correlations.html", "correlations.html", groups=groups, caution=CAUTION)
+
+
+def _axis(section: Section, axis: Axis) -> dict[str, Any]:
+    rows = everything(section.rows, axis)
+    names = [name for name in explanation_values(rows) if not is_part(name)]
+    names.sort(key=lambda name: (not name.startswith("sp2ps/"), name))
+    whole = correlate(rows, names)
+    pruners = lines(section.rows, axis)
+    return {
+        "axis": axis,
+        "title": cells.axis_title(axis),
+        "removed": removed_name(axis),
+        "networks": len(rows),
+        "names": [(title_of(name), plain(name.partition("/")[2])) for name in names],
+        "headline": _headline(whole),
+        "whole": [_told(found) for found in whole],
+        "pruners": [
+            {
+                "name": plain(pruner),
+                "link": pruner_link(levels[-1].first.pruner_name),
+                "points": len(levels),
+                "cells": [_told(found) for found in correlate(levels, names)],
+            }
+            for pruner, levels in pruners[:MOST_PRUNERS]
+        ],
+        "left": len(pruners) - MOST_PRUNERS,
+        "scatters": [_scatter(rows, same) for same in _by_metric(whole)],
+        "agreement": agreement(section, axis),
+    }
+
+
+def _headline(whole: Sequence[Correlation]) -> str:
+    """How closely Sp2PS follows accuracy over all rows, in words."""
+    known = [
+        (found, found.spearman)
+        for found in whole
+        if found.spearman is not None and found.name.startswith("sp2ps/")
+    ]
+    if not known:
+        reasons = [found.reason for found in whole if found.name.startswith("sp2ps/")]
+        return f"No correlation with Sp2PS: {reasons[0]}." if reasons else "No Sp2PS was measured."
+    order = sorted(known, key=lambda pair: pair[1].value)
+    ends = [
+        (f"{rho.value:.2f}".replace("-", "−"), plain(found.name.partition("/")[2]))
+        for found, rho in (order[0], order[-1])
+    ]
+    if ends[0][0] == ends[1][0]:
+        told = f"{ends[0][0]} ({'every method' if len(order) > 1 else ends[0][1]})"
+    else:
+        told = " to ".join(f"{value} ({cam})" for value, cam in ends)
+    middle = median(rho.value for _, rho in known)
+    return f"{_strength(middle)}: Spearman's ρ {told} over {order[0][0].points} networks."
+
+
+def _strength(rho: float) -> str:
+    if rho >= 0.9:
+        return "Where accuracy falls, Sp2PS falls with it almost without exception"
+    if rho >= 0.6:
+        return "Sp2PS mostly falls with accuracy, not always"
+    if rho >= 0.3:
+        return "Accuracy tells little of Sp2PS"
+    return "Accuracy does not tell what Sp2PS does"
+
+
+def _told(found: Correlation) -> dict[str, Any]:
+    return {
+        "title": value_title(found.name),
+        "points": found.points,
+        "reason": found.reason,
+        "pearson": _coefficient(found.pearson),
+        "spearman": _coefficient(found.spearman),
+    }
+
+
+def _coefficient(found: Coefficient | None) -> dict[str, str] | None:
+    if found is None:
+        return None
+    bounds = "" if found.low is None else f"[{found.low:.2f}, {found.high:.2f}]"
+    p = "" if found.p is None else "p < 0.001" if found.p < 0.001 else f"p {found.p:.3f}"
+    return {"value": f"{found.value:.2f}".replace("-", "−"), "p": p, "bounds": bounds}
+
+
+def _by_metric(whole: Sequence[Correlation]) -> list[list[Correlation]]:
+    found: dict[str, list[Correlation]] = {}
+    for each in whole:
+        found.setdefault(each.name.partition("/")[0], []).append(each)
+    return list(found.values())
+
+
+def _scatter(rows: Sequence[Row], same: Sequence[Correlation]) -> dict[str, Any]:
+    drawn, left = scatter(rows, [found.name for found in same])
+    title = title_of(same[0].name)
+    told = []
+    for found in same:
+        cam = plain(found.name.partition("/")[2])
+        if found.pearson and found.spearman:
+            r, rho = found.pearson.value, found.spearman.value
+            told.append(f"{cam} Pearson's r {r:.2f}, Spearman's ρ {rho:.2f}")
+        else:
+            told.append(f"{cam} not defined, {found.reason}")
+    return {
+        "title": title,
+        "figure": drawn,
+        "alt": f"{title} against accuracy over {len(rows)} networks: {'; '.join(told)}.",
+        "caption": f"{left} of {len(rows)} networks are left out, evenly." if left else "",
+    }

@@ -1,0 +1,40 @@
+"""Figures for plotly.js: what all have in common, and text that cannot be markup."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from prunebench.leaderboard.cells import plain
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+"""Okabe and Ito's, which all eyes tell apart; yellow and black are left out for their contrast."""
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+
+
+def label(text: str) -> str:
+    """Text for a figure: plotly.js reads some HTML in labels, which this makes literal."""
+    return html.escape(plain(text))
+
+
+def series(index: int) -> dict[str, Any]:
+    """How the n-th series of a figure looks: by colour and, where colours repeat, by symbol."""
+    colour = COLOURS[index % len(COLOURS)]
+    symbol = SYMBOLS[(index + index // len(COLOURS)) % len(SYMBOLS)]
+    return {"line": {"color": colour}, "marker": {"color": colour, "symbol": symbol, "size": 8}}
+
+
+def figure(data: list[dict[str, Any]], x: str, y: str, **layout: Any) -> dict[str, Any]:
+    """A figure for the ``plot`` macro.
+
+    Args:
+        data: Traces of plotly.js, their texts made literal by ``label``.
+        x: Title of the horizontal axis.
+        y: Title of the vertical axis.
+        **layout: More of plotly.js's layout; colours of paper and text are the page's.
+    """
+    axes = {"xaxis": {"title": {"text": label(x)}}, "yaxis": {"title": {"text": label(y)}}}
+    for name, axis in axes.items():
+        axis.update(layout.pop(name, {}))
+    return {"data": data, "layout": {**axes, **layout}}

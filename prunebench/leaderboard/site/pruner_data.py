@@ -1,0 +1,97 @@
+"""The pruners of a board: where each was measured, and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prunebench.cards import Card, read_card
+from prunebench.errors import RequestError
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.site.links import pruner_link
+from prunebench.plugins import find
+
+NO_CARD = "Not installed where this page was made"
+UNTOLD = "without a card"
+
+
+@dataclass
+class Measured:
+    """Where a pruner was measured: one section, one axis.
+
+    Attributes:
+        section: The section.
+        axis: dense, masked, quantised or none.
+        levels: The pruner's rows by label.
+    """
+
+    section: Section
+    axis: str
+    levels: dict[str, list[Row]] = field(default_factory=dict)
+
+
+@dataclass
+class Pruner:
+    """A plugin that records name.
+
+    Attributes:
+        name: Of the plugin, as records have it.
+        measured: Where it was measured.
+        card: Its card, where it is installed and has one.
+        missing: Why there is no card.
+    """
+
+    name: str
+    measured: list[Measured] = field(default_factory=list)
+    card: Card | None = None
+    missing: str = ""
+
+    @property
+    def family(self) -> str:
+        """The card's family."""
+        return (
+            plain(self.card.family) if self.card else ("control" if self.name == "none" else UNTOLD)
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return sum(len(rows) for each in self.measured for rows in each.levels.values())
+
+
+def collect(sections: Iterable[Section]) -> dict[str, Pruner]:
+    """The pruners of a board by the address of their page, with all their rows."""
+    found: dict[str, Pruner] = {}
+    for section in sections:
+        here: dict[tuple[str, str], Measured] = {}
+        for row in section.rows:
+            record = row.first
+            if record.role not in ("compressed", "control"):
+                continue
+            name = "none" if record.role == "control" else record.pruner_name
+            link = pruner_link(name)
+            pruner = found.setdefault(link, Pruner(name))
+            place = here.get((link, record.axis))
+            if place is None:
+                place = here[link, record.axis] = Measured(section, record.axis)
+                pruner.measured.append(place)
+            place.levels.setdefault(record.pruner, []).append(row)
+    for pruner in found.values():
+        pruner.card, pruner.missing = _card(pruner.name)
+        for place in pruner.measured:
+            for rows in place.levels.values():
+                rows.sort(key=lambda row: (row.removed(), row.first.round or 0))
+    return found
+
+
+def _card(name: str) -> tuple[Card | None, str]:
+    try:
+        entry = find("pruners", name)
+    except RequestError as error:
+        return None, f"{NO_CARD}: {plain(error.message)}"
+    try:
+        return read_card(entry), f"Its package, {entry.package}, ships no card."
+    except RequestError as error:
+        return None, plain(str(error))

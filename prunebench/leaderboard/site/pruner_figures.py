@@ -1,0 +1,186 @@
+"""Figures of one pruner: what is kept against what is removed, beside the other pruners."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.rank import MOST_ACCURACY_LOST, by_pruner
+from prunebench.leaderboard.rescaling import preservation
+from prunebench.leaderboard.site.families import title_of
+from prunebench.leaderboard.site.plots import COLOURS, figure, label
+from prunebench.leaderboard.site.pruner_lines import (
+    MOST_OTHERS,
+    Levels,
+    grey,
+    line,
+    look,
+    removed_name,
+    told,
+)
+from prunebench.trust import THRESHOLDS
+
+MOST_LINES = 12  # of one figure
+BELOW = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with what is said of it.
+
+    Attributes:
+        title: What it shows.
+        figure: For the macro ``late``.
+        alt: What it shows, in numbers.
+        caption: How to read it.
+    """
+
+    title: str
+    figure: dict[str, Any]
+    alt: str
+    caption: str
+
+
+def figures(section: Section, axis: str, levels: Levels) -> list[Drawn]:
+    """Accuracy and every preservation metric against the compression really reached.
+
+    Args:
+        section: Where the pruner was measured.
+        axis: The axis of its rows.
+        levels: Its rows.
+    """
+    rows = [row for each in levels.values() for row in each]
+    names = sorted({name for row in rows for name in preservation(row)})
+    measures = {re.split(r"/", name)[0]: None for name in names}
+    order = sorted(measures, key=lambda measure: (not measure.startswith("sp2ps"), measure))
+    others = _others(section, axis, levels)
+    furthest = max(row.removed() for row in rows)
+    span = [
+        min(-0.03, *(row.removed() - 0.03 for row in rows)),
+        min(max(furthest + 0.05, 0.3), 1.02),
+    ]
+    drawn = [_draw(section, axis, levels, others, ["accuracy"], span)]
+    for measure in order:
+        same = [name for name in names if name.partition("/")[0] == measure]
+        drawn.append(_draw(section, axis, levels, others, same, span))
+    return drawn
+
+
+def _others(section: Section, axis: str, own: Levels) -> Levels:
+    """The other pruners of the axis: those with a rank first."""
+    ranking = next((found for name, found in section.rankings.items() if name == axis), None)
+    places = {place.pruner: index for index, place in enumerate(ranking.places)} if ranking else {}
+    found = dict(by_pruner(section.rows, axis))
+    order = sorted(found.keys() - own.keys(), key=lambda pruner: (places.get(pruner, 0), pruner))
+    return {pruner: found[pruner] for pruner in order}
+
+
+def _draw(
+    section: Section,
+    axis: str,
+    levels: Levels,
+    others: Levels,
+    names: Sequence[str],
+    span: Sequence[float],
+) -> Drawn:
+    control = section.control
+    pairs = [(pruner, name) for pruner in levels for name in names]
+    shown = pairs[:MOST_LINES]
+    traces = []
+    compared = next((name for name in names if name.endswith("/grad-cam")), names[0])
+    if others:
+        traces.append(grey(control, others, compared))
+    for pruner, name in shown:
+        traces.append(
+            line(control, levels[pruner], name, _key(pruner, name, levels, names))
+            | look(list(levels).index(pruner), list(names).index(name), len(names))
+        )
+    title = title_of(names[0])
+    what = f"{removed_name(axis)} removed"
+    shapes, annotations = _limits(section, names)
+    drawn = figure(
+        traces,
+        what,
+        title,
+        xaxis={"tickformat": ".0%", "range": list(span), "zeroline": False},
+        yaxis={"tickformat": ".0%"} if names == ["accuracy"] else {},
+        shapes=shapes,
+        annotations=annotations,
+        hovermode="closest",
+        legend=BELOW,
+    )
+    lines = [told(control, levels[p], n, _key(p, n, levels, names) or p) for p, n in shown[:4]]
+    alt = f"{title} against {what}: {'; '.join(lines)}."
+    if len(pairs) > 4:
+        alt += f" {len(pairs) - 4} more in the table below."
+    return Drawn(title, drawn, plain_words(alt), _caption(names, others, compared, len(pairs)))
+
+
+def _caption(names: Sequence[str], others: Levels, compared: str, lines: int) -> str:
+    parts = []
+    if others:
+        cam = compared.partition("/")[2]
+        under = f" under {plain(cam)}" if cam else ""
+        shown = min(len(others), MOST_OTHERS)
+        some = f"{shown} of {len(others)} other" if shown < len(others) else f"{shown} other"
+        parts.append(f"Grey: {some} pruner{'s' if len(others) > 1 else ''}{under}.")
+    if lines > MOST_LINES:
+        parts.append(f"{MOST_LINES} of {lines} lines are drawn; the table has all.")
+    return " ".join(parts)
+
+
+def plain_words(text: str) -> str:
+    """Text of any length on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _key(pruner: str, name: str, levels: Levels, names: Sequence[str]) -> str:
+    """What tells a line from the others of its figure."""
+    cam = name.partition("/")[2]
+    variant = pruner if len(levels) > 1 or not cam else ""
+    return " · ".join(plain(part) for part in (variant, cam) if part)
+
+
+def _limits(section: Section, names: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """Lines across: published thresholds, or the accuracy that may not be passed."""
+    limits: list[tuple[float, str, str]] = []
+    if list(names) == ["accuracy"]:
+        best = section.baseline.get("accuracy").mean if section.baseline else None
+        if best is not None:
+            limits = [(best - MOST_ACCURACY_LOST, "baseline − 2 points", COLOURS[6])]
+    for index, name in enumerate(names):
+        measure, _, cam = name.partition("/")
+        if measure == "sp2ps" and cam in THRESHOLDS:
+            colour = COLOURS[index % len(COLOURS)] if len(names) > 1 else COLOURS[6]
+            limits.append((THRESHOLDS[cam], f"{cam} ≥ {THRESHOLDS[cam]:.2f}", colour))
+    shapes = [
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": y,
+            "y1": y,
+            "line": {"color": colour, "dash": "dot", "width": 1.5},
+        }
+        for y, _, colour in limits
+    ]
+    highest = max((y for y, _, _ in limits), default=0.0)
+    notes = [
+        {
+            "xref": "paper",
+            "x": 1,
+            "xanchor": "right",
+            "y": y,
+            "yanchor": "bottom" if y == highest else "top",
+            "text": label(text),
+            "showarrow": False,
+            "font": {"size": 11},
+        }
+        for y, text, _ in limits
+    ]
+    return shapes, notes

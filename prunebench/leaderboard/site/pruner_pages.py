@@ -1,0 +1,187 @@
+"""A page for every pruner, and the list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from prunebench.leaderboard import cells
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.horizon import Horizon
+from prunebench.leaderboard.rank import Place
+from prunebench.leaderboard.rescaling import preservation
+from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.site.citation import address, bibtex
+from prunebench.leaderboard.site.families import title_of
+from prunebench.leaderboard.site.links import row_link
+from prunebench.leaderboard.site.pages import render
+from prunebench.leaderboard.site.pruner_data import UNTOLD, Measured, Pruner, collect
+from prunebench.leaderboard.site.pruner_figures import figures
+from prunebench.leaderboard.site.pruner_lines import removed_name
+
+MOST_GROUPS = 12  # groups of one pruner with figures and rows
+MOST_VARIANTS = 12  # variants of a pruner in one group
+MOST_ROWS = 150  # rows in one table
+
+
+def write(sections: Sequence[Section], site: Path) -> None:
+    """Writes ``pruners.html`` and one page a pruner into ``site``."""
+    pruners = collect(sections)
+    families: dict[str, list[dict[str, Any]]] = {}
+    for link, pruner in sorted(pruners.items(), key=lambda item: item[1].name):
+        families.setdefault(pruner.family, []).append(_line(link, pruner))
+        _write_page(link, pruner, site)
+    listed = sorted(families.items(), key=lambda item: (item[0] == UNTOLD, item[0]))
+    render(site, "pruners.html", "pruners.html", families=listed)
+
+
+def _line(link: str, pruner: Pruner) -> dict[str, Any]:
+    horizons = [found for place in pruner.measured for found in _horizons(place)]
+    return {
+        "link": link,
+        "name": plain(pruner.name),
+        "summary": pruner.card.summary if pruner.card else pruner.missing,
+        "rows": pruner.rows,
+        "groups": len({id(place.section) for place in pruner.measured}),
+        "published": _best([h for _, h in horizons if h.versus == "published"], horizons),
+        "control": _best([h for _, h in horizons if h.versus != "published"], horizons),
+    }
+
+
+def _best(
+    chosen: Sequence[Horizon], horizons: Sequence[tuple[Measured, Horizon]]
+) -> dict[str, str]:
+    """The farthest of some horizons, and where it was reached."""
+    known = [found for found in chosen if found.outcome.state in ("at", "beyond")]
+    if not known:
+        states = {found.outcome.state for found in chosen}
+        return {"at": "unreachable" if "unreachable" in states else "–", "where": ""}
+    best = max(known, key=lambda h: (h.outcome.at or 0.0, h.outcome.state == "beyond"))
+    place = next(place for place, found in horizons if found is best)
+    where = f"of {removed_name(best.axis)}, {plain(best.cam)}, {cells.title(place.section.first)}"
+    return {"at": str(best.outcome), "where": where}
+
+
+def _horizons(place: Measured) -> Iterator[tuple[Measured, Horizon]]:
+    for found in place.section.horizons:
+        if found.axis == place.axis and found.pruner in place.levels:
+            yield place, found
+
+
+def _write_page(link: str, pruner: Pruner, site: Path) -> None:
+    paper = pruner.card.paper if pruner.card else None
+    drawn = pruner.measured[:MOST_GROUPS]
+    render(
+        site,
+        unquote(link),
+        "pruner.html",
+        pruner=pruner,
+        name=plain(pruner.name),
+        card=pruner.card,
+        paper=paper,
+        address=address(paper) if paper else None,
+        bibtex=bibtex(paper) if paper else None,
+        ranks=[line for place in pruner.measured for line in _ranks(place)][:MOST_ROWS],
+        groups=[_group(place, index) for index, place in enumerate(drawn)],
+        more=len(pruner.measured) - len(drawn),
+    )
+
+
+def _ranks(place: Measured) -> Iterator[dict[str, Any]]:
+    """One line a variant: its place, and the first explanation method to give way."""
+    ranking = next((r for axis, r in place.section.rankings.items() if axis == place.axis), None)
+    places = {each.pruner: each for each in ranking.places} if ranking else {}
+    ranked = sum(each.rank is not None for each in places.values())
+    by_variant = _by_variant(place)
+    for pruner in place.levels:
+        if pruner in places:
+            found = by_variant.get(pruner, [])
+            yield {
+                "group": cells.title(place.section.first),
+                "axis": f"{place.axis}, protocol {place.section.first.protocol[:8]}",
+                "pruner": plain(pruner),
+                "rank": _rank(places[pruner], ranked),
+                "published": _first([h for h in found if h.versus == "published"]),
+                "control": _first([h for h in found if h.versus != "published"]),
+            }
+
+
+def _by_variant(place: Measured) -> dict[str, list[Horizon]]:
+    found: dict[str, list[Horizon]] = {}
+    for _, horizon in _horizons(place):
+        found.setdefault(horizon.pruner, []).append(horizon)
+    return found
+
+
+def _rank(place: Place, ranked: int) -> str:
+    if place.rank is None:
+        return f"not ranked: {place.reason}"
+    return f"{place.rank} of {ranked}, mean Sp2PS {place.score or 0:.3f}"
+
+
+def _first(horizons: Sequence[Horizon]) -> str:
+    """The nearest of some horizons and its method."""
+    if not horizons:
+        return "–"
+    reach = {"unreachable": -1.0, "unknown": 2.0}
+    nearest = min(horizons, key=lambda h: reach.get(h.outcome.state, h.outcome.at or 0.0))
+    return f"{nearest.outcome}, {plain(nearest.cam)}"
+
+
+def _horizon_table(place: Measured) -> list[dict[str, Any]]:
+    """One line a variant and method: its horizon for either threshold."""
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for pruner, horizons in _by_variant(place).items():
+        for found in horizons:
+            line = lines.setdefault(
+                (pruner, found.cam), {"pruner": plain(pruner), "cam": plain(found.cam)}
+            )
+            which = "published" if found.versus == "published" else "control"
+            line[which] = (f"{found.threshold:.3f}", str(found.outcome))
+    return list(lines.values())[:MOST_ROWS]
+
+
+def _group(place: Measured, index: int) -> dict[str, Any]:
+    levels = dict(list(place.levels.items())[:MOST_VARIANTS])
+    rows = [row for each in levels.values() for row in each]
+    names = sorted({name for row in rows for name in preservation(row)}, key=_sp2ps_first)
+    control = place.section.control
+    lines = rows if place.axis == "none" or control is None else [control, *rows]
+    return {
+        "id": f"group-{index}",
+        "title": cells.title(place.section.first),
+        "protocol": place.section.first.protocol[:8],
+        "axis": cells.axis_title(place.axis),
+        "removed": removed_name(place.axis),
+        "figures": [] if place.axis == "none" else figures(place.section, place.axis, levels),
+        "horizons": _horizon_table(place),
+        "names": [(title_of(name), plain(name.partition("/")[2])) for name in names],
+        "rows": [_row(row, place.section, names) for row in lines[:MOST_ROWS]],
+        "left": len(lines) - MOST_ROWS,
+        "variants": len(place.levels) - len(levels),
+    }
+
+
+def _sp2ps_first(name: str) -> tuple[bool, str]:
+    return not name.startswith("sp2ps/"), name
+
+
+def _row(row: Row, section: Section, names: Sequence[str]) -> dict[str, Any]:
+    accuracy = row.get("accuracy")
+    control = row.first.role == "control"
+    return {
+        "link": row_link(row),
+        "pruner": "none (recovery only)" if control else plain(row.first.pruner),
+        "level": "" if control else level_name(row),
+        "removed": "0%" if control else cells.removed(row.removed()),
+        "seeds": row.seeds,
+        "accuracy": (cells.percent(accuracy), cells.percent_bounds(accuracy)),
+        "change": cells.change(row, section.baseline),
+        "values": [
+            (cells.score(row.get(name)), cells.score_bounds(row.get(name)), row.get(name).reason)
+            for name in names
+        ],
+    }

@@ -1,0 +1,227 @@
+"""What a row's page shows, ready to be shown: all text is written here, none of it is markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prunebench.leaderboard import cells
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.rank import Place, is_eligible
+from prunebench.leaderboard.rows import Estimate, Row, level_name
+from prunebench.leaderboard.site.board_rows import NAMES
+from prunebench.leaderboard.site.excerpt_text import suite_text
+from prunebench.leaderboard.site.families import (
+    FAMILIES,
+    Kind,
+    family_of,
+    is_part,
+    kind_of,
+    title_of,
+)
+from prunebench.leaderboard.site.links import pruner_link, row_name, section_name
+from prunebench.leaderboard.site.row_curves import curves
+from prunebench.leaderboard.site.row_latency import latency
+from prunebench.leaderboard.site.row_parts import parts
+from prunebench.leaderboard.site.row_pictures import pictures
+from prunebench.leaderboard.site.written import bounds, told, written
+from prunebench.leaderboard.speed import explained
+from prunebench.record import Record, Value
+from prunebench.trust import THRESHOLDS
+
+MOST_LEVELS = 60
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row with what surrounds it on the board.
+
+    Attributes:
+        row: The row.
+        place: Its pruner's place; None where it has none.
+        section: Its protocol.
+        pareto: Whether it is on the Pareto front, or why that is not known; None for controls.
+        levels: The rows of its pruner on its axis, by rising compression.
+        ranked: How many pruners have a rank on its axis.
+    """
+
+    row: Row
+    place: Place | None
+    section: Section
+    pareto: bool | str | None
+    levels: Sequence[Row]
+    ranked: int
+
+
+def content(shown: Shown) -> dict[str, Any]:
+    """A row's page as plain data."""
+    row, section, record = shown.row, shown.section, shown.row.first
+    return {
+        "id": row_name(row),
+        "role": record.role,
+        "title": _title(row),
+        "where": cells.title(record),
+        "protocol": plain(record.protocol),
+        "group": section_name(section),
+        "badges": list(_badges(row, section)),
+        "rank": _rank(shown),
+        "pareto": _pareto(shown.pareto),
+        "facts": list(_facts(row, section)),
+        "flags": [plain(flag) for flag in row.flags],
+        "slow": _slow(row),
+        "pruner": pruner_link(record.pruner_name) if record.role == "compressed" else None,
+        "pruner_name": plain(record.pruner_name),
+        "levels": [
+            {"name": level_name(other), "id": row_name(other), "own": other is row}
+            for other in shown.levels[:MOST_LEVELS]
+        ],
+        "baseline": _name_of(section.baseline),
+        "control": _name_of(section.control),
+        "suite": suite_text(row),
+        "records": [{"id": one.id, "seed": one.seed} for one in row.records],
+        "values": _values(row),
+        "cams": section.cams,
+        **pictures(record),
+        "sp2ps": {cam: cells.score(row.get(f"sp2ps/{cam}")) for cam in section.cams},
+        "figures": {
+            "curves": list(curves(row)),
+            "latency": list(latency(row)),
+            "parts": list(parts(row)),
+        },
+        "provenance": list(_provenance(record)),
+    }
+
+
+def _title(row: Row) -> str:
+    record = row.first
+    if record.role != "compressed":
+        return NAMES[record.role]
+    level = level_name(row)
+    return plain(record.pruner) + ("" if level == "–" else f", {level}")
+
+
+def _name_of(row: Row | None) -> str | None:
+    return None if row is None else row_name(row)
+
+
+def _badges(row: Row, section: Section) -> Iterator[dict[str, str]]:
+    """The verdict under each method with a published threshold."""
+    if row.first.role in ("baseline", "floor"):
+        return
+    words = {True: "trusted", False: "not trusted", None: "no verdict"}
+    for cam in section.cams:
+        if cam in THRESHOLDS:
+            found = cells.verdict(row, cam)
+            yield {"cam": cam, "mark": cells.mark(found), "words": words[found]}
+
+
+def _rank(shown: Shown) -> str | None:
+    place, row = shown.place, shown.row
+    if row.first.role != "compressed":
+        return None
+    if place is None:
+        return "not ranked: networks on this axis have no rank"
+    if place.rank is None:
+        return f"not ranked: {plain(place.reason or '')}"
+    if not is_eligible(row, shown.section.baseline):
+        return "not part of the rank: more than 2 points of accuracy lost"
+    return f"rank {place.rank} among {shown.ranked} on the axis {row.first.axis}"
+
+
+def _pareto(mark: bool | str | None) -> str | None:
+    if mark is None:
+        return None
+    if isinstance(mark, str):
+        return f"Pareto front not judged: {mark}"
+    return "on the Pareto front" if mark else "not on the Pareto front"
+
+
+def _facts(row: Row, section: Section) -> Iterator[tuple[str, str]]:
+    record = row.first
+    yield "Data set", plain(record.dataset)
+    yield "Model", plain(record.model)
+    if record.role == "compressed":
+        yield "Level asked for", level_name(row)
+        yield "Axis", cells.axis_title(record.axis)
+    if record.role != "floor":
+        accuracy = row.get("accuracy")
+        between = cells.percent_bounds(accuracy)
+        yield "Accuracy", f"{cells.percent(accuracy)}% {between}".strip()
+    if record.role in ("compressed", "control"):
+        yield "Change against the baseline", f"{cells.change(row, section.baseline)} points"
+        reached = row.reached
+        yield "Weights gone", cells.removed(reached.weights)
+        yield "Parameters gone", cells.removed(reached.params)
+        yield "Channels gone", cells.removed(reached.channels)
+        yield "MACs gone", cells.removed(reached.macs)
+        yield "Images seen since the baseline", f"{row.images_seen:,}"
+    seeds = ", ".join(str(one.seed) for one in row.records)
+    yield "Seeds", f"{seeds} ({row.seeds})" if row.missing else seeds
+
+
+def _slow(row: Row) -> list[dict[str, str]]:
+    """Why it is not faster, place by place."""
+    return [
+        {
+            "place": each.timing.place,
+            "why": each.cause or "it is as fast as its MACs tell",
+            "evidence": each.evidence,
+        }
+        for each in explained(row)
+    ]
+
+
+def _values(row: Row) -> list[dict[str, Any]]:
+    """All values by family; a value is a list, see ``_value``."""
+    families: dict[str, list[list[Any]]] = {}
+    for name, estimate in row.estimates.items():
+        if is_part(name):
+            continue
+        some = next(one.values[name] for one in row.records if name in one.values)
+        family = family_of(name, some)
+        kind = kind_of(name, some, family)
+        families.setdefault(family, []).append(_value(row, name, estimate, some, kind))
+    return [
+        {"title": title, "values": families[key]}
+        for key, title in FAMILIES.items()
+        if key in families
+    ]
+
+
+def _value(row: Row, name: str, estimate: Estimate, some: Value, kind: Kind) -> list[Any]:
+    """Name, title, text, interval, its kind, images, note, and the text of each seed."""
+    text = "–" if estimate.mean is None else written(estimate.mean, kind)
+    note = cells.undefined_note(row, estimate)
+    each = []
+    if len(row.records) > 1:
+        means = (record.mean(name) for record in row.records)
+        each = ["–" if mean is None else written(mean, kind) for mean in means]
+    cam = name.partition("/")[2]
+    return [
+        name,
+        f"{title_of(name)} {plain(cam)}".strip(),
+        text,
+        bounds(estimate.low, estimate.high, kind),
+        plain(estimate.interval or ""),
+        some.n,
+        plain(note) if note else "",
+        each,
+    ]
+
+
+def _provenance(record: Record) -> Iterator[dict[str, Any]]:
+    """Groups of names and texts."""
+    found = {
+        "Conditions, equal for all rows of this group": record.conditions.model_dump(mode="json"),
+        "Made with": {
+            "suite": record.suite,
+            "pruner": record.pruner,
+            **record.provenance,
+            **{f"measured {key}": value for key, value in record.measured.items()},
+        },
+        "Keys of the steps behind it": {"protocol": record.protocol, **record.keys},
+    }
+    for title, content_of in found.items():
+        yield {"title": title, "lines": list(told(content_of))}

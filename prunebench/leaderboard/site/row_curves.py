@@ -1,0 +1,90 @@
+"""Training curves of a row's page: loss and validation accuracy, a figure for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.site.plots import COLOURS, figure
+from prunebench.record import Epoch
+
+STEPS = {
+    "baseline": "baseline's training",
+    "compressed": "compression",
+    "recovered": "recovery",
+}
+
+Drawn = dict[str, Any]
+"""A figure with its title, its text alternative and, where need be, a note and a table."""
+
+
+def curves(row: Row) -> Iterator[Drawn]:
+    """A figure for each step that trained; of all seeds, one line each."""
+    found = {step for record in row.records for step in record.curves}
+    known = [step for step in STEPS if step in found]
+    for step in (*known, *sorted(found - set(STEPS))):
+        lines: list[dict[str, Any]] = []
+        said = []
+        for record in row.records:
+            epochs = record.curves.get(step, ())
+            if epochs:
+                seed = f", seed {record.seed}" if len(row.records) > 1 else ""
+                lines += _lines(epochs, seed, first=not lines)
+                said.append(_said(epochs) + seed)
+        if lines:
+            yield _figure(STEPS.get(step, plain(step)), lines, said)
+
+
+def _lines(epochs: Sequence[Epoch], seed: str, first: bool) -> Iterator[dict[str, Any]]:
+    """Loss and accuracy of one seed; all seeds look the same, the first stands in the legend."""
+    common = {
+        "x": [one.epoch for one in epochs],
+        "type": "scatter",
+        "mode": "lines+markers",
+        "showlegend": first,
+    }
+    yield {
+        **common,
+        "y": [round(one.loss, 5) for one in epochs],
+        "name": "loss" if first else f"loss{seed}",
+        "yaxis": "y2",
+        "line": {"color": COLOURS[0], "dash": "dot"},
+        "marker": {"color": COLOURS[0], "size": 6},
+    }
+    seen = [one.validation_accuracy for one in epochs]
+    if any(one is not None for one in seen):
+        yield {
+            **common,
+            "y": [None if one is None else round(100 * one, 3) for one in seen],
+            "name": "validation accuracy" if first else f"validation accuracy{seed}",
+            "line": {"color": COLOURS[1]},
+            "marker": {"color": COLOURS[1], "size": 7, "symbol": "square"},
+        }
+
+
+def _said(epochs: Sequence[Epoch]) -> str:
+    text = f"{len(epochs)} epochs, loss {epochs[0].loss:.3g} to {epochs[-1].loss:.3g}"
+    seen = [one.validation_accuracy for one in epochs if one.validation_accuracy is not None]
+    if not seen:
+        return text
+    return f"{text}, validation accuracy {100 * seen[0]:.1f}% to {100 * seen[-1]:.1f}%"
+
+
+def _figure(name: str, lines: list[dict[str, Any]], said: list[str]) -> Drawn:
+    last = max(max(line["x"]) for line in lines)
+    right = {"title": {"text": "loss"}, "overlaying": "y", "side": "right", "showgrid": False}
+    return {
+        "title": f"Training: {name}",
+        "alt": f"Training curves of {name}: {'; '.join(said)}.",
+        "figure": figure(
+            lines,
+            "epoch",
+            "validation accuracy, %",
+            xaxis={"range": [0.5, last + 0.5], "tick0": 1, "dtick": max(1, round(last / 8))},
+            yaxis2={**right, "rangemode": "tozero", "tickmode": "auto", "nticks": 5},
+            yaxis={"tickformat": ".4~g"},
+            margin={"l": 64, "r": 64, "t": 16, "b": 48},
+        ),
+    }

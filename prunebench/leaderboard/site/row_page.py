@@ -1,0 +1,60 @@
+"""Rows' pages: one page for all, and one file of content a row that it loads by the row's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.site.board_rows import Entry, entries
+from prunebench.leaderboard.site.links import row_name
+from prunebench.leaderboard.site.pages import render
+from prunebench.leaderboard.site.row_content import Shown, content
+from prunebench.leaderboard.site.scripts import write_call
+
+
+def write(sections: Sequence[Section], site: Path) -> None:
+    """Writes ``row.html`` and ``rows/NAME.js`` for every row."""
+    folder = site / "rows"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = list(entries(sections))
+    levels = _levels(rows)
+    ranked = _ranked(sections)
+    for entry in rows:
+        row = entry.row
+        shown = Shown(
+            row,
+            entry.place,
+            entry.section,
+            entry.pareto,
+            levels[_pruner(entry)],
+            ranked.get((entry.group, row.first.axis), 0),
+        )
+        write_call(folder / f"{row_name(row)}.js", "RowPage.show", content(shown))
+    render(site, "row.html", "row.html")
+
+
+Pruner = tuple[int, str, str, str]
+
+
+def _levels(rows: Sequence[Entry]) -> dict[Pruner, list[Row]]:
+    """The rows of each pruner on each axis, by rising compression."""
+    found: dict[Pruner, list[Row]] = {}
+    for entry in rows:
+        found.setdefault(_pruner(entry), []).append(entry.row)
+    return found
+
+
+def _pruner(entry: Entry) -> Pruner:
+    record = entry.row.first
+    return (entry.group, record.role, record.axis, record.pruner)
+
+
+def _ranked(sections: Sequence[Section]) -> dict[tuple[int, str], int]:
+    """How many pruners have a rank, by section and axis."""
+    return {
+        (group, axis): sum(place.rank is not None for place in ranking.places)
+        for group, section in enumerate(sections)
+        for axis, ranking in section.rankings.items()
+    }

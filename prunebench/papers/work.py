@@ -1,0 +1,228 @@
+"""A work's card: citation, protocol, and experiments with every number published."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from prunebench.errors import did_you_mean
+from prunebench.papers.printed import Printed, Words
+from prunebench.papers.reading import Reading, ReadingText, parse
+from prunebench.recipe import Recipe
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
+Patterns = tuple[Text, ...]
+
+
+class Strict(BaseModel):
+    """Base of the card: nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, data: Any) -> Any:
+        for key in data if isinstance(data, dict) else ():
+            if key not in cls.model_fields:
+                message = f"unknown key {key!r}; {did_you_mean(str(key), cls.model_fields)}"
+                raise PydanticCustomError(
+                    "unknown_key", "{message}", {"message": message, "at": key}
+                )
+        return data
+
+
+class Quantity(Strict):
+    """A column of a published table.
+
+    Attributes:
+        title: Its heading.
+        unit: ``percent`` where our fractions are multiplied by 100 to stand beside it.
+        ours: What is read off our rows (see ``papers/reading.py``); null if nothing answers it.
+        note: How the two differ in meaning, if they do.
+    """
+
+    title: Text
+    unit: Literal["percent", "number"] = "number"
+    ours: ReadingText | None = None
+    note: Text | None = None
+
+    @property
+    def reading(self) -> Reading | None:
+        """``ours``, taken apart."""
+        return parse(self.ours) if self.ours else None
+
+
+class PublishedRow(Strict):
+    """A row of a published table.
+
+    Attributes:
+        label: What the source calls it.
+        values: Its numbers as printed, by column.
+        role: Which of our rows stands beside it.
+        pruners: Our compressors of this name, as patterns; null for those of the experiment,
+            empty where there is none.
+        source: Where in the source, if elsewhere than the experiment.
+        note: What to know, such as that the row contradicts itself.
+    """
+
+    label: Text
+    values: dict[Key, Printed | Words] = Field(min_length=1)
+    role: Literal["baseline", "control", "compressed"] = "compressed"
+    pruners: Patterns | None = None
+    source: Text | None = None
+    note: Text | None = None
+
+
+class Rows(Strict):
+    """Which of our rows are meant, by shell patterns of labels or plugin names.
+
+    Attributes:
+        datasets: Patterns of the data set; the first is what the work used.
+        models: Patterns of the network before compression.
+        pruners: Patterns of the compressor; all if empty.
+        differs: What is known to differ from the work whatever the record says.
+    """
+
+    datasets: Patterns = Field(min_length=1)
+    models: Patterns = Field(min_length=1)
+    pruners: Patterns = ()
+    differs: tuple[Text, ...] = ()
+
+
+class Stated(Strict):
+    """Conditions of the work as far as it states them, in the terms of our records.
+
+    Attributes:
+        dataset: What it calls its data.
+        model: What it calls its network.
+        recovery: Options of the training after compression (see ``recipe.py``).
+        explained_images: Images explained.
+        class_policy: Whose class is explained.
+        target_layer: The layer explained.
+        seeds: How many runs are averaged.
+        baseline_accuracy: Of the untouched network.
+    """
+
+    dataset: Text
+    model: Text
+    recovery: dict[str, Any] | None = None
+    explained_images: int | None = Field(None, ge=1)
+    class_policy: Literal["baseline", "label", "own"] | None = None
+    target_layer: Text | None = None
+    seeds: int | None = Field(None, ge=1)
+    baseline_accuracy: Printed | None = None
+
+    @field_validator("recovery")
+    @classmethod
+    def _is_a_recipe(cls, recovery: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name in recovery or {}:
+            if name not in Recipe.model_fields:
+                raise ValueError(
+                    f"unknown option {name!r}; {did_you_mean(name, Recipe.model_fields)}"
+                )
+        Recipe.model_validate(recovery or {})
+        return recovery
+
+
+class Plot(Strict):
+    """A figure of an experiment: two of its columns."""
+
+    x: Key
+    y: Key
+
+
+class Experiment(Strict):
+    """One experiment of a work.
+
+    Attributes:
+        name: Short, for addresses.
+        title: What was compared.
+        source: Where in the work: table, figure or section.
+        suite: The suite that repeats it; null if there is none yet.
+        conditions: What the work states of its protocol.
+        quantities: Columns, by key.
+        nearest: The column by which our nearest row is found.
+        sorted_by: The column by which our rows are sorted in among the published ones.
+        plot: Two columns to draw.
+        ours: Rows of the same experiment.
+        similar: Rows of something like it, to stand beside where there are none of the same.
+        rows: What was published.
+        notes: Contradictions and gaps of the source.
+    """
+
+    name: Name
+    title: Text
+    source: Text
+    suite: str | None = Field(None, pattern=r"^benchmarks/([a-z0-9-]+/)*[a-z0-9-]+\.yaml$")
+    conditions: Stated
+    quantities: dict[Key, Quantity] = Field(min_length=1)
+    nearest: Key | None = None
+    sorted_by: Key | None = None
+    plot: Plot | None = None
+    ours: Rows
+    similar: tuple[Rows, ...] = ()
+    rows: tuple[PublishedRow, ...] = Field(min_length=1)
+    notes: tuple[Text, ...] = ()
+
+    @property
+    def suite_name(self) -> str | None:
+        """The name that the suite's records carry: of its folder and its file."""
+        if self.suite is None:
+            return None
+        return self.suite.removeprefix("benchmarks/").removesuffix(".yaml").replace("/", "-")
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Experiment:
+        used = [key for key in (self.nearest, self.sorted_by) if key]
+        used += [self.plot.x, self.plot.y] if self.plot else []
+        used_by_rows = [key for row in self.rows for key in row.values]
+        for key in used + used_by_rows:
+            if key not in self.quantities:
+                raise ValueError(f"no quantity {key!r}; {did_you_mean(key, self.quantities)}")
+        for key in used:
+            reading = self.quantities[key].reading
+            if reading is None or reading.levels:
+                raise ValueError(f"quantity {key!r} needs 'ours', read off one row")
+        return self
+
+
+class Work(Strict):
+    """A published work.
+
+    Attributes:
+        title: Its own title.
+        short: What the page calls it.
+        kind: What it is, such as "article" or "poster".
+        summary: One sentence.
+        protocol: How it was done, in words; one paragraph an entry.
+        findings: What it concluded with numbers outside tables, each with its place.
+        notes: Contradictions and gaps.
+    """
+
+    title: Text
+    short: Text
+    kind: Text
+    authors: Text
+    year: int | None = Field(None, ge=1950, le=2100)
+    venue: Text | None = None
+    doi: str | None = Field(None, pattern=r"^10\.\d{4,9}/\S+$")
+    arxiv: str | None = Field(None, pattern=r"^\d{4}\.\d{4,5}$")
+    url: str | None = Field(None, pattern=r"^https://\S+$")
+    summary: Text
+    protocol: tuple[Text, ...] = Field(min_length=1)
+    findings: tuple[Text, ...] = ()
+    notes: tuple[Text, ...] = ()
+    experiments: tuple[Experiment, ...] = Field(min_length=1)
+
+    @field_validator("experiments")
+    @classmethod
+    def _names_differ(cls, experiments: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
+        names = [experiment.name for experiment in experiments]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two experiments are called {name!r}")
+        return experiments

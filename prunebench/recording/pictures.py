@@ -1,0 +1,190 @@
+"""What a record shows of a network: a few images with their maps, and those that moved most."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from prunebench.environment import Environment
+from prunebench.record import Record
+from prunebench.record_parts import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
+from prunebench.steps import Step
+from prunebench.store import Store
+from prunebench.suite import Suite
+from prunebench.trial import Cell, Trial
+from prunebench.work import workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prunebench.data import Data
+
+METHODS = 3  # whose maps are shown
+MOVED = 3  # images shown that moved most
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one network.
+
+    Args:
+        suite: The suite.
+        trial: The network.
+        store: Where its artefacts are.
+        environment: The device of the run, by which the data may be in memory already.
+        before: The record as it was written last, if it was: what moved is read there where it
+            cannot have changed, since the images themselves are only in the data set.
+    """
+
+    suite: Suite
+    trial: Trial
+    store: Store
+    environment: Environment
+    before: Record | None = None
+
+    @cached_property
+    def withheld(self) -> str | None:
+        """Why images may not be shown; None where they may."""
+        dataset = self.trial.branch.dataset
+        if self.suite.explain.pictures and dataset.plugin.showable:
+            return None
+        return f"the licence of {dataset.name} forbids showing its images"
+
+    def of_method(self) -> dict[str, str]:
+        """What the compression method itself shows of its work, which may hold images."""
+        step = self.trial.network.compressed()
+        shown = {} if self.withheld else self.store.read(step.key).tensors
+        return {
+            name.removeprefix("picture/"): png(pixels.permute(2, 0, 1), WIDEST_OF_PRUNER)
+            for name, pixels in shown.items()
+            if name.startswith("picture/")
+        }
+
+    def heatmaps(self) -> Iterator[Heatmap]:
+        """Maps of the same few images for every network of a data set."""
+        steps = [step for step in explained(self.trial.known) if self.store.has(step.key)]
+        if not steps:
+            return
+        targets = self.store.read(steps[0].parent("targets").key).tensors
+        shown = targets["shown"]
+        size = targets["pixels"].shape[2:]
+        maps = [(step.plugin.label, self._maps(step, shown, size)) for step in steps[:METHODS]]
+        for place, pixels in enumerate(targets["pixels"]):
+            index = int(targets["images"][shown[place]])
+            if not self.withheld:
+                yield Heatmap(image=index, cam=None, png=png(pixels))
+            for cam, grey in maps:
+                yield Heatmap(image=index, cam=cam, png=png(grey[place : place + 1]))
+
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, for records that show predictions."""
+        if self._unchanged is not None:
+            return self._unchanged.classes
+        names = self._data.class_names if self._compared else ()
+        return names if len(names) <= MOST_CLASSES else ()
+
+    def moved(self) -> Iterator[Moved]:
+        """The images whose maps changed most, by Sp2PS; those where it is undefined left out."""
+        import torch
+
+        step = self._compared
+        if step is None:
+            return
+        if self._unchanged is not None:
+            yield from self._unchanged.moved
+            return
+        score = self.store.read(step.key).tensors["sp2ps"]
+        order = torch.argsort(score, stable=True)  # NaN comes last
+        places = order[~score[order].isnan()][:MOVED]
+        targets = self.store.read(step.parent("targets").key).tensors
+        images = targets["images"][places]
+        size = targets["pixels"].shape[2:]
+        before = self._maps(step.parent("baseline_maps"), places, size)
+        after = self._maps(step.parent("maps"), places, size)
+        pixels = None if self.withheld else self._data.test.pixels[images].cpu()
+        theirs = self._predicted(self.trial.branch.baseline, images)
+        ours = self._predicted(self.trial.network, images)
+        for place, image in enumerate(images.tolist()):
+            yield Moved(
+                image=image,
+                cam=step.parent("maps").plugin.label,
+                sp2ps=min(max(float(score[places[place]]), 0.0), 1.0),
+                baseline_class=theirs[place],
+                own_class=ours[place],
+                png=None if pixels is None else png(pixels[place]),
+                before=png(before[place : place + 1]),
+                after=png(after[place : place + 1]),
+            )
+
+    @cached_property
+    def _compared(self) -> Step | None:
+        """Sp2PS by the suite's first method that has it; None of the baseline itself."""
+        if self.trial.role == "baseline":
+            return None
+        steps = (cell.step for cell in self.trial.known if cell.metric == "sp2ps")
+        return next((step for step in steps if self.store.has(step.key)), None)
+
+    @cached_property
+    def _unchanged(self) -> Record | None:
+        """The record as it was, if it shows what moved by the same maps and under one licence."""
+        before, step = self.before, self._compared
+        if before is None or step is None or not before.moved:
+            return None
+        same = step.key in before.keys.get("cells", {}).values()
+        return before if same and before.pictures_withheld == self.withheld else None
+
+    @cached_property
+    def _data(self) -> Data:
+        # Of this process's workspace: where it has just computed, the images are in memory.
+        return workspace(self.store.root, self.environment).data(self.trial.branch.data)
+
+    def _maps(self, step: Step, places: Tensor, size: tuple[int, ...]) -> Tensor:
+        """Maps of some images at the images' size, 8-bit grey, n×H×W."""
+        import torch
+
+        from prunebench.cams.maps import decode, upsample
+
+        codes = self.store.read(step.key).tensors["maps"][places]
+        maps = upsample(decode(codes), (size[0], size[1]))
+        return (maps * 255).round().to(torch.uint8)
+
+    def _predicted(self, network: Step, images: Tensor) -> list[int | None]:
+        """Classes that a network predicts for some images, where predictions are stored."""
+        seen: set[str] = set()
+        for step in (step for cell in self.trial.known for step in cell.step.ancestors(seen)):
+            of_network = step.kind == "predicted" and step.parent("network") == network
+            if of_network and self.store.has(step.key):
+                logits = self.store.read(step.key).tensors["logits"]
+                return [int(k) for k in logits[images].argmax(1)]
+        return [None] * len(images)
+
+
+def explained(cells: tuple[Cell, ...]) -> list[Step]:
+    """The steps that made the maps behind some cells."""
+    found = {
+        cell.step.parent("maps").key: cell.step.parent("maps")
+        for cell in cells
+        if cell.step.has_parent("maps")
+    }
+    return list(found.values())
+
+
+def png(pixels: Tensor, widest: int = WIDEST) -> str:
+    """A picture as base64 PNG, made smaller where it is too large.
+
+    Args:
+        pixels: uint8, 1×H×W (grey) or 3×H×W.
+        widest: Pixels of the longer side, at most.
+    """
+    from PIL import Image
+
+    array = pixels.permute(1, 2, 0).numpy()
+    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    picture.thumbnail((widest, widest))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

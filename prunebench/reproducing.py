@@ -1,0 +1,140 @@
+"""Making a published row again, from its record alone, and holding the two side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from prunebench.checking import check_record
+from prunebench.environment import Environment, current
+from prunebench.errors import RequestError
+from prunebench.executors import open_executor
+from prunebench.plan import Planner
+from prunebench.preflight import check
+from prunebench.progress import RunProgress
+from prunebench.record import Conditions, Record
+from prunebench.recording import Recorder
+from prunebench.reproduction import Reproduction, compare
+from prunebench.scheduler import Graph, Scheduler
+from prunebench.store import Store
+from prunebench.suite import Suite, load_suite
+from prunebench.trial import Trial
+
+PYTHON = re.compile(r'[^"]*\.py:[^"]*')
+
+
+def reproduce(
+    record: Record,
+    store: str | Path | None = None,
+    *,
+    folder: str | Path | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+) -> Reproduction:
+    """Makes a row again from its record: only the steps that this row needs.
+
+    Args:
+        record: The published record.
+        store: Folder of results; steps that it holds are taken from it. By default a fresh one
+            that is removed afterwards, so that everything is computed.
+        folder: What relative paths in the record's suite are relative to. By default none is
+            found, and a suite that names Python files is refused.
+        device: ``cpu`` or ``cuda``; by default the record's own.
+        quiet: Show no progress.
+
+    Returns:
+        Published and rebuilt values side by side.
+
+    Raises:
+        RequestError: The record is damaged, data or weights are not the same, a variable of the
+            suite is not set, or a step failed.
+    """
+    if problems := check_record(record):
+        raise RequestError(str(problems[0]), where=f"record {record.id}")
+    with ExitStack() as stack:
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="prunebench-"))
+        if folder is None:
+            _refuse_code(record)
+        suite = _suite(record, Path(folder or temporary))
+        place = Store(store or Path(temporary) / "store")
+        environment = current(device or record.conditions.device)
+        for dataset in suite.datasets:
+            dataset.plugin.fetch()
+        planner = Planner(suite, environment, place.digests)
+        trial = _trial(record, planner)
+        recorder = Recorder(suite, planner, place)
+        _check_sources(record, recorder.conditions(trial))
+        failed = _carry_out(trial, place, environment, quiet)
+        return compare(record, recorder.record(trial, failed))
+
+
+def _refuse_code(record: Record) -> None:
+    """A record must not choose which of the files here are run."""
+    if found := PYTHON.search(json.dumps(record.suite_excerpt, ensure_ascii=False)):
+        raise RequestError(
+            f"the row is made by Python code of its author's, {found[0]}, which a record does not "
+            "hold; `--folder` says where that lies, and that you trust it",
+            where=f"suite of record {record.id}",
+        )
+
+
+def _suite(record: Record, folder: Path) -> Suite:
+    """The suite in a record, read as if its file lay in a folder."""
+    if not folder.is_dir():
+        raise RequestError("no such folder", where=str(folder))
+    handle, name = tempfile.mkstemp(prefix=".prunebench-", suffix=".yaml", dir=folder)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            # JSON is YAML, and quotes what must stay text.
+            json.dump(record.suite_excerpt, file, ensure_ascii=False)
+        return load_suite(name)
+    except RequestError as error:
+        raise RequestError(error.message, where=f"suite of record {record.id}") from None
+    finally:
+        Path(name).unlink()
+
+
+def _trial(record: Record, planner: Planner) -> Trial:
+    trials = list(planner.trials())
+    for trial in trials:
+        pruner = trial.pruner.label if trial.pruner else trial.name
+        found = (trial.role, pruner, trial.level, trial.round, trial.branch.seed)
+        if found == (record.role, record.pruner, record.level, record.round, record.seed):
+            return trial
+    raise RequestError(
+        f"its suite makes {len(trials)} networks, and none of them is {record.pruner!r} at level "
+        f"{record.level}, seed {record.seed}",
+        where=f"record {record.id}: suite_excerpt",
+    )
+
+
+def _check_sources(record: Record, here: Conditions) -> None:
+    """Refuses other data or weights, before anything is computed."""
+    theirs = record.conditions
+    for name, what in (("dataset", "data set"), ("data_digest", "data"), ("model", "model")):
+        if getattr(theirs, name) != getattr(here, name):
+            raise RequestError(
+                f"the {what} is not the same: the record has {getattr(theirs, name)!r}, here it is "
+                f"{getattr(here, name)!r}",
+                where=f"record {record.id}: conditions.{name}",
+            )
+
+
+def _carry_out(trial: Trial, store: Store, environment: Environment, quiet: bool) -> dict[str, str]:
+    """Carries out what is missing; returns messages of failed steps, by key."""
+    graph = Graph.of([trial], store.stored_keys())
+    check(graph.new_branches([trial]), store, environment)
+    workers = open_executor("local")
+    with RunProgress(len(graph.missing), quiet) as progress:
+        try:
+            Scheduler(graph, workers, store, environment, progress, None).run(lambda done: None)
+        finally:
+            workers.close()
+    for step in reversed(trial.network.lineage()):
+        if not store.has(step.key):
+            message = graph.failed.get(step.key, "a step before it failed")
+            raise RequestError(f"the network could not be made: {message}", where=repr(step))
+    return graph.failed

@@ -1,0 +1,163 @@
+"""A suite's experiment on an MLflow server: its runs, each there once, complete or not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+# MLflow itself would ask a dead server again for minutes, while what is computed waits.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+NETWORK, BOARD = "prunebench.record", "prunebench.board"
+"""Tags that tell whose run it is: a network's, by its record, or the suite's board's."""
+DIGEST, COMPLETE = "prunebench.digest", "complete"
+BATCH = 900  # metrics in one request; MLflow takes 1,000
+
+
+def connect(uri: str) -> MlflowClient:
+    """Connects to a tracking server; MLflow is imported here and not before."""
+    for variable, value in SETTINGS.items():
+        os.environ.setdefault(variable, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+class Experiment:
+    """The experiment of a suite.
+
+    Args:
+        uri: The tracking server.
+        name: The suite's name.
+    """
+
+    def __init__(self, uri: str, name: str) -> None:
+        self.uri = uri
+        self.name = name
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The connection."""
+        return connect(self.uri)
+
+    @cached_property
+    def id(self) -> str:
+        """The experiment's id; it is made if need be."""
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(self.name)
+        if found is None:
+            location = None
+            if self.uri.startswith("sqlite:///"):
+                beside = Path(self.uri.removeprefix("sqlite:///")).absolute().parent
+                location = (beside / "mlartifacts" / self.name).as_uri()
+            try:
+                return str(self.client.create_experiment(self.name, artifact_location=location))
+            except MlflowException:  # another process was faster
+                found = self.client.get_experiment_by_name(self.name)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    @cached_property
+    def complete(self) -> dict[str, str]:
+        """By record, what the networks' runs held that were complete when this was first asked."""
+        runs = self._runs(f"tags.`{COMPLETE}` = 'true'")
+        tags = [run.data.tags for run in runs]
+        return {each[NETWORK]: each.get(DIGEST, "") for each in tags if NETWORK in each}
+
+    def run(self, tag: str, value: str, name: str) -> Run:
+        """The run with this tag; it is started if there is none.
+
+        Args:
+            tag: ``NETWORK`` or ``BOARD``.
+            value: The tag's value.
+            name: What a new run is called.
+        """
+        where = f"tags.`{tag}` = '{value}'"
+        while True:
+            if found := self._first(where):
+                return found[0]
+            started = self.client.create_run(self.id, run_name=name, tags={tag: value})
+            if len(self._first(where)) == 1:
+                return started
+            # Another machine started it as well. Whoever sees that withdraws, and looks again.
+            self.client.delete_run(started.info.run_id)
+            time.sleep(random.uniform(0, 1))
+
+    def fill(
+        self,
+        run: Run,
+        digest: str,
+        folder: Path,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Adds to a run, and says last of all that it is complete.
+
+        Args:
+            run: The run.
+            digest: Of what it holds then.
+            folder: Its artefacts.
+            metrics: Metrics to add.
+            params: Parameters to add; MLflow refuses to change one.
+            tags: Tags to set.
+        """
+        from mlflow.entities import Param, RunTag
+
+        client, run_id = self.client, run.info.run_id
+        for start in range(0, len(metrics), BATCH):
+            client.log_batch(run_id, metrics[start : start + BATCH])
+        client.log_batch(
+            run_id,
+            params=[Param(name, value[:500]) for name, value in (params or {}).items()],
+            tags=[RunTag(name, value[:5000]) for name, value in (tags or {}).items()],
+        )
+        client.log_artifacts(run_id, str(folder))
+        client.log_batch(run_id, tags=[RunTag(DIGEST, digest), RunTag(COMPLETE, "true")])
+        client.set_terminated(run_id)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of the experiment itself."""
+        return dict(self.client.get_experiment(self.id).tags)
+
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Sets tags of the experiment itself."""
+        for name, value in tags.items():
+            self.client.set_experiment_tag(self.id, name, value)
+
+    def _first(self, where: str) -> list[Run]:
+        order = ["attributes.start_time ASC"]
+        return list(self.client.search_runs([self.id], where, max_results=2, order_by=order))
+
+    def _runs(self, where: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self.client.search_runs([self.id], where, max_results=1000, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def is_complete(run: Run, digest: str) -> bool:
+    """Whether a run holds all of what has this digest."""
+    tags = run.data.tags
+    return bool(tags.get(COMPLETE) == "true" and tags.get(DIGEST) == digest)

@@ -1,0 +1,111 @@
+"""What MLflow shows of a record: a run's name, its metrics, its parameters and its description."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from prunebench.leaderboard.markdown import escape
+from prunebench.record import Record, Value
+
+VERSION = 2
+"""Of the names and texts below: runs that were logged under another version are filled again."""
+
+COST = "cost/"
+CURVE = "curve/"
+ROLES = {"baseline": "baseline", "control": "none", "floor": "random weights"}
+
+
+def run_name(record: Record) -> str:
+    """A run's name in a list of many: ``l1-filter 50% (target=macs) resnet20 seed 0``.
+
+    Parameters that have parameters of their own are shortened; MLflow's columns tell them in full.
+    """
+    parts = [ROLES.get(record.role, record.pruner_name)]
+    if record.round is not None:
+        parts.append(f"round {record.round}")
+    if record.level is not None:
+        parts.append(f"{100 * record.level:.4g}%")
+    if told := record.pruner.removeprefix(record.pruner_name):
+        parts.append(_shortened(told))
+    return " ".join([*parts, record.model.partition("(")[0], f"seed {record.seed}"])
+
+
+def _shortened(parameters: str) -> str:
+    before = None
+    while parameters != before:  # from the innermost to the outermost
+        before, parameters = parameters, re.sub(r"\{[^{}]*\}", "…", parameters)
+    return parameters
+
+
+def metric_name(name: str) -> str:
+    """A value's name as MLflow accepts it: ``sp2ps/grad-cam++`` becomes ``sp2ps/grad-cam-pp``."""
+    return re.sub(r"[^\w./ -]", "_", name.replace("++", "-pp"))
+
+
+def metrics(record: Record) -> dict[str, float]:
+    """All numbers of a record under MLflow's names, whose part before the ``/`` is a section.
+
+    Values of maps are sections by themselves (``sp2ps/grad-cam``); means over images of what a
+    network predicts have no section (``accuracy``); what remains is one number a network, which
+    is what it costs (``cost/macs``).
+    """
+    found = {
+        (COST if _is_cost(name, value) else "") + metric_name(name): value.mean
+        for name, value in record.values.items()
+        if value.mean is not None
+    }
+    reached = {
+        "macs_ratio": 1 - record.reached.macs,
+        "params_ratio": 1 - record.reached.params,
+        "weights_ratio": 1 - record.reached.weights,
+        "level": record.level,
+    }
+    return found | {COST + name: ratio for name, ratio in reached.items() if ratio is not None}
+
+
+def _is_cost(name: str, value: Value) -> bool:
+    of_maps = "/" in re.sub(r"\(.*?\)", "", name)
+    return not of_maps and value.n is None
+
+
+def params(record: Record) -> dict[str, Any]:
+    """What the network is: parameters by which runs are grouped and filtered."""
+    recovery = record.conditions.recovery or {}
+    return {
+        "dataset": record.dataset,
+        "model": record.model,
+        "pruner": record.pruner_name,
+        "level": record.level,
+        "round": record.round,
+        "seed": record.seed,
+        "role": record.role,
+        "target_layer": record.conditions.target_layer,
+        "class_policy": record.conditions.class_policy,
+        **{f"pruner.{k}": v for k, v in record.pruner_parameters.items()},
+        **{f"recovery.{k}": v for k, v in recovery.items()},
+    }
+
+
+def description(record: Record) -> str:
+    """A network's results in two sentences of markdown."""
+    parts = []
+    if (accuracy := record.mean("accuracy")) is not None:
+        drop = record.mean("accuracy_drop")
+        change = "" if drop is None else f" ({-100 * drop:+.2f} points)"
+        parts.append(f"accuracy {100 * accuracy:.2f}%{change}")
+    if record.role == "compressed":
+        reached = record.reached
+        gone = {"weights": reached.weights, "MACs": reached.macs, "parameters": reached.params}
+        parts.append(", ".join(f"{100 * part:.4g}% of {what}" for what, part in gone.items()))
+        parts[-1] += " gone"
+    lines = [f"{escape(run_name(record))}: {'; '.join(parts)}." if parts else ""]
+    kept = {
+        name.partition("/")[2]: value.mean
+        for name, value in sorted(record.values.items())
+        if name.startswith("sp2ps/") and value.mean is not None
+    }
+    if kept:
+        scores = ", ".join(f"{escape(cam)} {mean:.3f}" for cam, mean in kept.items())
+        lines.append(f"Attention preserved (Sp2PS): {scores}.")
+    return " ".join(line for line in lines if line)

@@ -1,0 +1,205 @@
+"""MLflow as a projection of the store: it can be filled again at any time, on any server."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prunebench.errors import RequestError
+from prunebench.record import Record, read_record, slug
+from prunebench.tracking.experiment import BOARD, NETWORK, Experiment, is_complete
+from prunebench.tracking.names import CURVE, VERSION, description, metrics, params, run_name
+from prunebench.tracking.view import VIEW_TAG, note, view
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file", "databricks")
+NOTE = "mlflow.note.content"  # what MLflow shows as a description
+VERSION_TAG = "prunebench.version"
+
+
+def default_uri(store: Path) -> str:
+    """The embedded tracking database of a store."""
+    return f"sqlite:///{store.absolute() / 'mlflow.db'}"
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+class Tracker:
+    """Logs records: one experiment a suite, one run a network, and a run for the suite's board.
+
+    Logging is idempotent: a run is found by its record's name, what is there stays, what is missing
+    is added, and the tags ``complete`` and ``prunebench.digest`` are set last. The digest is of
+    the record and of the version of what is shown of it. Where it is the same, nothing is done.
+
+    Args:
+        uri: The tracking server.
+        suite: The suite's name.
+        lock: A file; processes that name the same one log in turns. Without turns two of them
+            would set a new database up at once.
+
+    Raises:
+        RequestError: The address is none.
+    """
+
+    def __init__(self, uri: str, suite: str, lock: Path | None = None) -> None:
+        scheme = uri.partition(":")[0].partition("+")[0]
+        if scheme not in SCHEMES:
+            raise RequestError(
+                f"{_without_password(uri)!r} is no tracking server; expected http://..., "
+                "postgresql://... or sqlite:///FILE",
+                where="--tracking-uri",
+            )
+        self.uri = uri
+        self.lock = lock
+        self.error: str | None = None
+        self._experiment = Experiment(uri, suite)
+
+    def log(self, record: Record, baseline: Record | None = None) -> None:
+        """Logs a record. A server that fails is noted and left alone: the store is the truth.
+
+        Args:
+            record: The network's record.
+            baseline: Its baseline's, whose maps are shown beside its own.
+        """
+        self._attempt(lambda: self._log(record, baseline))
+
+    def log_board(self, files: Sequence[Path]) -> None:
+        """Logs the suite's board as a run of its own, and arranges how the experiment opens.
+
+        Args:
+            files: All records of the suite. Where they are as they were, nothing is done.
+        """
+        if files:
+            self._attempt(lambda: self._log_board(files))
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        if self.error is not None:
+            return
+        try:
+            with self._alone():
+                step()
+        except Exception as error:
+            first_line = str(error).strip().partition("\n")[0]
+            self.error = _without_password(f"{self.uri}: {type(error).__name__}: {first_line}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self.lock is None:
+            yield
+            return
+        with self.lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _log(self, record: Record, baseline: Record | None) -> None:
+        digest = _digest(record.to_json().encode())
+        if self._experiment.complete.get(record.id) == digest:
+            return
+        name = run_name(record)
+        run = self._experiment.run(NETWORK, record.id, name)
+        known = run.data
+        if is_complete(run, digest):
+            return
+        if known.tags.get(VERSION_TAG) != str(VERSION):
+            self._experiment.client.update_run(run.info.run_id, name=name)
+        with tempfile.TemporaryDirectory() as folder:
+            _draw(record, baseline, Path(folder))
+            self._experiment.fill(
+                run,
+                digest,
+                Path(folder),
+                [*_values(record, run), *_curves(record, known.metrics)],
+                {k: str(v) for k, v in params(record).items() if k not in known.params},
+                _tags(record),
+            )
+
+    def _log_board(self, files: Sequence[Path]) -> None:
+        from prunebench.leaderboard.board import board
+        from prunebench.leaderboard.pictures import write_pictures
+        from prunebench.leaderboard.publish import write_board
+
+        digest = _digest(*(file.read_bytes() for file in files))
+        run = self._experiment.run(BOARD, self._experiment.name, "board")
+        if is_complete(run, digest):
+            return
+        records = [read_record(file) for file in files]
+        text = note(records)
+        # A description that a person wrote stays.
+        known = self._experiment.tags.get(NOTE)
+        ours = known is None or known == run.data.tags.get(NOTE)
+        tags = {VIEW_TAG: view(records)} | ({NOTE: text} if ours else {})
+        self._experiment.describe(tags)
+        with tempfile.TemporaryDirectory() as folder:
+            sections = board(records)
+            write_board(sections, Path(folder))
+            write_pictures(sections, Path(folder) / "pictures")
+            self._experiment.fill(run, digest, Path(folder), tags={NOTE: text})
+
+
+def _digest(*contents: bytes) -> str:
+    found = hashlib.blake2b(str(VERSION).encode(), digest_size=16)
+    for content in contents:
+        found.update(hashlib.blake2b(content, digest_size=16).digest())
+    return found.hexdigest()
+
+
+def _tags(record: Record) -> dict[str, str]:
+    missing = {name: value.reason for name, value in record.values.items() if value.mean is None}
+    return {
+        NOTE: description(record),
+        VERSION_TAG: str(VERSION),
+        "prunebench.protocol": record.protocol,
+        "prunebench.keys": json.dumps(record.keys),
+        "prunebench.provenance": json.dumps(record.provenance),
+        # Written even if empty: what was missing at first may have been computed since.
+        "prunebench.missing": json.dumps(missing),
+    }
+
+
+def _values(record: Record, run: Run) -> Iterator[Metric]:
+    """What the run does not show yet."""
+    from mlflow.entities import Metric
+
+    for name, value in metrics(record).items():
+        known = run.data.metrics.get(name)
+        if known is None:  # at a time that is the same for all who log it: it is there once
+            yield Metric(name, value, run.info.start_time, 0)
+        elif known != value:  # of two values, MLflow shows the later one
+            yield Metric(name, value, int(time.time() * 1000), 0)
+
+
+def _curves(record: Record, known: Container[str]) -> Iterator[Metric]:
+    from mlflow.entities import Metric
+
+    for stage, curve in record.curves.items():
+        loss, accuracy = f"{CURVE}{stage}_loss", f"{CURVE}{stage}_validation_accuracy"
+        for point in curve:
+            if loss not in known:
+                yield Metric(loss, point.loss, 0, point.epoch)
+            if point.validation_accuracy is not None and accuracy not in known:
+                yield Metric(accuracy, point.validation_accuracy, 0, point.epoch)
+
+
+def _draw(record: Record, baseline: Record | None, folder: Path) -> None:
+    """Writes the artefacts of a network's run into a folder."""
+    from prunebench.tracking.overlays import overlays
+
+    (folder / "record.json").write_text(record.to_json())
+    for name, png in record.pictures.items():
+        (folder / f"{slug(name)}.png").write_bytes(base64.b64decode(png))
+    (folder / "overlays").mkdir()
+    for name, picture in overlays(record, baseline):
+        (folder / "overlays" / f"{name}.png").write_bytes(picture)

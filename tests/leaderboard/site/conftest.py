@@ -1,0 +1,83 @@
+"""Fixtures for tests of the site: a real browser, sites to look at, and what went wrong there."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from visiting import Visit, watch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # synthetic records
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+REPOSITORY = Path(__file__).parent.parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium of this machine, driven by Playwright; skips where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
+    """Opens a window: ``visit(width=390, theme="dark")``; fails the test if a page misbehaves."""
+    visits: list[tuple[Any, Visit]] = []
+
+    def start(width: int = 1400, height: int = 1000, theme: str = "light") -> Visit:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=theme
+        )
+        found = Visit(context.new_page())
+        watch(found)
+        visits.append((context, found))
+        return found
+
+    yield start
+    for context, _ in visits:
+        context.close()
+    assert [problem for _, found in visits for problem in found.problems] == []
+
+
+@pytest.fixture(scope="session")
+def write() -> Callable[[list[Any], Path], Path]:
+    """Writes the site of some records; returns its folder."""
+    from prunebench.leaderboard.board import board
+    from prunebench.leaderboard.site.build import write_site
+
+    def write_into(records: list[Any], folder: Path) -> Path:
+        return write_site(board(records), folder).parent
+
+    return write_into
+
+
+@pytest.fixture(scope="session")
+def published(
+    tmp_path_factory: pytest.TempPathFactory, write: Callable[[list[Any], Path], Path]
+) -> Path:
+    """The site of the published records."""
+    from prunebench.leaderboard.publish import read_results
+
+    records = read_results(REPOSITORY / "leaderboard" / "results")
+    return write(records, tmp_path_factory.mktemp("published") / "site")
+
+
+@pytest.fixture(scope="session")
+def nasty(
+    tmp_path_factory: pytest.TempPathFactory, write: Callable[[list[Any], Path], Path]
+) -> Path:
+    """The site of records whose texts try to be markup, scripts, formulas and paths."""
+    from nasty_records import records
+
+    return write(records(), tmp_path_factory.mktemp("nasty") / "site")

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prunebench as pb
+from prunebench.errors import RequestError
+from prunebench.leaderboard.publish import submit
+from prunebench.record import Record, Value
+from prunebench.reproducing import reproduce
+from prunebench.reproduction import Reproduction, compare
+from prunebench.results import published_record
+
+Write = Callable[..., Path]
+
+SUITE = """
+name: rows
+dataset: digits
+models: [{digits-cnn: {training: {epochs: 1, images: 200}}}]
+pruners: [l1-unstructured, l1-filter]
+levels: [0.3, 0.5]
+recovery: [{epochs: 0}, {epochs: 1, lr: 1e-3, images: 100}]
+cams: [grad-cam]
+metrics: [accuracy, params, macs, sp2ps, latency: {batch: 2, repeats: 5, seconds: 0.01, threads: 1}]
+seeds: [3]
+explain: {images: 10, target_layer: {digits-cnn: stage3}}
+"""
+
+
+def run(path: Path, store: Path) -> list[Record]:
+    found = pb.run(path, store=store, tracking_uri="", device="cpu", quiet=True)
+    assert found.exit_status == 0, found.failed
+    return found.records
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of published results."""
+    folder = tmp_path_factory.mktemp("published")
+    (folder / "rows.yaml").write_text(SUITE)
+    records = run(folder / "rows.yaml", folder / "store")
+    submit((folder / "store" / "records" / "rows").glob("*.json"), folder / "results")
+    assert len(list((folder / "results").glob("*.json"))) == len(records)
+    return folder / "results"
+
+
+def row(results: Path, **wanted: Any) -> Record:
+    """A published row with recovery."""
+    for path in sorted(results.glob("*.json")):
+        record = published_record(path.stem, results)
+        has = {**record.model_dump(), "recovered": record.conditions.recovery["epochs"]}
+        if all(has[name] == value for name, value in {"recovered": 1, **wanted}.items()):
+            return record
+    raise LookupError(wanted)
+
+
+def missed(found: Reproduction) -> set[str]:
+    return {figure.name for figure in found.figures if figure.met is False}
+
+
+@pytest.mark.parametrize("wanted", [{"role": "floor"}, {"pruner": "l1-filter", "level": 0.5}])
+def test_a_row_is_made_again_from_its_record(
+    results: Path, tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    record = row(results, **wanted)
+    found = reproduce(record, tmp_path / "store", quiet=True)
+    assert found.elsewhere == ()
+    assert missed(found) - {"latency_cpu_b1_ratio", "latency_cpu_b2_ratio"} == set()
+    assert found.rebuilt.id == record.id
+    assert found.rebuilt.keys == record.keys
+    names = {figure.name for figure in found.figures}
+    assert names == {*record.values, *(f"reached.{k}" for k in record.reached.model_dump())}
+    for figure in found.figures:
+        if figure.name.endswith("_ms"):
+            assert figure.met is None
+        elif not record.values.get(figure.name, Value(mean=0)).measured:
+            assert figure.difference == 0
+
+
+def test_only_what_the_row_needs_is_computed(results: Path, tmp_path: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.3)
+    reproduce(record, tmp_path / "store", quiet=True)
+    lines = (tmp_path / "store" / "journal.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds.count("baseline") == kinds.count("compressed") == kinds.count("recovered") == 1
+    # Its own values, and the baseline's accuracy, from which the drop is taken.
+    assert kinds.count("scored") == len(record.keys["cells"]) + 1
+
+
+def test_a_tampered_value_is_caught(results: Path, tmp_path: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    honest = record.values["sp2ps/grad-cam"]
+    better = honest.model_copy(update={"mean": (honest.high or 0)})
+    tampered = record.model_copy(update={"values": {**record.values, "sp2ps/grad-cam": better}})
+    found = reproduce(tampered, results.parent / "store", quiet=True)
+    assert not found.met
+    assert missed(found) == {"sp2ps/grad-cam"}
+    assert reproduce(record, results.parent / "store", quiet=True).met
+
+
+def test_a_damaged_record_is_refused(results: Path) -> None:
+    record = row(results, role="control")
+    with pytest.raises(RequestError, match=r"suite_excerpt\.name: is missing"):
+        reproduce(record.model_copy(update={"suite_excerpt": {}}), quiet=True)
+
+
+def renamed(record: Record, **conditions: Any) -> Record:
+    """The record under other conditions, with the protocol and id that fit them."""
+    from prunebench.recording.names import protocol_of
+
+    changed = record.conditions.model_copy(update=conditions)
+    protocol = protocol_of(changed)
+    name = record.id.removesuffix(record.protocol[:6]) + protocol[:6]
+    return record.model_copy(update={"conditions": changed, "protocol": protocol, "id": name})
+
+
+def test_other_data_is_refused_before_anything_is_computed(results: Path, tmp_path: Path) -> None:
+    other = renamed(row(results, role="control"), data_digest="0" * 32)
+    with pytest.raises(RequestError, match="the data is not the same"):
+        reproduce(other, tmp_path / "store", quiet=True)
+    assert list((tmp_path / "store" / "artefacts").iterdir()) == []
+
+
+def test_a_variable_that_is_not_set_is_named(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = row(results, role="control")
+    excerpt = {**record.suite_excerpt, "dataset": {"mnist": {"root": "${PRUNEBENCH_NOWHERE}/x"}}}
+    with pytest.raises(RequestError, match=r"record rows-.*: \$\{PRUNEBENCH_NOWHERE\} is not set"):
+        reproduce(record.model_copy(update={"suite_excerpt": excerpt}), quiet=True)
+
+
+def test_a_record_does_not_choose_code_to_run(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("raise SystemExit('run')")
+    record = row(results, role="control")
+    excerpt = {**record.suite_excerpt, "pruners": [{"checkpoint/x": {"model": "mine.py:net"}}]}
+    with pytest.raises(RequestError, match=r"Python code of its author's, mine\.py:net"):
+        reproduce(record.model_copy(update={"suite_excerpt": excerpt}), quiet=True)
+
+
+def test_a_suite_of_other_rows_is_refused(results: Path, tmp_path: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.3)
+    excerpt = {**record.suite_excerpt, "pruners": ["random-unstructured"]}
+    with pytest.raises(RequestError, match=r"none of them is 'l1-unstructured' at level 0\.3"):
+        reproduce(record.model_copy(update={"suite_excerpt": excerpt}), tmp_path, quiet=True)
+
+
+def test_relative_paths_are_those_of_a_folder(toy_suite: Write, tmp_path: Path) -> None:
+    pruners = "[{toy-lottery: {}}, l1-unstructured]"
+    path = toy_suite(pruners=pruners, rounds="[2]", seeds="[0, 3]", name=None)
+    records = run(path, tmp_path / "store")
+    record = next(r for r in records if r.round == 2 and r.seed == 3)
+    with pytest.raises(RequestError):
+        reproduce(record, tmp_path / "elsewhere", quiet=True)
+    found = reproduce(record, tmp_path / "elsewhere", folder=tmp_path, quiet=True)
+    assert found.met
+    assert found.rebuilt.keys == record.keys
+    assert list(tmp_path.glob(".prunebench-*")) == []
+
+
+def elsewhere(record: Record, **changes: Any) -> Record:
+    """The record as another machine would have made it."""
+    provenance = {**record.provenance, "processor": "another processor"}
+    return record.model_copy(update={"provenance": provenance, **changes})
+
+
+def shifted(record: Record, name: str, by: float) -> Record:
+    value = record.values[name]
+    changed = {"mean": (value.mean or 0) + by, "low": None, "high": None}
+    values = {**record.values, name: value.model_copy(update=changed)}
+    return elsewhere(record, values=values)
+
+
+def test_elsewhere_values_may_differ_a_little(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    assert compare(record, record).elsewhere == ()
+    assert compare(record, elsewhere(record)).elsewhere == (
+        f"processor: {record.provenance['processor']!r} published, 'another processor' here",
+    )
+    value = record.values["accuracy"]
+    half = ((value.high or 0) - (value.low or 0)) / 2
+    assert half > 0.005
+    assert compare(record, shifted(record, "accuracy", 0.9 * half)).met
+    assert missed(compare(record, shifted(record, "accuracy", 1.1 * half))) == {"accuracy"}
+    assert missed(compare(record, shifted(record, "params", 1))) == {"params"}  # counts are exact
+
+
+def test_here_values_may_differ_by_the_order_of_sums_alone(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+
+    def off(name: str, by: float) -> set[str]:
+        changed = shifted(record, name, by).model_copy(update={"provenance": record.provenance})
+        return missed(compare(record, changed))
+
+    assert off("sp2ps/grad-cam", 1e-6) == set()
+    assert off("sp2ps/grad-cam", 1e-4) == {"sp2ps/grad-cam"}
+    assert off("accuracy", 1 / 500) == {"accuracy"}  # a single image
+    assert off("macs", 1) == {"macs"}
+
+
+def test_elsewhere_other_channels_may_be_removed(results: Path) -> None:
+    record = row(results, pruner="l1-filter", level=0.5)
+    params = record.mean("params") or 0
+    assert compare(record, shifted(record, "params", 0.01 * params)).met
+    assert not compare(record, shifted(record, "params", 0.2 * params)).met
+
+
+def test_times_are_judged_as_ratios_alone(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    name = "latency_cpu_b1_ratio"
+    ratio = record.mean(name) or 0
+    slower = {k: v for k, v in record.values.items() if k.endswith("_ms")}
+    slow = {k: v.model_copy(update={"mean": 50 * (v.mean or 0)}) for k, v in slower.items()}
+    assert compare(record, record.model_copy(update={"values": {**record.values, **slow}})).met
+    assert compare(record, shifted(record, name, 0.9 * ratio)).met
+    assert missed(compare(record, shifted(record, name, 1.1 * ratio))) == {name}
+
+
+def test_a_value_that_is_gone_is_not_met(results: Path) -> None:
+    record = row(results, role="floor")
+    gone = record.values["sp2ps/grad-cam"].model_copy(
+        update={"mean": None, "low": None, "high": None, "reason": "a step failed"}
+    )
+    lost = record.model_copy(update={"values": {**record.values, "sp2ps/grad-cam": gone}})
+    found = compare(record, lost)
+    assert missed(found) == {"sp2ps/grad-cam"}
+    assert "a step failed" in {figure.note for figure in found.figures}
+    assert compare(lost, lost).met
+
+
+def test_a_row_is_found_by_its_id_or_as_a_file(results: Path) -> None:
+    path = next(results.glob("*.json"))
+    assert published_record(path.stem, results) == published_record(str(path), Path("nowhere"))
+    with pytest.raises(RequestError, match=f"did you mean '{path.stem}'"):
+        published_record(path.stem + "x", results)
+    with pytest.raises(RequestError, match=r"gone\.json: cannot be read"):
+        published_record("gone.json", results)
