@@ -256,23 +256,23 @@ def leaderboard(
     from prunebench.leaderboard.publish import read_results
     from prunebench.leaderboard.readme import update_readme
     from prunebench.leaderboard.terminal import to_terminal
-    from prunebench.record import read_record
+    from prunebench.record import keeping_all, read_record
     from prunebench.results import stored_records
     from prunebench.store import Store
 
-    if results is None:
-        records = [read_record(path) for path in stored_records(Store(store))]
-    elif results.is_dir():
-        records = read_results(results)
-    else:
-        raise RequestError("no such folder", where=str(results))
-    sections = board(records)
     target = out_dir or store / "leaderboard"
-    with _writing(target):
+    with keeping_all(), _writing(target):
+        if results is None:
+            records = [read_record(path) for path in stored_records(Store(store))]
+        elif results.is_dir():
+            records = read_results(results)
+        else:
+            raise RequestError("no such folder", where=str(results))
+        sections = board(records)
         page = write_everything(sections, target)
-    if readme is not None:
-        update_readme(readme, sections)
-    out.print(to_terminal(sections))
+        if readme is not None:
+            update_readme(readme, sections)
+        out.print(to_terminal(sections))
     out.print(f"leaderboard: {page}", highlight=False, soft_wrap=True)
 
 

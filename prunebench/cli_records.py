@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,23 +66,32 @@ def _suite_problems(path: Path) -> Iterator[str]:
         out.print(f"{path}: fine, {networks} networks", highlight=False, soft_wrap=True)
 
 
-def _record_problems(paths: Iterable[Path]) -> Iterator[str]:
+def _record_problems(paths: Sequence[Path]) -> Iterator[str]:
     """Everything wrong with records, each held against all of them."""
     from prunebench.checking import Others, check_record
     from prunebench.record import keeping_all, read_record
 
+    for folder in (path for path in paths if path.is_dir()):
+        for path in sorted(folder.iterdir()):
+            if path.suffix != ".json" or path.is_symlink() or not path.is_file():
+                yield f"{path}: is no record; expected files ID.json and nothing else"
+    files = _files(paths)
+    if not files:
+        yield f"{', '.join(map(str, paths))}: no records; expected files ID.json"
+        return
     found: dict[Path, Record] = {}
     with keeping_all():
-        for file in _files(paths):
+        for file in files:
             try:
                 found[file] = read_record(file)
             except RequestError as error:
                 yield str(error)
     others, fine = Others(found.values()), 0
-    published = {path.resolve() for path in paths if path.is_dir()}
+    folders = {path.resolve() for path in paths if path.is_dir()}
     for file, record in found.items():
-        problems = [str(problem) for problem in check_record(record, others)]
-        if file.stem != record.id and file.parent.resolve() in published:
+        published = file.parent.resolve() in folders
+        problems = [str(each) for each in check_record(record, others, published=published)]
+        if published and file.name != f"{record.id}.json":
             problems.append(f"id: {record.id!r} is not the file's name")
         fine += not problems
         yield from (f"{file}: {problem}" for problem in problems)
@@ -92,7 +101,9 @@ def _record_problems(paths: Iterable[Path]) -> Iterator[str]:
 def _files(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        # Links and folders are refused where they are found, and never followed.
+        inside = (file for file in sorted(path.glob("*.json")) if not file.is_symlink())
+        files = [file for file in inside if file.is_file()] if path.is_dir() else [path]
         found |= {file.resolve(): file for file in files}  # each once
     return list(found.values())
 

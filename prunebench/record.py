@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 LARGEST = 2_000_000  # bytes of one record's file
+DEEPEST = 20  # lists and mappings within one another, where a record's form is free
+MOST_ENTRIES = 20_000  # of one field
 
 
 class Record(Strict):
@@ -138,6 +140,30 @@ def read_record(path: Path) -> Record:
         raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
     if len(text) > LARGEST:
         raise RequestError(f"is larger than {LARGEST:,} bytes", where=str(path))
+    record = _validated(text, path)
+    for name in Record.model_fields:
+        _limit(getattr(record, name), name, path)
+    _limit(record.conditions.recovery, "conditions.recovery", path)
+    return record
+
+
+def _limit(content: Any, field: str, path: Path) -> None:
+    """Refuses what is nested so deeply, or so long, that working with it fails."""
+    waiting, entries = [(content, 1)], 0
+    while waiting:
+        found, depth = waiting.pop()
+        if not isinstance(found, dict | list | tuple):
+            continue
+        if depth > DEEPEST:
+            raise RequestError(f"{field}: is nested more than {DEEPEST} deep", where=str(path))
+        entries += len(found)
+        if entries > MOST_ENTRIES:
+            raise RequestError(f"{field}: has more than {MOST_ENTRIES:,} entries", where=str(path))
+        parts = found.values() if isinstance(found, dict) else found
+        waiting.extend((part, depth + 1) for part in parts)
+
+
+def _validated(text: bytes, path: Path) -> Record:
     try:
         return Record.model_validate_json(text)  # several times faster than by way of a dict
     except ValidationError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from prunebench.checking import check_record
 from prunebench.environment import Environment, current
@@ -22,8 +23,10 @@ from prunebench.scheduler import Graph, Scheduler
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
 from prunebench.trial import Trial
+from prunebench.yaml_source import read_yaml
 
-PYTHON = re.compile(r'[^"]*\.py:[^"]*')
+PYTHON = ".py:"
+"""In every text that names Python code: see ``factory.py``."""
 
 
 def reproduce(
@@ -56,9 +59,7 @@ def reproduce(
         raise RequestError(str(problems[0]), where=f"record {record.id}")
     with ExitStack() as stack:
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="prunebench-"))
-        if folder is None:
-            _refuse_code(record)
-        suite = _suite(record, Path(folder or temporary))
+        suite = _suite(record, Path(folder or temporary), trusted=folder is not None)
         place = Store(store or Path(temporary) / "store")
         environment = current(device or record.conditions.device)
         for dataset in suite.datasets:
@@ -71,18 +72,36 @@ def reproduce(
         return compare(record, recorder.record(trial, failed))
 
 
-def _refuse_code(record: Record) -> None:
-    """A record must not choose which of the files here are run."""
-    if found := PYTHON.search(json.dumps(record.suite_excerpt, ensure_ascii=False)):
+def _refuse_code(suite: Path) -> None:
+    """A record must not choose which of the files here are run, nor may a variable complete it."""
+    found = next((text for text in _texts(read_yaml(suite).data) if PYTHON in text), None)
+    if found is not None:
         raise RequestError(
-            f"the row is made by Python code of its author's, {found[0]}, which a record does not "
+            f"the row is made by Python code of its author's, {found}, which a record does not "
             "hold; `--folder` says where that lies, and that you trust it",
-            where=f"suite of record {record.id}",
         )
 
 
-def _suite(record: Record, folder: Path) -> Suite:
-    """The suite in a record, read as if its file lay in a folder."""
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for one in content:
+            yield from _texts(one)
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            yield name
+            yield from _texts(value)
+
+
+def _suite(record: Record, folder: Path, trusted: bool) -> Suite:
+    """The suite in a record, read as if its file lay in a folder.
+
+    Args:
+        record: The record.
+        folder: What its relative paths are relative to.
+        trusted: Whether Python code that it names may be run.
+    """
     if not folder.is_dir():
         raise RequestError("no such folder", where=str(folder))
     handle, name = tempfile.mkstemp(prefix=".prunebench-", suffix=".yaml", dir=folder)
@@ -90,6 +109,8 @@ def _suite(record: Record, folder: Path) -> Suite:
         with open(handle, "w", encoding="utf-8") as file:
             # JSON is YAML, and quotes what must stay text.
             json.dump(record.suite_excerpt, file, ensure_ascii=False)
+        if not trusted:
+            _refuse_code(Path(name))
         return load_suite(name)
     except RequestError as error:
         raise RequestError(error.message, where=f"suite of record {record.id}") from None

@@ -6,39 +6,24 @@ values are the same but for the order of sums, which a plugin may change without
 
 - without training, a prediction may tip where two classes are all but equal: ``ROUNDED``;
 - training makes another network of it. No number says how far it may be, so the yardstick is what
-  another draw of the images would do: half of the published 95% interval, at least ``POINTS``;
+  another draw of the images would do: half of the 95% interval, the published one or the one made
+  here, whichever is narrower, and at least ``POINTS``, or ``RELATIVE`` of a small value;
 - what is counted does not depend on rounding, but which channels are removed may: ``CHANNEL``.
 
-Times are compared as ratios to the baseline's, within ``FACTOR``; milliseconds are shown only.
+Times are compared as ratios to the baseline's: on a machine like the record's within the spread of
+both rows' times, elsewhere within a factor of ``FACTOR``; milliseconds are shown only. The numbers
+are in ``tolerance.py``.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prunebench.checking.level import CHANNEL
 from prunebench.plugins import find
-from prunebench.record import Record, Value
-
-SAME = 1e-9
-"""Relative: what writing and reading numbers may change."""
-SUMMED = 1e-5
-"""On a machine like the record's; one image of an accuracy is more."""
-ROUNDED = 1e-3
-"""Elsewhere, without training."""
-POINTS = 5e-3
-"""Elsewhere, after training: half a percentage point."""
-RELATIVE = 0.05
-"""Of values without a fixed range, and of counts that depend on which weights are zero."""
-FACTOR = 2.0
-"""Between two ratios of times: a machine that is busy or of another kind, not another network."""
-
-COUNTED = re.compile(r"params|prunable_weights|macs|flops|flops_sp2ps|size_bytes")
-WHICH_ZEROS = re.compile(r"nonzero_\w+|effective_macs|size_zipped_bytes|density")
+from prunebench.record import Record
+from prunebench.tolerance import elsewhere_off, here_off, ratio_off, reached_off
 
 
 class Figure(NamedTuple):
@@ -95,8 +80,8 @@ def compare(published: Record, rebuilt: Record) -> Reproduction:
     """Holds a published record and the same made again side by side."""
     elsewhere = tuple(_elsewhere(published, rebuilt))
     figures = [*_reached(published, rebuilt, bool(elsewhere))]
-    for name, value in published.values.items():
-        figures.append(_figure(name, value, rebuilt.values.get(name), published, bool(elsewhere)))
+    for name in {**published.values, **rebuilt.values}:
+        figures.append(_figure(name, published, rebuilt, bool(elsewhere)))
     return Reproduction(published, rebuilt, elsewhere, tuple(figures))
 
 
@@ -134,54 +119,31 @@ def _takes_times(plugin: str) -> bool:
 
 
 def _reached(published: Record, rebuilt: Record, elsewhere: bool) -> Iterator[Figure]:
-    tolerance = SAME if not elsewhere else ROUNDED if _shape_is_given(published) else CHANNEL
+    tolerance = reached_off(rebuilt, elsewhere)
     ours = rebuilt.reached.model_dump()
     for name, gone in published.reached.model_dump().items():
         met = abs(ours[name] - gone) <= tolerance
         yield Figure(f"reached.{name}", gone, ours[name], tolerance, met)
 
 
-def _shape_is_given(record: Record) -> bool:
-    """Whether the level alone, and no criterion, decides the network's shape."""
-    return record.axis in ("none", "masked")
-
-
-def _figure(
-    name: str, published: Value, rebuilt: Value | None, record: Record, elsewhere: bool
-) -> Figure:
-    before, after = published.mean, rebuilt.mean if rebuilt else None
-    if before is None or after is None:
-        reason = published.reason if before is None else rebuilt.reason if rebuilt else None
-        met = None if published.measured else before is None and after is None
-        return Figure(name, before, after, None, met, reason or "there is no such value")
-    if published.measured:
-        if not name.endswith("_ratio"):
-            return Figure(name, before, after, None, None, "a time")
-        factor = max(before, after) / min(before, after) if min(before, after) > 0 else math.inf
-        tolerance = max(before, after) * (1 - 1 / FACTOR)
-        return Figure(name, before, after, tolerance, factor <= FACTOR, f"within ×{FACTOR:g}")
-    tolerance = _elsewhere_off(name, published, record) if elsewhere else _here_off(name, before)
-    return Figure(name, before, after, tolerance, abs(after - before) <= tolerance)
-
-
-def _here_off(name: str, value: float) -> float:
-    """How far a value made on a machine like the record's may be off."""
-    counted = COUNTED.fullmatch(name) or WHICH_ZEROS.fullmatch(name)
-    return (SAME if counted else SUMMED) * max(1.0, abs(value))
-
-
-def _elsewhere_off(name: str, value: Value, record: Record) -> float:
-    """How far a value made elsewhere may be off."""
-    size = abs(value.mean or 0.0)
-    trained = bool(record.curves)
-    if COUNTED.fullmatch(name):
-        if _shape_is_given(record):
-            return SAME * max(1.0, size)
-        gone = record.reached.macs if "macs" in name or "flops" in name else record.reached.params
-        return CHANNEL * size / max(1 - gone, CHANNEL)
-    if WHICH_ZEROS.fullmatch(name):
-        return RELATIVE * size
-    if not trained:
-        return ROUNDED * max(1.0, size)
-    width = 0.0 if value.low is None or value.high is None else (value.high - value.low) / 2
-    return max(POINTS if size <= 1 else RELATIVE * size, width)
+def _figure(name: str, published: Record, rebuilt: Record, elsewhere: bool) -> Figure:
+    theirs, ours = published.values.get(name), rebuilt.values.get(name)
+    before, after = (value.mean if value else None for value in (theirs, ours))
+    # Whether it is a time is for the plugin to say that measured it here, not for the record.
+    timed = ours is not None and ours.measured
+    if theirs is None or ours is None or before is None or after is None:
+        reason = (theirs.reason if theirs else "is not published") if before is None else None
+        reason = reason or (ours.reason if ours else None) or "there is no such value"
+        same = theirs is not None and ours is not None and before is None and after is None
+        met = None if elsewhere and (timed or theirs is None) else same
+        return Figure(name, before, after, None, met, reason)
+    if timed and not name.partition("(")[0].endswith("_ratio"):
+        return Figure(name, before, after, None, None, "a time")
+    note = ""
+    if timed:
+        tolerance, note = ratio_off(name, published, rebuilt, elsewhere)
+    elif elsewhere:
+        tolerance = elsewhere_off(name, theirs, ours, rebuilt)
+    else:
+        tolerance = here_off(name, before)
+    return Figure(name, before, after, tolerance, abs(after - before) <= tolerance, note)

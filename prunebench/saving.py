@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,3 +26,16 @@ def saving(where: Path) -> Iterator[None]:
         raise StoreError(f"the store cannot be written: {reason}", where=str(where)) from error
     except sqlite3.OperationalError as error:
         raise StoreError(f"the store cannot be written: {error}", where=str(where)) from error
+
+
+def write_whole(texts: Mapping[Path, str]) -> None:
+    """Writes files: each is there whole or not at all, and none before all could be written."""
+    beside = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in texts}
+    try:
+        for path, text in texts.items():
+            beside[path].write_text(text, encoding="utf-8", newline="\n")
+        for path, temporary in beside.items():
+            temporary.replace(path)
+    finally:
+        for temporary in beside.values():
+            temporary.unlink(missing_ok=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,6 +76,24 @@ def mean_interval(
     low, high = mean + np.nanquantile(means.astype(np.float64), [tail, 1 - tail])
     low, high = float(np.clip(low, least, mean)), float(np.clip(high, mean, most))
     return Interval(mean, low, high, n, undefined, method)
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """A 95% interval of the median, whatever the distribution: between two order statistics.
+
+    The j-th lowest and highest of n values, with the largest j for which a binomial (n, 1/2) is
+    below j with a probability of at most 2.5% (Conover, Practical Nonparametric Statistics, 3.2).
+    With fewer than six values it is their range, which covers less.
+
+    Args:
+        values: At least one.
+    """
+    ordered, count = sorted(values), len(values)
+    below, j = 1, 0  # ways in which at most j of n values lie below the median
+    while below / 2**count <= (1 - CONFIDENCE) / 2:
+        j += 1
+        below += comb(count, j)
+    return ordered[max(j - 1, 0)], ordered[min(count - j, count - 1)]
 
 
 def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:

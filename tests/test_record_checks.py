@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from prunebench.checking import Others, check_record
+from prunebench.errors import RequestError
 from prunebench.record import Heatmap, Moved, Record, Times, Value, read_record
 from prunebench.recording.pictures import png
 
@@ -211,6 +213,78 @@ def test_the_same_network_twice(dense: Record, records: list[Record]) -> None:
     assert "id" in {p.field for p in check_record(dense, [*records, dense.model_copy()])}
 
 
+def test_the_seeds_of_a_row_agree(dense: Record) -> None:
+    keys = {**dense.keys, "network": "c" * 32}
+    other = dense.model_copy(update={"id": "another", "keys": keys, "seed": 1, "seeds": (0, 1)})
+    assert {p.field for p in check_record(dense, [dense, other])} == {"seeds"}
+    assert "seeds" in fields(dense, seeds=tuple(range(101)))
+
+
+def test_a_baseline_is_needed_on_a_board_alone(dense: Record, others: Others) -> None:
+    assert check_record(dense, published=True)[0].field == "keys.baseline"
+    assert check_record(dense) == check_record(dense, others, published=True) == []
+
+
+@pytest.mark.parametrize("name", ["accuracy", "params", "sp2ps/grad-cam", "ssim/ablation-cam"])
+def test_no_value_and_no_cell_of_the_suite_is_left_out(dense: Record, name: str) -> None:
+    assert f"values.{name}" in fields(dense, values=without(dense.values, name))
+    lost = {k: v for k, v in dense.keys["cells"].items() if k != name}
+    assert fields(dense, keys={**dense.keys, "cells": lost}) == {f"keys.cells.{name}"}
+
+
+def test_only_times_are_measured(dense: Record) -> None:
+    assert fields(dense, **value(dense, "params", measured=True)) == {"values.params.measured"}
+    values = {**dense.values, "peak_memory_cuda_b1_bytes": Value(mean=8.0, measured=True)}
+    assert fields(dense, values=values) == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["group", "pareto", "role", "pruner", "rank", "trusted/x", "rescaled/x", "1st", "a b"]
+)
+def test_a_value_is_not_called_as_a_column_is(dense: Record, name: str) -> None:
+    assert fields(dense, values={**dense.values, name: Value(mean=1.0)}) == {f"values.{name}"}
+
+
+def test_many_times_are_checked_too(dense: Record) -> None:
+    typical, ratio = (dense.mean(f"latency_cpu_b1_{name}") for name in ("ms", "ratio"))
+    assert typical is not None
+    assert ratio is not None
+
+    def found(off: float) -> set[str]:
+        ours = [typical * off * (1 + 0.001 * k) for k in range(-40, 41)]
+        pairs = Times(baseline=tuple(time / ratio for time in ours), network=tuple(ours))
+        return fields(dense, times={"cpu_b1": pairs})
+
+    assert found(1.0) == found(1.01) == set()
+    assert found(0.5) == {"values.latency_cpu_b1_ms.mean"}
+
+
+def test_a_level_is_of_what_the_method_counts_by_default(dense: Record) -> None:
+    reached = dense.reached.model_copy(update={"params": 0.3})
+    assert "reached.params" in fields(dense, pruner_parameters={}, reached=reached)
+    assert "reached.params" not in fields(dense, reached=reached)
+
+
+def test_only_a_method_without_levels_has_none(dense: Record, records: list[Record]) -> None:
+    assert "level" in fields(dense, level=None)
+    free = next(r for r in records if r.pruner_name == "semi-structured")
+    assert "level" not in fields(free, level=None)
+
+
+def test_what_is_nested_too_deeply_is_refused(dense: Record, tmp_path: Path) -> None:
+    nested: Any = []
+    for _ in range(60):
+        nested = [nested]
+    content = {**dense.model_dump(mode="json"), "provenance": {"x": nested}}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(RequestError, match=r"x\.json: provenance: is nested more than 20 deep"):
+        read_record(path)
+    path.write_text(json.dumps(content | {"provenance": {"x": [0] * 30_000}}), encoding="utf-8")
+    with pytest.raises(RequestError, match="provenance: has more than 20,000 entries"):
+        read_record(path)
+
+
 def picture(mode: str, size: tuple[int, int], format: str = "PNG") -> str:
     buffer = io.BytesIO()
     Image.new(mode, size).save(buffer, format)
@@ -252,7 +326,7 @@ def test_a_map_is_grey_and_stands_beside_its_image(dense: Record) -> None:
 def test_an_image_that_is_withheld_is_not_there(dense: Record) -> None:
     assert "heatmaps.0.png" in fields(dense, pictures_withheld="a licence")
     maps = tuple(heat for heat in dense.heatmaps if heat.cam)
-    assert fields(dense, heatmaps=maps, pictures_withheld="a licence") == set()
+    assert fields(dense, heatmaps=maps, moved=(), pictures_withheld="a licence") == set()
     shown = {"filters": COLOUR}
     assert "pictures.filters" in fields(dense, pictures=shown, pictures_withheld="a licence")
 

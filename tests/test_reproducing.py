@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import prunebench as pb
 from prunebench.errors import RequestError
 from prunebench.leaderboard.publish import submit
-from prunebench.record import Record, Value
+from prunebench.record import Record, Times, Value
 from prunebench.reproducing import reproduce
 from prunebench.reproduction import Reproduction, compare
 from prunebench.results import published_record
@@ -52,7 +53,7 @@ def row(results: Path, **wanted: Any) -> Record:
     """A published row with recovery."""
     for path in sorted(results.glob("*.json")):
         record = published_record(path.stem, results)
-        has = {**record.model_dump(), "recovered": record.conditions.recovery["epochs"]}
+        has = {**record.model_dump(), "recovered": (record.conditions.recovery or {})["epochs"]}
         if all(has[name] == value for name, value in {"recovered": 1, **wanted}.items()):
             return record
     raise LookupError(wanted)
@@ -145,6 +146,18 @@ def test_a_record_does_not_choose_code_to_run(
         reproduce(record.model_copy(update={"suite_excerpt": excerpt}), quiet=True)
 
 
+def test_a_variable_does_not_complete_the_name_of_code(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    (tmp_path / "mine.py").write_text("raise SystemExit('run')")
+    record = row(results, role="control")
+    model = f"{tmp_path}/mine.py${{DISPLAY}}"
+    excerpt = {**record.suite_excerpt, "pruners": [{"checkpoint/x": {"model": model}}]}
+    with pytest.raises(RequestError, match=r"Python code of its author's, .*mine\.py:0"):
+        reproduce(record.model_copy(update={"suite_excerpt": excerpt}), quiet=True)
+
+
 def test_a_suite_of_other_rows_is_refused(results: Path, tmp_path: Path) -> None:
     record = row(results, pruner="l1-unstructured", level=0.3)
     excerpt = {**record.suite_excerpt, "pruners": ["random-unstructured"]}
@@ -173,7 +186,8 @@ def elsewhere(record: Record, **changes: Any) -> Record:
 
 def shifted(record: Record, name: str, by: float) -> Record:
     value = record.values[name]
-    changed = {"mean": (value.mean or 0) + by, "low": None, "high": None}
+    parts = ("mean", "low", "high")
+    changed = {p: None if (v := getattr(value, p)) is None else v + by for p in parts}
     values = {**record.values, name: value.model_copy(update=changed)}
     return elsewhere(record, values=values)
 
@@ -219,8 +233,64 @@ def test_times_are_judged_as_ratios_alone(results: Path) -> None:
     slower = {k: v for k, v in record.values.items() if k.endswith("_ms")}
     slow = {k: v.model_copy(update={"mean": 50 * (v.mean or 0)}) for k, v in slower.items()}
     assert compare(record, record.model_copy(update={"values": {**record.values, **slow}})).met
-    assert compare(record, shifted(record, name, 0.9 * ratio)).met
+    assert compare(record, shifted(record, name, 0.9 * ratio)).met  # on another machine
     assert missed(compare(record, shifted(record, name, 1.1 * ratio))) == {name}
+
+
+def of_times(record: Record, ratios: list[float]) -> Record:
+    """The record with such ratios of times at batch 1."""
+    name = "latency_cpu_b1_ratio"
+    typical = record.values[name].model_copy(update={"mean": median(ratios)})
+    times = Times(baseline=(1.0,) * len(ratios), network=tuple(ratios))
+    changed = {"times": {"cpu_b1": times}, "values": {**record.values, name: typical}}
+    return record.model_copy(update=changed)
+
+
+def test_here_times_are_held_against_how_they_spread(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    steady = [1 + 0.001 * k for k in range(-15, 16)]
+    here = of_times(record, steady)
+    assert compare(of_times(record, [r * 1.02 for r in steady]), here).met
+    faster = [r * 0.8 for r in steady]
+    assert missed(compare(of_times(record, faster), here)) == {"latency_cpu_b1_ratio"}
+    # Times that spread more, as published, allow no more.
+    wide = [0.8 + 0.04 * k for k in range(-15, 16)]
+    assert missed(compare(of_times(record, wide), here)) == {"latency_cpu_b1_ratio"}
+
+
+def test_a_record_does_not_say_what_is_a_time(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    better = record.values["accuracy"].model_copy(update={"mean": 0.99, "measured": True})
+    tampered = record.model_copy(update={"values": {**record.values, "accuracy": better}})
+    assert missed(compare(tampered, record)) == {"accuracy"}
+
+
+def test_a_record_does_not_choose_its_tolerance(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    honest = record.values["accuracy"]
+    wide = honest.model_copy(update={"mean": (honest.mean or 0) - 0.3, "low": 0.0, "high": 1.0})
+    tampered = record.model_copy(update={"values": {**record.values, "accuracy": wide}})
+    assert missed(compare(tampered, elsewhere(record))) == {"accuracy"}
+
+
+def test_small_values_can_be_missed_elsewhere(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    one = {mean: Value(mean=mean) for mean in (0.001, 0.004)}
+    small, larger = (
+        record.model_copy(update={"values": {**record.values, "mine": value}})
+        for value in one.values()
+    )
+    assert missed(compare(small, elsewhere(larger))) == {"mine"}
+    untrained: dict[str, Any] = {"curves": {}}
+    small, larger = (each.model_copy(update=untrained) for each in (small, larger))
+    assert missed(compare(small, elsewhere(larger))) == {"mine"}
+
+
+def test_a_value_that_was_left_out_is_missed(results: Path) -> None:
+    record = row(results, role="floor")
+    values = {k: v for k, v in record.values.items() if k != "sp2ps/grad-cam"}
+    less = record.model_copy(update={"values": values})
+    assert missed(compare(less, record)) == {"sp2ps/grad-cam"}
 
 
 def test_a_value_that_is_gone_is_not_met(results: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import RequestError
-from prunebench.statistics import mean_interval, paired_drop, seed_interval
+from prunebench.statistics import mean_interval, median_interval, paired_drop, seed_interval
 
 
 def test_bootstrap_covers_the_truth_in_95_percent() -> None:
@@ -127,3 +127,12 @@ def test_wrong_shapes_are_refused() -> None:
         paired_drop([1, 2], [1, 2, 3])
     with pytest.raises(RequestError, match=r"found shape \(2, 2\)"):
         mean_interval(np.ones((2, 2)))
+
+
+def test_the_interval_of_a_median_covers_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(0)
+    for count in (6, 15, 30):
+        intervals = [median_interval(draw.exponential(size=count).tolist()) for _ in range(2000)]
+        covered = np.mean([low <= np.log(2) <= high for low, high in intervals])
+        assert 0.94 <= covered <= 0.99
+    assert median_interval([3.0, 1.0]) == (1.0, 3.0)

@@ -289,15 +289,22 @@ def test_a_run_that_was_cut_off_is_completed(
 ) -> None:
     uri = database("a")
     draw = lambda *_: (_ for _ in ()).throw(OSError("gone"))  # noqa: E731
-    monkeypatch.setattr("prunebench.tracking._draw", draw)
+    monkeypatch.setattr("prunebench.tracking.tracker._draw", draw)
     results = run(uri)
     assert "OSError: gone" in str(results.tracking_error)
     assert results.exit_status == 1
     (cut,) = logged(uri).values()
     assert "complete" not in cut.data.tags
     monkeypatch.undo()
+    # Of its curve, too, only the beginning arrived.
+    (record,) = (r for r in results.records if r.id == cut.data.tags["prunebench.record"])
+    (stage, curve), *_ = record.curves.items()
+    loss = f"curve/{stage}_loss"
+    MlflowClient(uri).log_metric(cut.info.run_id, loss, curve[0].loss, 0, curve[0].epoch)
     assert run(uri).exit_status == 0
     runs = logged(uri)
+    found = histories(uri, runs[record.id])[loss]
+    assert found == [(point.epoch, point.loss) for point in curve]
     assert len(runs) == 4
     assert cut.info.run_id in {run.info.run_id for run in runs.values()}
     assert {run.data.tags["complete"] for run in runs.values()} == {"true"}

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import prunebench as pb
-from prunebench.record import Record
+from prunebench.record import Record, Value
 from prunebench.tracking.names import description, metric_name, metrics, run_name
 from prunebench.tracking.overlays import overlays
+from prunebench.tracking.view import view
 
 
 def published() -> list[Record]:
@@ -91,3 +92,8 @@ def test_maps_without_their_image_stand_by_themselves() -> None:
     for name, picture in overlays(record, record):
         width = Image.open(io.BytesIO(picture)).width
         assert Image.open(io.BytesIO(alone[name])).width < width
+
+
+def test_the_view_of_a_suite_with_very_many_metrics_fits_into_its_tag() -> None:
+    values = {f"sp2ps_class_{k}/grad-cam": Value(mean=0.5) for k in range(1000)}
+    assert len(view([published()[0].model_copy(update={"values": values})])) < 20_000

@@ -1,16 +1,22 @@
 """Was the level reached that the row stands under?
 
 A level is a fraction of what the method counts: of weights where they are masked, else of
-parameters, channels or MACs (its parameter ``target``). See ``conformance/pruners.py``, which holds
-methods to the same on small networks.
+parameters, channels or MACs (its parameter ``target``, or what that is by default). See
+``conformance/pruners.py``, which holds methods to the same on small networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from prunebench.checking.problem import Problem
+from prunebench.errors import RequestError
+from prunebench.plugins import find
 from prunebench.record import Reached, Record
+
+if TYPE_CHECKING:
+    from prunebench.pruners import Pruner
 
 MASKED = 0.01
 CHANNEL = 0.025
@@ -23,7 +29,13 @@ DENSE = ("params", "channels", "macs")
 def missed_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
     """Names a level that is not what was really removed."""
     level = record.level
-    if record.role != "compressed" or level is None:
+    if record.role != "compressed":
+        return
+    if level is None:
+        method = _method(record)
+        if record.round is None and method is not None and method.levels == "continuous":
+            wrong = f"null, and {record.pruner_name!r} is asked for one"
+            yield Problem("level", wrong, "the fraction asked for")
         return
     gone = record.reached.model_dump()
     counted = _counted(record)
@@ -37,12 +49,26 @@ def missed_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
 
 def _counted(record: Record) -> tuple[str, ...]:
     """Of what the level is a fraction, as far as the record tells."""
-    target = record.pruner_parameters.get("target")
     if record.axis == "masked":
         return ("weights",)
     if record.axis == "dense" and record.round is None:
+        target = record.pruner_parameters.get("target", _default_target(record))
         return (target,) if target in Reached.model_fields else DENSE
     return ("weights", *DENSE)  # methods around another one, which has the target
+
+
+def _method(record: Record) -> type[Pruner] | None:
+    """The class of the method; None where it is not installed."""
+    try:
+        return cast("type[Pruner]", find("pruners", record.pruner_name).plugin_class)
+    except RequestError:
+        return None
+
+
+def _default_target(record: Record) -> Any:
+    method = _method(record)
+    field = method.model_fields.get("target") if method else None
+    return field.default if field else None
 
 
 def _tolerance(record: Record, baseline: Record | None) -> float:

@@ -11,6 +11,10 @@ from prunebench.record import Record
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:;()=+/{}\[\]'@*%-]*")
+VALUE = re.compile(r"([A-Za-z]\w*)(\(.*\))?(/[A-Za-z0-9][^()]*(\(.*\))?)?", re.ASCII)
+"""A metric's value, variant and explanation method: ``sp2ps(x=1)/grad-cam``."""
+COLUMNS = {"group", "macs_gone", "pareto", "rank", "rescaled", "trusted", "weights_gone"}
+"""Of boards; with a record's own fields, what a value may not be called."""
 LONGEST_NAME = 300
 LONGEST_TEXT = 20_000
 # Control characters but for tab and new line, and those that turn the direction of text.
@@ -31,6 +35,11 @@ def unsafe_text(record: Record) -> Iterator[Problem]:
                     "has strange characters in its name",
                     "letters, digits and _ . , : ; ( ) = + / { } [ ] ' @ * % -",
                 )
+    for name in record.values:
+        form = VALUE.fullmatch(name)
+        if not form or form[1].lower() in COLUMNS | Record.model_fields.keys():
+            wrong = "is not what a value is called"
+            yield Problem(f"values.{name[:80]}", wrong, "METRIC or METRIC/METHOD, no column's name")
     yield from _unsafe(record.model_dump(mode="json", exclude=PICTURES), "")
     yield from _unsafe([heat.cam for heat in record.heatmaps], "heatmaps")
     yield from _unsafe([moved.cam for moved in record.moved], "moved")

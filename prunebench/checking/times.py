@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from prunebench.checking.problem import Problem, close
+from prunebench.checking.spread import ratios, spread
 from prunebench.record import Record
 from prunebench.record_parts import MOST_TIMES
 
-PLACE = re.compile(r"(.*?)((?:cpu|cuda)_b(\d+))")
+PLACE = re.compile(r"(\w*?)((?:cpu|cuda)_b(\d+))(\(.*\))?")
+MEASURED = re.compile(r"(\w+_)?(latency|throughput|peak_memory)_\w+")
 ROUNDING = 2e-3
 """Times are kept with four digits."""
+THINNED = 2.0
+"""Of the 95% interval of the median, where only a part of more than ``MOST_TIMES`` was kept: those
+left out were taken in the other order, or at other moments."""
 
 
 def wrong_times(record: Record) -> Iterator[Problem]:
@@ -24,17 +29,14 @@ def wrong_times(record: Record) -> Iterator[Problem]:
         elif min(*times.baseline, *times.network) <= 0:
             yield Problem(f"times.{place}", "there is a time of 0 or less", "milliseconds")
         elif match := PLACE.fullmatch(place):
-            typical = median(times.network)
-            pairs = zip(times.baseline, times.network, strict=True)
-            ratio = median(after / before for before, after in pairs)
-            # Of more than so many, a part may have been kept.
-            if len(times.network) <= MOST_TIMES // 2:
-                name = f"{match[1]}latency_{match[2]}"
-                yield from _median(record, f"{name}_ms", typical, place)
-                yield from _median(record, f"{name}_ratio", ratio, place)
+            name, variant = f"{match[1]}latency_{match[2]}", match[4] or ""
+            yield from _median(record, f"{name}_ms{variant}", times.network, place)
+            yield from _median(record, f"{name}_ratio{variant}", ratios(times), place)
     for name, value in record.values.items():
-        match = re.fullmatch(r"(.*?)throughput_((?:cpu|cuda)_b(\d+))", name)
-        typical_ms = record.mean(f"{match[1]}latency_{match[2]}_ms") if match else None
+        match = re.fullmatch(r"(\w*?)throughput_((?:cpu|cuda)_b(\d+))(\(.*\))?", name)
+        typical_ms = (
+            record.mean(f"{match[1]}latency_{match[2]}_ms{match[4] or ''}") if match else None
+        )
         if match and typical_ms and value.mean is not None:
             wanted = int(match[3]) / typical_ms * 1e3
             if not close(value.mean, wanted):
@@ -42,10 +44,26 @@ def wrong_times(record: Record) -> Iterator[Problem]:
                 yield Problem(f"values.{name}.mean", wrong, f"{wanted:.6g}")
 
 
-def _median(record: Record, name: str, wanted: float, place: str) -> Iterator[Problem]:
-    found = record.mean(name)
+def false_times(record: Record) -> Iterator[Problem]:
+    """Names values that are said to be times, and whose names are not those of times."""
+    for name, value in record.values.items():
+        if value.measured and not MEASURED.fullmatch(re.split(r"[/(]", name, maxsplit=1)[0]):
+            wrong = "is no time, and not taken anew in each run"
+            yield Problem(f"values.{name}.measured", wrong, "false")
+
+
+def _median(record: Record, name: str, kept: Sequence[float], place: str) -> Iterator[Problem]:
+    found, wanted = record.mean(name), median(kept)
     if found is None:
         yield Problem(f"values.{name}", "is missing", f"the median of times.{place}")
-    elif not close(found, wanted, ROUNDING):
+    elif not (close(found, wanted, ROUNDING) or _thinned(found, kept)):
         wrong = f"{found:.6g} is not the median of times.{place}"
         yield Problem(f"values.{name}.mean", wrong, f"{wanted:.6g}")
+
+
+def _thinned(found: float, kept: Sequence[float]) -> bool:
+    """Whether a number may be the median of times of which these are only every second or so."""
+    if len(kept) <= MOST_TIMES // 2 or (around := spread(kept)) is None:
+        return False
+    low = around.median - THINNED * (around.median - around.low)
+    return low <= found <= around.median + THINNED * (around.high - around.median)

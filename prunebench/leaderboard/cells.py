@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from prunebench.leaderboard import speed
@@ -20,6 +21,7 @@ LONGEST = 160  # characters of one name from a record
 MASKED, SMALL = speed.MASKED, speed.SMALL
 
 
+@lru_cache(maxsize=65536)
 def plain(text: str) -> str:
     """A record's text on one line, without control characters, not endlessly long."""
     if text.isascii() and text.isprintable():  # most texts: nothing to look up

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.leaderboard.rank import by_pruner
 from prunebench.leaderboard.rows import Row, the
-from prunebench.statistics import CONFIDENCE, LEAST_SEEDS, RESAMPLES
+from prunebench.statistics import LEAST_SEEDS, seed_interval
 
 LEAST_POINTS = 3
 LEAST_FOR_RANKS = 10
 """Points from which on Spearman's rho is near enough to t-distributed to have a p-value."""
+EXACT = 1e-9
+"""Coefficients nearer than this are equal but for rounding."""
 CAUTION = (
     "Levels of one pruner are nested and come from one baseline: they are not independent. "
     "p-values are as if they were, which they are not."
@@ -32,8 +33,9 @@ class Coefficient:
         value: In [-1, 1].
         p: As if points were independent, which levels of one run are not; None for ranks of
             fewer than ten points.
-        low: Lower bound of the 95% interval over seeds; None with fewer than three seeds.
-        high: Upper bound.
+        low: Lower end of the 95% t-interval over seeds, of each seed's own coefficient; None with
+            fewer than three seeds, and where the seeds' coefficients give none.
+        high: Upper end.
     """
 
     value: float
@@ -85,8 +87,11 @@ def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
     """Correlates accuracy with values over rows: Pearson's r and Spearman's rho.
 
     Coefficients are of the means over seeds. Where all rows have the same three seeds or more,
-    the interval is the middle 95% of 1000 resamples of the seeds: what other seeds would give,
-    not what other levels would.
+    each seed has a coefficient of its own, and the interval is Student's t of these by Fisher's
+    z = artanh(r) (Fisher 1921): what other seeds would give, not what other levels would. Means
+    are less noisy than single seeds, so that the coefficient can lie outside of it. There is no
+    interval where a seed has a coefficient of 1 or -1, whose z is infinite, or none, or where all
+    seeds have the same, which tells nothing of chance.
 
     Args:
         rows: Levels of one pruner, or all rows of a protocol.
@@ -97,9 +102,13 @@ def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
     """
     found: dict[str, Correlation] = {}
     by_rows: dict[tuple[int, ...], list[str]] = {}
-    having = [index for index, row in enumerate(rows) if _whole(row, "accuracy")]
+    having = [
+        index
+        for index, row in enumerate(rows)
+        if not row.missing and row.get("accuracy").mean is not None
+    ]
     for name in names:
-        present = tuple(index for index in having if _whole(rows[index], name))
+        present = tuple(index for index in having if rows[index].get(name).mean is not None)
         if len(present) < LEAST_POINTS:
             reason = f"{len(present)} of the {LEAST_POINTS} points that are needed"
             found[name] = Correlation(name, len(present), reason=reason)
@@ -109,10 +118,6 @@ def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
         for each in _over([rows[index] for index in present], alike):
             found[each.name] = each
     return [found[name] for name in names]
-
-
-def _whole(row: Row, name: str) -> bool:
-    return not row.missing and row.get(name).mean is not None
 
 
 def _over(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
@@ -186,12 +191,11 @@ def _spreads(rows: Sequence[Row], names: Sequence[str]) -> tuple[Spread, Spread]
     if len(seeds) != 1 or count < LEAST_SEEDS:
         nothing: Spread = [(None, None)] * len(names)
         return nothing, nothing
-    weights, times = _resamples(count)
-    accuracy = weights @ _by_seed(rows, "accuracy")
-    values = np.stack([weights @ _by_seed(rows, name) for name in names])
+    accuracy = _by_seed(rows, "accuracy")
+    values = np.stack([_by_seed(rows, name) for name in names])
     pearson = _pearson(accuracy, values)
     spearman = _pearson(_ranks(accuracy), _ranks(values))
-    return _middle(pearson, times), _middle(spearman, times)
+    return [_interval(each) for each in pearson], [_interval(each) for each in spearman]
 
 
 def _by_seed(rows: Sequence[Row], name: str) -> Floats:
@@ -200,28 +204,9 @@ def _by_seed(rows: Sequence[Row], name: str) -> Floats:
     return np.array(columns, dtype=np.float64).T
 
 
-@lru_cache(maxsize=8)
-def _resamples(count: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Distinct resamples of some seeds as weights, and how often each is drawn: few seeds, few."""
-    generator = np.random.default_rng(count)
-    drawn = generator.multinomial(count, [1 / count] * count, size=RESAMPLES)
-    distinct, times = np.unique(drawn, axis=0, return_counts=True)
-    return distinct / count, times
-
-
-def _middle(found: Floats, times: NDArray[np.int64]) -> Spread:
-    """The middle 95% of each line's coefficients, each as often as it was drawn.
-
-    Resamples in which a value is constant have no coefficient and are left out.
-    """
-    tail = (1 - CONFIDENCE) / 2
-    ends: Spread = []
-    for line in found:
-        order = np.argsort(line)[: int(np.isfinite(line).sum())]
-        if len(order) == 0:
-            ends.append((None, None))
-            continue
-        share = np.cumsum(times[order]) / times[order].sum()
-        low, high = (line[order[np.searchsorted(share, at)]] for at in (tail, 1 - tail))
-        ends.append((float(low), float(high)))
-    return ends
+def _interval(found: Floats) -> tuple[float | None, float | None]:
+    """Student's t over the seeds' coefficients on Fisher's z; nothing where that is not defined."""
+    if not np.all(np.abs(found) < 1 - EXACT) or np.ptp(found) <= EXACT:
+        return None, None
+    z = seed_interval(np.arctanh(found))
+    return float(np.tanh(z.low or 0.0)), float(np.tanh(z.high or 0.0))

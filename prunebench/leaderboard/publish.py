@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board_json import board_json
 from prunebench.leaderboard.markdown import to_markdown
 from prunebench.record import LARGEST, Record, keeping_all, read_record
+from prunebench.saving import write_whole
 
 
 def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> list[Path]:
@@ -27,8 +27,8 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
 
     Raises:
         RequestError: A file is missing, oversized, not a valid record, does not pass the checks
-            of ``prunebench.checking``, or has an id taken by a different record; names the file
-            and the field.
+            of ``prunebench.checking``, makes a row that stays fail them, or has an id taken by a
+            different record; names the file and the field.
     """
     chosen: dict[Path, tuple[Path, Record]] = {}
     present = {path.name.lower(): path for path in results.glob("*.json")}
@@ -49,16 +49,19 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
                     where=str(source),
                 )
         chosen[target] = (source, record)
-    staying = [_read(path) for path in sorted(present.values()) if path not in chosen]
-    others = Others([*staying, *(record for _, record in chosen.values())])
+    staying = {path: _read(path) for path in sorted(present.values()) if path not in chosen}
+    others = Others([*staying.values(), *(record for _, record in chosen.values())])
     texts = {
         target: _checked(record, others, source) for target, (source, record) in chosen.items()
     }
+    coming = {record.id for _, record in chosen.values()}
+    for path, record in staying.items():
+        baseline = others.baseline(record)
+        if baseline is not None and baseline.id in coming:
+            _checked(record, others, path)
     results.mkdir(parents=True, exist_ok=True)
-    for target, text in texts.items():
-        # A file that says the same may be of an older schema, and stays as it was published.
-        if not _says(target, chosen[target][1]):
-            _write(target, text)
+    # A file that says the same may be of an older schema, and stays as it was published.
+    write_whole({path: text for path, text in texts.items() if not _says(path, chosen[path][1])})
     return list(chosen)
 
 
@@ -94,8 +97,9 @@ def write_board(sections: Sequence[Section], out: Path) -> Path:
         The file ``README.md``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "board.json", board_json(sections))
-    _write(out / "README.md", to_markdown(sections))
+    write_whole(
+        {out / "board.json": board_json(sections), out / "README.md": to_markdown(sections)}
+    )
     return out / "README.md"
 
 
@@ -115,7 +119,7 @@ def _says(path: Path, record: Record) -> bool:
 
 def _checked(record: Record, others: Others, source: Path) -> str:
     """The record's text as it is published: what was checked and nothing else."""
-    if problems := check_record(record, others):
+    if problems := check_record(record, others, published=True):
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise RequestError(f"{problems[0]}{more}", where=str(source))
     text = record.to_json()
@@ -128,10 +132,3 @@ def _difference(known: Record, record: Record) -> str:
     """The first field in which two records differ."""
     names = type(record).model_fields
     return next(name for name in names if getattr(known, name) != getattr(record, name))
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file so that it is there whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8", newline="\n")
-    beside.replace(path)

@@ -14,6 +14,7 @@ from prunebench.leaderboard.board import AXES, Section
 from prunebench.leaderboard.markdown import escape, escape_line
 from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.rows import level_name
+from prunebench.saving import write_whole
 
 BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
 
@@ -78,4 +79,4 @@ def update_readme(readme: Path, sections: Sequence[Section]) -> None:
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise RequestError(f"lacks the marks {BEGIN} and {END}", where=str(readme))
-    readme.write_text(f"{head}{BEGIN}\n{sample(sections)}\n{END}{tail}", encoding="utf-8")
+    write_whole({readme: f"{head}{BEGIN}\n{sample(sections)}\n{END}{tail}"})

@@ -209,11 +209,12 @@ def group(records: Iterable[Record]) -> list[list[Row]]:
     """
     protocols: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        protocols.setdefault(_protocol(record), []).append(record)
+        protocols.setdefault(comparable(record), []).append(record)
     return [_rows(protocols[key]) for key in sorted(protocols)]
 
 
-def _protocol(record: Record) -> tuple[str, ...]:
+def comparable(record: Record) -> tuple[str, ...]:
+    """What must be equal for two records to stand in one table."""
     conditions = json.dumps(record.conditions.model_dump(mode="json"), sort_keys=True)
     return (record.dataset, record.model, record.protocol, conditions)
 
@@ -221,7 +222,7 @@ def _protocol(record: Record) -> tuple[str, ...]:
 def _rows(records: Sequence[Record]) -> list[Row]:
     networks: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        networks.setdefault(_network(record), []).append(record)
+        networks.setdefault(same_row(record), []).append(record)
     rows = []
     for key in sorted(networks):
         by_seed: dict[int, Record] = {}
@@ -233,7 +234,7 @@ def _rows(records: Sequence[Record]) -> list[Row]:
     return rows
 
 
-def _network(record: Record) -> tuple[Any, ...]:
+def same_row(record: Record) -> tuple[Any, ...]:
     """What makes two records of a protocol the same network but for the seed, in a row's order."""
     return (
         ROLES.index(record.role),

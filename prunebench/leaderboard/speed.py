@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunebench.leaderboard.rows import Row
+from prunebench.statistics import median_interval
 
 LEAST_GAP = 0.05
 """Ratios nearer to each other than this are called equal: no timer here is finer."""
@@ -33,9 +34,11 @@ class Timing:
         device: ``cpu`` or ``cuda``.
         batch: Images in a forward pass.
         deployed: Whether ONNX Runtime computed it.
-        ratio: Time over the baseline's; below 1 is faster.
+        ratio: Time over the baseline's, the median over pairs of passes; below 1 is faster.
         macs: MACs over the baseline's: the ratio to expect if time followed them.
-        noise: Interquartile range of the times over their median; None where it is not known.
+        low: Lower bound of the ratio: a 95% interval of the median where the record keeps single
+            times; else the interquartile range of the times to either side.
+        high: Upper bound.
     """
 
     name: str
@@ -44,7 +47,8 @@ class Timing:
     deployed: bool
     ratio: float
     macs: float
-    noise: float | None
+    low: float
+    high: float
 
     @property
     def place(self) -> str:
@@ -84,12 +88,30 @@ def timings(row: Row) -> tuple[Timing, ...]:
         match = _RATIO.fullmatch(name) if "latency_" in name else None
         if match and value.mean is not None and value.mean > 0:
             base = name.removesuffix("_ratio")
-            time, spread = row.get(f"{base}_ms").mean, row.get(f"{base}_iqr_ms").mean
-            noise = spread / time if time and spread is not None else None
+            low, high = _bounds(row, base, value.mean)
             macs = 1 - row.reached.macs
             deployed = match[1] is not None
-            found.append(Timing(base, match[2], int(match[3]), deployed, value.mean, macs, noise))
+            found.append(
+                Timing(base, match[2], int(match[3]), deployed, value.mean, macs, low, high)
+            )
     return tuple(sorted(found, key=lambda each: (each.deployed, each.device, each.batch)))
+
+
+def _bounds(row: Row, name: str, ratio: float) -> tuple[float, float]:
+    """Between which ratios the time may lie."""
+    place = name.replace("latency_", "", 1)
+    kept = [record.times[place] for record in row.records if place in record.times]
+    pairs = [
+        after / before
+        for times in kept
+        for before, after in zip(times.baseline, times.network, strict=True)
+    ]
+    if pairs:
+        low, high = median_interval(pairs)
+        return min(low, ratio), max(high, ratio)
+    time, spread = row.get(f"{name}_ms").mean, row.get(f"{name}_iqr_ms").mean
+    noise = spread / time if time and spread is not None else 0.0
+    return ratio - noise, ratio + noise
 
 
 def explained(row: Row) -> tuple[Explained, ...]:
@@ -123,7 +145,7 @@ def cause(row: Row, timing: Timing, places: Sequence[Timing]) -> str | None:
         return WHOLE
     if timing.gap <= LEAST_GAP:
         return None
-    if timing.noise is not None and timing.gap <= timing.noise:
+    if timing.low <= timing.macs:
         return NOISE
     if _larger(timing, places):
         return OVERHEAD
@@ -164,8 +186,8 @@ def evidence(row: Row, timing: Timing, places: Sequence[Timing]) -> str:
     size = row.get("size_bytes").mean
     if size is not None and row.first.axis == "dense":
         told.append(f"{_bytes(size)} of parameters")
-    if timing.noise is not None and timing.noise > LEAST_GAP:
-        told.append(f"the middle half of the times spans {100 * timing.noise:.0f}% of their median")
+    if timing.high - timing.low > LEAST_GAP:
+        told.append(f"between ×{timing.low:.2f} and ×{timing.high:.2f}")
     return "; ".join(told)
 
 
@@ -173,8 +195,8 @@ def _larger(timing: Timing, places: Sequence[Timing]) -> Timing | None:
     """The larger batch in the same place, if it gains more than the noise of both."""
     for other in reversed(places):
         same = (other.device, other.deployed) == (timing.device, timing.deployed)
-        apart = max(LEAST_GAP, timing.noise or 0.0, other.noise or 0.0)
-        if same and other.batch > timing.batch and other.ratio < timing.ratio - apart:
+        gains = other.ratio < timing.ratio - LEAST_GAP and other.high < timing.low
+        if same and other.batch > timing.batch and gains:
             return other
     return None
 

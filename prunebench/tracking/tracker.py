@@ -9,14 +9,14 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError
 from prunebench.record import Record, read_record, slug
-from prunebench.tracking.experiment import BOARD, NETWORK, Experiment, is_complete
+from prunebench.tracking.experiment import BOARD, COMPLETE, NETWORK, Experiment, is_complete
 from prunebench.tracking.names import CURVE, VERSION, description, metrics, params, run_name
 from prunebench.tracking.view import VIEW_TAG, note, view
 
@@ -121,7 +121,7 @@ class Tracker:
                 run,
                 digest,
                 Path(folder),
-                [*_values(record, run), *_curves(record, known.metrics)],
+                [*_values(record, run), *_curves(record, run)],
                 {k: str(v) for k, v in params(record).items() if k not in known.params},
                 _tags(record),
             )
@@ -141,6 +141,8 @@ class Tracker:
         known = self._experiment.tags.get(NOTE)
         ours = known is None or known == run.data.tags.get(NOTE)
         tags = {VIEW_TAG: view(records)} | ({NOTE: text} if ours else {})
+        # On the run first: by that, a text interrupted here is known as not a person's.
+        self._experiment.client.set_tag(run.info.run_id, NOTE, text)
         self._experiment.describe(tags)
         with tempfile.TemporaryDirectory() as folder:
             sections = board(records)
@@ -181,9 +183,11 @@ def _values(record: Record, run: Run) -> Iterator[Metric]:
             yield Metric(name, value, int(time.time() * 1000), 0)
 
 
-def _curves(record: Record, known: Container[str]) -> Iterator[Metric]:
+def _curves(record: Record, run: Run) -> Iterator[Metric]:
+    """Curves that the run does not show yet; of one never completed all, for it may lack an end."""
     from mlflow.entities import Metric
 
+    known = run.data.metrics if run.data.tags.get(COMPLETE) == "true" else {}
     for stage, curve in record.curves.items():
         loss, accuracy = f"{CURVE}{stage}_loss", f"{CURVE}{stage}_validation_accuracy"
         for point in curve:

@@ -16,6 +16,7 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 """The experiment's tag where MLflow keeps that view. What is not said there, or not known to the
 MLflow that reads it, is as by default."""
 OPENED, FOLDED = True, False
+MOST_GROUPS = 60  # sections of maps' metrics; the tag holds 20,000 characters
 
 
 def address(server: str, experiment: str) -> str:
@@ -48,7 +49,8 @@ def view(records: Iterable[Record]) -> str:
     charts.append(_parallel(axes))
     sections = [("Trade-offs", OPENED), ("Model metrics", OPENED), ("sp2ps", OPENED)]
     groups = {name.rpartition("/")[0] for name in of_maps} - {"sp2ps"}
-    sections += [(group, FOLDED) for group in (*sorted(groups), COST.rstrip("/"), "curve")]
+    last = (COST.rstrip("/"), "curve")
+    sections += [(group, FOLDED) for group in (*sorted(groups)[:MOST_GROUPS], *last)]
     order = next((f"metrics.`{name}`" for name in (*kept, accuracy) if name in names), None)
     state = {
         **({"orderByKey": order, "orderByAsc": False} if order else {}),

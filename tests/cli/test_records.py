@@ -74,6 +74,31 @@ def test_a_record_under_another_name_is_refused(command: Command, folder: Path) 
     assert command("validate", other)[0] == 0  # a file by itself may be called anything
 
 
+def test_a_folder_of_results_holds_records_alone(command: Command, folder: Path) -> None:
+    (folder / "notes.txt").write_text("x", encoding="utf-8")
+    (folder / "inside.json").mkdir()
+    (folder / "link.json").symlink_to(next(folder.glob("*taylor*")))
+    status, said, errors = command("validate", folder)
+    assert status == 2
+    assert "3 of 3 records are fine" in said
+    assert [line.partition(":")[2].split(":")[0].strip() for line in errors.splitlines()] == [
+        str(folder / name) for name in ("inside.json", "link.json", "notes.txt")
+    ]
+
+
+def test_a_folder_without_records_is_a_wrong_request(command: Command, tmp_path: Path) -> None:
+    status, _, errors = command("validate", tmp_path)
+    assert status == 2
+    assert "no records" in errors
+
+
+def test_rows_are_published_with_their_baseline(command: Command, folder: Path) -> None:
+    next(folder.glob("*-baseline-*")).unlink()
+    status, _, errors = command("validate", folder)
+    assert status == 2
+    assert errors.count("is not among them") == 2
+
+
 def test_what_is_no_record_is_refused(command: Command, tmp_path: Path) -> None:
     wrong = tmp_path / "x.json"
     wrong.write_text("{\n", encoding="utf-8")

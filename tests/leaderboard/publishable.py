@@ -41,6 +41,13 @@ def publishable(level: float | None = 0.5, suite: str = "quick", **fields: Any) 
     return renamed(filled)
 
 
+def publishable_baseline(suite: str = "quick", **fields: Any) -> Record:
+    """The baseline that the others are compared with."""
+    names = {"pruner": "baseline", "pruner_name": "baseline", "role": "baseline"}
+    base = publishable(None, suite, **names, axis="none", sp2ps=1.0, half_width=0.0, **fields)
+    return renamed(base.model_copy(update={"keys": {**base.keys, "network": "b" * 32}}))
+
+
 def renamed(record: Record) -> Record:
     """The same record with the protocol and the id that fit what it holds."""
     protocol = protocol_of(record.conditions)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from publishable import publishable
 from rich.console import Console
 from synthetic import baseline, control, floor, suite
 
@@ -111,10 +112,19 @@ def test_a_floor_alone_makes_no_picture(tmp_path: Path) -> None:
         progress_picture(records, "grad-cam", tmp_path / "a.png")
 
 
+FLOOR = {
+    "pruner": "random-weights",
+    "pruner_name": "random-weights",
+    "role": "floor",
+    "axis": "none",
+}
+
+
 def test_it_is_published_like_any_record(tmp_path: Path) -> None:
+    found = publishable(None, **FLOOR)
     source = tmp_path / "floor.json"
-    source.write_text(floor(id="mine").to_json(), encoding="utf-8")
-    submit([source], tmp_path / "results")
+    source.write_text(found.to_json(), encoding="utf-8")
+    assert [path.stem for path in submit([source], tmp_path / "results")] == [found.id]
     write_board(board(suite(floors=True)), tmp_path)
     (section,) = json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))["sections"]
     assert [row["role"] for row in section["rows"][:3]] == ["baseline", "control", "floor"]

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from publishable import publishable, renamed
+from publishable import publishable, publishable_baseline, renamed
 from synthetic import record, suite
 
 from prunebench.errors import RequestError
@@ -23,31 +24,36 @@ def write(found: Record, folder: Path, name: str = "record.json") -> Path:
 
 
 MINE = publishable()
+BASE = publishable_baseline()
 OTHERWISE = MINE.model_copy(update={"images_seen": 5})
 
 
-def test_chosen_records_are_copied_under_their_id(tmp_path: Path) -> None:
-    results = tmp_path / "results"
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Published results: the baseline, without which no other may be."""
+    submit([write(BASE, tmp_path / "base")], tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_chosen_records_are_copied_under_their_id(tmp_path: Path, results: Path) -> None:
     found = submit([write(MINE, tmp_path)], results)
     assert found == [results / f"{MINE.id}.json"]
     assert read_record(found[0]) == MINE
-    assert read_results(results) == [MINE]
+    assert read_results(results) == [BASE, MINE]
 
 
-def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
+def test_the_same_again_changes_nothing(tmp_path: Path, results: Path) -> None:
     source = write(MINE, tmp_path)
-    (first,) = submit([source], tmp_path / "results")
+    (first,) = submit([source], results)
     before = first.read_bytes()
-    submit([source, source], tmp_path / "results")
+    submit([source, source], results)
     assert first.read_bytes() == before
 
 
-def test_what_was_published_in_an_older_schema_stays_as_it_is(tmp_path: Path) -> None:
+def test_what_was_published_in_an_older_schema_stays(tmp_path: Path, results: Path) -> None:
     old = json.loads(MINE.to_json())
     for name in ("moved", "times", "classes", "pictures_withheld"):
         del old[name]
-    results = tmp_path / "results"
-    results.mkdir()
     there = results / f"{MINE.id}.json"
     there.write_text(json.dumps(old | {"schema_version": 1}), encoding="utf-8")
     before = there.read_bytes()
@@ -56,8 +62,7 @@ def test_what_was_published_in_an_older_schema_stays_as_it_is(tmp_path: Path) ->
     assert there.read_bytes() == before
 
 
-def test_another_record_of_one_id_needs_replace(tmp_path: Path) -> None:
-    results = tmp_path / "results"
+def test_another_record_of_one_id_needs_replace(tmp_path: Path, results: Path) -> None:
     submit([write(MINE, tmp_path)], results)
     other = write(OTHERWISE, tmp_path, "other.json")
     with pytest.raises(RequestError, match=r"other\.json.* is taken .*images_seen"):
@@ -89,12 +94,7 @@ def test_what_does_not_pass_the_checks_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
-def test_a_record_is_checked_against_what_is_published(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    names = {"pruner": "baseline", "pruner_name": "baseline", "role": "baseline"}
-    base = publishable(None, **names, axis="none", sp2ps=1.0, half_width=0.0)
-    base = renamed(base.model_copy(update={"keys": {**base.keys, "network": "b" * 32}}))
-    submit([write(base, tmp_path)], results)
+def test_a_record_is_checked_against_what_is_published(tmp_path: Path, results: Path) -> None:
     submit([write(MINE, tmp_path)], results)
     counts = {**MINE.values, "params": Value(mean=4_000)}  # of 10,000: not the half
     wrong = write(MINE.model_copy(update={"values": counts}), tmp_path, "wrong.json")
@@ -102,10 +102,46 @@ def test_a_record_is_checked_against_what_is_published(tmp_path: Path) -> None:
         submit([wrong], results, replace=True)
 
 
-def test_the_same_network_under_two_ids_is_refused(tmp_path: Path) -> None:
-    twin = publishable(suite="another")
-    with pytest.raises(RequestError, match=r"keys\.network: the same network"):
-        submit([write(MINE, tmp_path, "a.json"), write(twin, tmp_path, "b.json")], tmp_path / "r")
+def test_a_row_is_not_displaced(tmp_path: Path, results: Path) -> None:
+    submit([write(MINE, tmp_path)], results)
+    keys = {**MINE.keys, "network": "c" * 32}  # another network, in the same row of the board
+    twin = renamed(MINE.model_copy(update={"keys": keys}))
+    with pytest.raises(RequestError, match=r"seed: 0 of the row is that of"):
+        submit([write(twin, tmp_path, "b.json")], results)
+
+
+def test_a_row_needs_its_baseline(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"keys\.baseline: .*is not among them"):
+        submit([write(MINE, tmp_path)], tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_another_baseline_must_fit_the_rows_that_stay(tmp_path: Path, results: Path) -> None:
+    submit([write(MINE, tmp_path)], results)
+    counts = {**BASE.values, "params": Value(mean=20_000)}
+    other = BASE.model_copy(update={"values": counts})
+    with pytest.raises(RequestError, match=r"l1-filter.*reached\.params"):
+        submit([write(other, tmp_path, "base.json")], results, replace=True)
+    assert read_results(results) == [BASE, MINE]
+
+
+def test_nothing_is_written_where_not_all_can_be(
+    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Path.write_text
+
+    def fails(path: Path, text: str, **options: Any) -> int:
+        if "l1-filter" in path.name:
+            raise OSError(28, "No space left on device")
+        return full(path, text, **options)
+
+    base = write(BASE.model_copy(update={"images_seen": 5}), tmp_path, "base.json")
+    mine = write(MINE, tmp_path)
+    monkeypatch.setattr(Path, "write_text", fails)
+    with pytest.raises(OSError, match="No space left"):
+        submit([base, mine], results, replace=True)
+    assert read_results(results) == [BASE]
+    assert len(list(results.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -120,8 +156,7 @@ def test_an_unsafe_id_is_refused(tmp_path: Path, name: str) -> None:
         submit([source], tmp_path / "results")
 
 
-def test_ids_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
-    results = tmp_path / "results"
+def test_ids_that_differ_only_in_case_are_refused(tmp_path: Path, results: Path) -> None:
     submit([write(MINE, tmp_path)], results)
     with pytest.raises(RequestError, match="only in case"):
         submit([write(publishable(suite="Quick"), tmp_path)], results)
@@ -133,13 +168,13 @@ def test_oversized_is_refused(tmp_path: Path) -> None:
         submit([write(big, tmp_path)], tmp_path / "results")
 
 
-def test_what_is_published_is_strict_json(tmp_path: Path) -> None:
+def test_what_is_published_is_strict_json(tmp_path: Path, results: Path) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
     odd = write(MINE, tmp_path)
     odd.write_text(odd.read_text().replace('"measured": {}', '"measured": {"seconds": NaN}'))
-    (found,) = submit([odd], tmp_path / "results")
+    (found,) = submit([odd], results)
     content = json.loads(found.read_text(encoding="utf-8"), parse_constant=refuse)
     assert content["measured"] == {"seconds": None}
 

@@ -11,6 +11,7 @@ from synthetic import CONDITIONS, baseline, control, record
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.compare import Beside, Compared, compare
+from prunebench.leaderboard.site.papers_page import view
 from prunebench.papers.work import Experiment
 from prunebench.record import Conditions, Record
 
@@ -140,6 +141,35 @@ def test_similar_rows_stand_beside_only_where_there_are_none_of_the_same() -> No
     assert both.state == "run"
     assert all(beside.exact for beside in both.rows)
     assert compare(experiment(), board(elsewhere)).state == "not run yet"
+
+
+def test_a_copy_of_the_data_makes_rows_similar_not_the_same() -> None:
+    ours = {"datasets": ["digits", "copies*"], "models": ["digits-cnn"], "pruners": ["l1-filter"]}
+    copied = compare(experiment(ours=ours), board(other({"dataset": "copies(of=digits)"})))
+    assert copied.state == "similar rows only"
+    assert not of(copied, "mild").exact
+    assert "data: copies(of=digits) (Digits there)" in of(copied, "mild").why
+    assert compare(experiment(ours=ours), board(suite())).state == "run"
+
+
+def test_a_level_that_meets_the_published_one_does_not_bring_its_protocol_forward() -> None:
+    rows = [{"label": "a", "values": {"drop": "2.00%", "maps": "5.04%"}}]
+    apart = suite((0.3,))
+    meeting = other({"explained_images": 100}, losses=(0.02,))
+    beside = of(compare(experiment(rows=rows), board([*apart, *meeting])), "a")
+    assert beside.row is not None
+    assert beside.row.first.protocol == apart[0].protocol
+    # Where as much differs, it is not the nearer number that decides, but the protocol's name.
+    far = other({"explained_images": 50}, losses=(0.3,))
+    far = [one.model_copy(update={"protocol": "a1"}) for one in far]
+    beside = of(compare(experiment(rows=rows), board([*far, *meeting])), "a")
+    assert numbers(beside)["drop"] == pytest.approx(30.0)
+
+
+def test_the_column_that_chose_the_level_is_no_result() -> None:
+    compared = compare(experiment(), board(suite()))
+    lines = {line.title: line.difference for line in view(compared).groups[1].lines}
+    assert lines == {"acc_drop": "chosen by this", "Sp2PS_drop": "−23.36"}
 
 
 def test_the_experiments_own_suite_comes_first_and_flattering_numbers_do_not_count() -> None:

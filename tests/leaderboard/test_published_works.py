@@ -41,7 +41,9 @@ def numbers(beside: Beside) -> dict[str, float | None]:
 
 def thesis(accuracies: Sequence[float], ious: Sequence[float], seed: int = 333) -> list[Record]:
     """Rounds of iterative pruning on MNIST, the first without pruning."""
-    conditions = CONDITIONS.model_copy(update={"dataset": "mnist(root=x)", "model": "thesis-cnn"})
+    conditions = CONDITIONS.model_copy(
+        update={"dataset": "mnist(noise=0.1)", "model": "thesis-cnn"}
+    )
     common: dict[str, Any] = {
         "conditions": conditions,
         "seed": seed,
@@ -138,7 +140,7 @@ def test_our_rows_stand_among_those_of_isp_sorted_by_flops() -> None:
         record("masked", 0.5, axis="masked", conditions=CIFAR),
     ]
     compared = compare(published("isp", "cifar10-resnet56"), board(records))
-    assert compared.state == "run"
+    assert compared.state == "similar rows only"  # JPEGs of the work's data
     fpgm = of(compared, "FPGM")
     assert fpgm.row is not None
     assert fpgm.row.removed() == pytest.approx(0.6)  # 52.6% were published
@@ -160,7 +162,7 @@ def test_our_rows_stand_among_those_of_isp_sorted_by_flops() -> None:
 def test_our_isp_would_stand_beside_theirs() -> None:
     records = [baseline(0.93, conditions=CIFAR), resnet56("isp", 0.5, 0.931)]
     beside = of(compare(published("isp", "cifar10-resnet56"), board(records)), "ISP")
-    assert beside.exact
+    assert not beside.exact
     assert numbers(beside)["change"] == pytest.approx(0.1)
 
 

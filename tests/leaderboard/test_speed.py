@@ -24,7 +24,7 @@ from prunebench.leaderboard.speed import (
     explained,
     timings,
 )
-from prunebench.record import Reached, Value
+from prunebench.record import Reached, Times, Value
 
 
 def times(place: str, ratio: float, iqr: float | None = 0.01) -> dict[str, Value]:
@@ -67,7 +67,7 @@ def test_every_place_is_found_in_order_and_nothing_else() -> None:
     assert found[0].place == "CPU, batch 1, PyTorch"
     assert found[3].place == "CPU, batch 1, ONNX Runtime"
     assert found[0].gap == pytest.approx(0.4)
-    assert found[0].noise == pytest.approx(0.01)
+    assert (found[0].low, found[0].high) == pytest.approx((0.89, 0.91))
 
 
 def test_masks_are_the_cause_wherever_they_are_timed_even_where_noise_looks_like_a_gain() -> None:
@@ -105,8 +105,18 @@ def test_a_large_batch_that_gains_tells_overhead_from_memory() -> None:
 def test_a_gap_as_wide_as_the_spread_of_the_times_is_noise() -> None:
     noisy = row(times("latency_cpu_b1", 0.8, iqr=0.4))
     assert causes(noisy) == {"latency_cpu_b1": NOISE}
-    assert "40%" in explained(noisy)[0].evidence
+    assert "between ×0.40 and ×1.20" in explained(noisy)[0].evidence
     assert causes(row(times("latency_cpu_b1", 0.8, iqr=None))) == {"latency_cpu_b1": SMALL}
+
+
+def test_single_times_tell_noise_from_a_gap_that_their_spread_would_hide() -> None:
+    # Passes differ by half, but each pair agrees: the median of the ratios is well known.
+    before = [1.0 + 0.5 * (number % 3) for number in range(30)]
+    pair = Times(baseline=tuple(before), network=tuple(0.8 * time for time in before))
+    found = row(times("latency_cpu_b1", 0.8, iqr=0.5), times={"cpu_b1": pair})
+    assert causes(found) == {"latency_cpu_b1": SMALL}
+    (timing,) = timings(found)
+    assert (timing.low, timing.high) == pytest.approx((0.8, 0.8))
 
 
 @given(

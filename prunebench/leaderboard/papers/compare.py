@@ -41,6 +41,11 @@ class Beside:
     why: tuple[str, ...] = ()
     levels: int = 0
 
+    def chosen_by(self, experiment: Experiment) -> str | None:
+        """The column by which the level was chosen; None where there was no choice."""
+        chosen = self.row and self.published.role == "compressed" and not self.levels
+        return experiment.nearest if chosen else None
+
 
 @dataclass(frozen=True)
 class Own:
@@ -125,11 +130,12 @@ def compare(experiment: Experiment, sections: Sequence[Section]) -> Compared:
         experiment: The experiment.
         sections: The board.
     """
-    places = list(_places(experiment.ours, sections, exact=True))
+    ours = list(_places(experiment.ours, sections, exact=True))
+    places = list(ours)
     for similar in experiment.similar:
         places += _places(similar, sections, exact=False)
     rows = tuple(_beside(experiment, published, places) for published in experiment.rows)
-    return Compared(experiment, rows, tuple(_own(experiment, places)))
+    return Compared(experiment, rows, tuple(_own(experiment, ours)))
 
 
 def not_run(experiment: Experiment) -> str:
@@ -143,7 +149,9 @@ def _places(meant: Rows, sections: Iterable[Section], *, exact: bool) -> Iterato
         if matches(section.first.dataset, meant.datasets) and of_model(section.first, meant):
             rows = tuple(row for row in section.rows if _is_meant(row, meant))
             if any(row.first.role == "compressed" for row in rows):
-                yield _Place(section, meant, exact, rows)
+                # The first is the work's own data; the others are only like it.
+                own = matches(section.first.dataset, meant.datasets[:1])
+                yield _Place(section, meant, exact and own, rows)
 
 
 def _is_meant(row: Row, meant: Rows) -> bool:
@@ -177,12 +185,15 @@ def _order(experiment: Experiment, beside: Beside) -> tuple[object, ...]:
     """The same experiment first, then its own suite, then what answers more and differs less.
 
     How near our numbers are to the published ones does not count: the choice would flatter us.
+    Nor does, for that reason, whether the level is the published one.
     """
     assert beside.row is not None
     record = beside.row.first
     missing = sum(number.printed is not None and number.ours is None for number in beside.numbers)
     own_suite = record.suite == experiment.suite_name
-    return (not beside.exact, not own_suite, missing, len(beside.why), record.protocol, record.id)
+    level = other_level(experiment, beside.published, beside.numbers)
+    differing = sum(text not in level for text in beside.why)
+    return (not beside.exact, not own_suite, missing, differing, record.protocol, record.id)
 
 
 def _in_place(experiment: Experiment, published: PublishedRow, place: _Place) -> Beside | None:
@@ -223,7 +234,7 @@ def _own(experiment: Experiment, places: Iterable[_Place]) -> Iterator[Own]:
         if quantity.reading and not quantity.reading.levels
     }
     for place in places:
-        for row in place.rows if place.exact else ():
+        for row in place.rows:
             if row.first.role == "compressed":
                 numbers = tuple(
                     compare_number(key, quantity, None, row, place.section.baseline)

@@ -29,12 +29,16 @@ FIRST_SHOWN: tuple[Family, ...] = (
 )
 
 
+VALUE = "value/"
+"""Before the names of values in keys: a record may name a value as it likes, even ``rank``."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column.
 
     Attributes:
-        key: Its name in addresses and data, such as ``ssim/grad-cam``.
+        key: Its name in addresses and data, such as ``value/ssim/grad-cam``.
         title: Its heading.
         family: With which others it is shown or hidden.
         kind: How ``board_cells.js`` writes it.
@@ -123,13 +127,12 @@ def order_of_cams(seen: Counter[str]) -> list[str]:
 
 
 def _place(column: Column, cams: Sequence[str]) -> tuple[int, str, int]:
-    if column.key == "accuracy":
-        return (0, "", 0)
     if column in FIXED:
         return (1, "", 0)
-    if column.cam is None:
-        return (1, column.key, 0)
-    measure, _, cam = column.key.partition("/")
+    name = column.key.removeprefix(VALUE)
+    measure, _, cam = name.partition("/")
+    if not cam:
+        return (0 if name == "accuracy" else 1, name, 0)
     return (2, measure, cams.index(cam))
 
 
@@ -138,7 +141,7 @@ def _of_value(name: str, value: Value) -> Column:
     family = family_of(name, value)
     title = title_of(name) + (f" {plain(cam)}" if cam else "")
     kind = kind_of(name, value, family)
-    return Column(name, title, family, kind, plain(cam) or None, plain(measure))
+    return Column(VALUE + name, title, family, kind, plain(cam) or None, plain(measure))
 
 
 def _rescaled(cam: str) -> Column:

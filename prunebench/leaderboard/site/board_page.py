@@ -92,16 +92,18 @@ def _head(
         "labels": codes["label"].texts,
         "plugins": codes["plugin"].texts,
         "groups": [
-            {"key": key, "title": told, "protocol": section.first.protocol[:8]}
-            for section, (key, told) in zip(sections, _groups(sections), strict=True)
+            {"key": key, "title": told, "protocol": protocol}
+            for key, told, protocol in _groups(sections)
         ],
-        "shown": FIRST_SHOWN,
     }
 
 
-def _groups(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    """Name in addresses and title of each section."""
-    return [(section_name(section), title(section.first)) for section in sections]
+def _groups(sections: Sequence[Section]) -> list[tuple[str, str, str]]:
+    """Name in addresses, title and the protocol's start of each section."""
+    return [
+        (section_name(section), title(section.first), section.first.protocol[:8])
+        for section in sections
+    ]
 
 
 def _cams(sections: Sequence[Section]) -> list[str]:

@@ -12,6 +12,7 @@ from prunebench.leaderboard.board import AXES, UNRANKED, Section
 from prunebench.leaderboard.cells import plain, undefined_note, verdict
 from prunebench.leaderboard.rank import Place, is_eligible
 from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.site.board_columns import VALUE
 from prunebench.leaderboard.site.links import row_name
 from prunebench.leaderboard.site.pareto import pareto
 from prunebench.trust import THRESHOLDS
@@ -74,11 +75,12 @@ class Part:
         start: Place of the first row on the board.
         size: How many rows there are.
         codes: Numbers of the labels of pruners, and of plugins.
-        keys: Names of the values that have columns.
+        keys: Keys of the columns.
     """
 
     def __init__(self, start: int, size: int, codes: Mapping[str, Codes], keys: set[str]) -> None:
         self.start, self.size, self.codes, self.keys = start, size, codes, keys
+        self.of_values = {key.removeprefix(VALUE): key for key in keys if key.startswith(VALUE)}
         self.names: list[str] = []
         self.columns: dict[str, dict[str, Any]] = {}
         self.notes = Codes()
@@ -150,10 +152,10 @@ class Part:
         self._set("change", at, -100 * drop, low, high)
 
     def _values(self, at: int, row: Row) -> None:
-        keys, columns = self.keys, self.columns
+        keys, columns = self.of_values, self.columns
         for name, value in row.estimates.items():
-            if name in keys:
-                column = columns.get(name) or self._column(name)
+            if key := keys.get(name):
+                column = columns.get(key) or self._column(key)
                 column["v"][at] = value.mean
                 if value.low is not None and value.high is not None:
                     column["l"][at], column["h"][at] = value.low, value.high

@@ -12,6 +12,7 @@ from prunebench.leaderboard.board import AXES, Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.correlations import (
     CAUTION,
+    LEAST_FOR_RANKS,
     Coefficient,
     Correlation,
     correlate,
@@ -28,6 +29,8 @@ from prunebench.leaderboard.site.links import pruner_link, section_name
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.pruner_lines import removed_name
 
+WEAK = 0.3
+"""Spearman's rho below which, either way, no direction is told."""
 MOST_PRUNERS = 40  # with correlations of their own on one page
 
 
@@ -95,18 +98,27 @@ def _headline(whole: Sequence[Correlation]) -> str:
         told = f"{ends[0][0]} ({'every method' if len(order) > 1 else ends[0][1]})"
     else:
         told = " to ".join(f"{value} ({cam})" for value, cam in ends)
-    middle = median(rho.value for _, rho in known)
-    return f"{_strength(middle)}: Spearman's ρ {told} over {order[0][0].points} networks."
+    points = sorted({found.points for found, _ in known})
+    over = " to ".join(dict.fromkeys(str(number) for number in (points[0], points[-1])))
+    said = _strength([rho.value for _, rho in order], points[0])
+    return f"{said}: Spearman's ρ {told} over {over} networks."
 
 
-def _strength(rho: float) -> str:
-    if rho >= 0.9:
-        return "Where accuracy falls, Sp2PS falls with it almost without exception"
-    if rho >= 0.6:
-        return "Sp2PS mostly falls with accuracy, not always"
-    if rho >= 0.3:
-        return "Accuracy tells little of Sp2PS"
-    return "Accuracy does not tell what Sp2PS does"
+def _strength(rhos: Sequence[float], points: int) -> str:
+    """What rising coefficients of so many points say: how close, and in which direction."""
+    if points < LEAST_FOR_RANKS:
+        return f"Fewer than {LEAST_FOR_RANKS} networks, too few to say how Sp2PS goes with accuracy"
+    if rhos[0] <= -WEAK and rhos[-1] >= WEAK:
+        return "Where accuracy falls, Sp2PS falls or rises with the explanation method"
+    middle = median(rhos)
+    falls = "falls with it" if middle > 0 else "rises"
+    if abs(middle) >= 0.9:
+        return f"Where accuracy falls, Sp2PS {falls} almost without exception"
+    if abs(middle) >= 0.6:
+        return f"Where accuracy falls, Sp2PS mostly {falls}, not always"
+    if abs(middle) >= WEAK:
+        return f"Where accuracy falls, Sp2PS {falls} more often than not"
+    return "The order by accuracy tells little of the order by Sp2PS"
 
 
 def _told(found: Correlation) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from prunebench.leaderboard.site.papers_text import (
 from prunebench.papers.registry import read_works
 from prunebench.papers.work import Experiment, Quantity
 
+CHOSEN = "chosen by this"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -119,11 +121,15 @@ def view(compared: Compared) -> View:
 def _group(experiment: Experiment, beside: Beside, common: Sequence[str]) -> Group:
     row = beside.row
     assert row is not None
+    chosen_by = beside.chosen_by(experiment)
     return Group(
         beside.published.label,
         beside.published.source,
         beside.published.note,
-        tuple(_line(experiment.quantities[found.key], found) for found in beside.numbers),
+        tuple(
+            _line(experiment.quantities[found.key], found, chosen=found.key == chosen_by)
+            for found in beside.numbers
+        ),
         row_title(row, beside.levels),
         row_link(row),
         beside.exact,
@@ -131,13 +137,14 @@ def _group(experiment: Experiment, beside: Beside, common: Sequence[str]) -> Gro
     )
 
 
-def _line(quantity: Quantity, found: Number) -> Line:
+def _line(quantity: Quantity, found: Number, *, chosen: bool) -> Line:
+    """One number; that by which the level was chosen is near by choice, and no result."""
     digits = digits_of(found.printed)
     bounds = ""
     if found.low is not None and found.high is not None:
         bounds = f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
     difference = "–"
     if found.difference is not None:
-        difference = signed(found.difference, digits, plus=True)
+        difference = CHOSEN if chosen else signed(found.difference, digits, plus=True)
     ours = measured(quantity, found.ours, digits, plus=has_sign(found.printed))
     return Line(quantity.title, found.printed or "–", ours, bounds, difference, found.note or "")

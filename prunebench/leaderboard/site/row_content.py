@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from prunebench.leaderboard import cells
@@ -82,7 +84,6 @@ def content(shown: Shown) -> dict[str, Any]:
         "suite": suite_text(row),
         "records": [{"id": one.id, "seed": one.seed} for one in row.records],
         "values": _values(row),
-        "cams": section.cams,
         **pictures(record),
         "sp2ps": {cam: cells.score(row.get(f"sp2ps/{cam}")) for cam in section.cams},
         "figures": {
@@ -90,7 +91,7 @@ def content(shown: Shown) -> dict[str, Any]:
             "latency": list(latency(row)),
             "parts": list(parts(row)),
         },
-        "provenance": list(_provenance(record)),
+        "provenance": _provenance(record),
     }
 
 
@@ -177,12 +178,14 @@ def _values(row: Row) -> list[dict[str, Any]]:
     """All values by family; a value is a list, see ``_value``."""
     families: dict[str, list[list[Any]]] = {}
     for name, estimate in row.estimates.items():
-        if is_part(name):
-            continue
-        some = next(one.values[name] for one in row.records if name in one.values)
-        family = family_of(name, some)
-        kind = kind_of(name, some, family)
-        families.setdefault(family, []).append(_value(row, name, estimate, some, kind))
+        title = _value_title(name)
+        if title is not None:
+            some = row.first.values.get(name) or next(
+                one.values[name] for one in row.records if name in one.values
+            )
+            family = family_of(name, some)
+            kind = kind_of(name, some, family)
+            families.setdefault(family, []).append(_value(row, name, title, estimate, some, kind))
     return [
         {"title": title, "values": families[key]}
         for key, title in FAMILIES.items()
@@ -190,38 +193,57 @@ def _values(row: Row) -> list[dict[str, Any]]:
     ]
 
 
-def _value(row: Row, name: str, estimate: Estimate, some: Value, kind: Kind) -> list[Any]:
+@lru_cache(maxsize=4096)
+def _value_title(name: str) -> str | None:
+    """A value's title with its method; None where it is shown among the parts."""
+    if is_part(name):
+        return None
+    return f"{title_of(name)} {plain(name.partition('/')[2])}".strip()
+
+
+def _value(
+    row: Row, name: str, title: str, estimate: Estimate, some: Value, kind: Kind
+) -> list[Any]:
     """Name, title, text, interval, its kind, images, note, and the text of each seed."""
     text = "–" if estimate.mean is None else written(estimate.mean, kind)
-    note = cells.undefined_note(row, estimate)
+    note = None
+    if estimate.mean is None or estimate.undefined:
+        note = cells.undefined_note(row, estimate)
     each = []
     if len(row.records) > 1:
         means = (record.mean(name) for record in row.records)
         each = ["–" if mean is None else written(mean, kind) for mean in means]
-    cam = name.partition("/")[2]
     return [
         name,
-        f"{title_of(name)} {plain(cam)}".strip(),
+        title,
         text,
         bounds(estimate.low, estimate.high, kind),
-        plain(estimate.interval or ""),
+        plain(estimate.interval) if estimate.interval else "",
         some.n,
         plain(note) if note else "",
         each,
     ]
 
 
-def _provenance(record: Record) -> Iterator[dict[str, Any]]:
+def _provenance(record: Record) -> list[dict[str, Any]]:
     """Groups of names and texts."""
-    found = {
-        "Conditions, equal for all rows of this group": record.conditions.model_dump(mode="json"),
-        "Made with": {
-            "suite": record.suite,
-            "pruner": record.pruner,
-            **record.provenance,
-            **{f"measured {key}": value for key, value in record.measured.items()},
-        },
-        "Keys of the steps behind it": {"protocol": record.protocol, **record.keys},
+    made = {
+        "suite": record.suite,
+        "pruner": record.pruner,
+        **record.provenance,
+        **{f"measured {key}": value for key, value in record.measured.items()},
     }
-    for title, content_of in found.items():
-        yield {"title": title, "lines": list(told(content_of))}
+    keys = {"protocol": record.protocol, **record.keys}
+    return [
+        {
+            "title": "Conditions, equal for all rows of this group",
+            "lines": _conditions(record.conditions.model_dump_json()),
+        },
+        {"title": "Made with", "lines": list(told(made))},
+        {"title": "Keys of the steps behind it", "lines": list(told(keys))},
+    ]
+
+
+@lru_cache(maxsize=256)  # a group's rows come one after another and share them
+def _conditions(text: str) -> list[tuple[str, str]]:
+    return list(told(json.loads(text)))

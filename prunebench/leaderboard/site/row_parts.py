@@ -62,7 +62,11 @@ def _figure(cam: str, found: Sequence[Part]) -> Drawn:
             "",
             "Sp2PS",
             yaxis={"range": [0, 1.02]},
-            xaxis={"type": "category"},
+            # By place, since two classes may have one name.
+            xaxis={
+                "tickvals": list(range(len(shown))),
+                "ticktext": [label(part.name) for part in shown],
+            },
         ),
         "table": {
             "head": ["Images", "Sp2PS", "95% interval"],
@@ -75,7 +79,9 @@ def _bars(shown: Sequence[Part]) -> dict[str, Any]:
     values = [(part.value.mean or 0.0, part.value.low, part.value.high) for part in shown]
     return {
         "type": "bar",
-        "x": [label(part.name) for part in shown],
+        "x": list(range(len(shown))),
+        "hovertext": [label(part.name) for part in shown],
+        "hovertemplate": "%{hovertext}<br>%{y:.3f}<extra></extra>",
         "y": [mean for mean, _, _ in values],
         "error_y": {
             "type": "data",

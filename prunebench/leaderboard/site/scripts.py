@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 
 def write_call(path: Path, function: str, content: Any) -> None:
     """Writes a file that calls a function of a page's script with some content.
@@ -15,6 +17,6 @@ def write_call(path: Path, function: str, content: Any) -> None:
         function: What is called, such as ``Board.part``.
         content: Plain data; it is written in ASCII, and nothing in it can end a script element.
     """
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-    with path.open("w", encoding="ascii", newline="\n") as file:
-        file.write(f"{function}({text});\n")
+    text = _ENCODER.encode(content).replace("</", "<\\/")
+    with path.open("wb", buffering=0) as file:  # in one piece: boards have many such files
+        file.write(f"{function}({text});\n".encode("ascii"))

@@ -12,10 +12,11 @@ from prunebench.leaderboard.site.families import Kind
 
 def written(number: float, kind: Kind) -> str:
     """A number in the form of its kind, such as ``93.20`` for a fraction in percent."""
+    if kind == "score":
+        text = f"{number:.3f}"
+        return "0.000" if text == "-0.000" else text
     if kind == "percent":
         return f"{100 * number:.2f}"
-    if kind == "score":
-        return f"{round(number, 3) + 0.0:.3f}"
     if kind == "ratio":
         return f"×{number:.2f}"
     if kind == "count" and (number == int(number) or abs(number) >= 1000):
@@ -37,5 +38,5 @@ def told(content: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str
         if isinstance(value, Mapping):
             yield from told(value, name)
         elif value not in (None, "", [], ()):
-            parts = value if isinstance(value, list | tuple) else [value]
-            yield plain(name.replace("_", " ")), plain(", ".join(map(str, parts)))
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            yield plain(name.replace("_", " ")), plain(text)

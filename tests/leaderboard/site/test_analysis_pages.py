@@ -9,6 +9,7 @@ from synthetic import CONDITIONS, baseline, control, record, suite
 from test_pruner_pages import NASTY, Page, traces
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.correlations import Coefficient, Correlation
 from prunebench.leaderboard.site import correlation_figures, correlations_page, speed_page
 from prunebench.leaderboard.site.links import row_link, section_name
 from prunebench.leaderboard.speed import MASKED
@@ -68,6 +69,28 @@ def test_levels_are_said_not_to_be_independent_wherever_p_values_are(tmp_path: P
     assert all(
         "Spearman's ρ" in alt or "Kendall" in alt or "not defined" in alt for alt in group.alts
     )
+
+
+@pytest.mark.parametrize(
+    ("rhos", "points", "said"),
+    [
+        ([0.95], 9, "too few to say"),
+        ([0.95], 10, "Sp2PS falls with it almost without exception"),
+        ([-0.95], 10, "Sp2PS rises almost without exception"),
+        ([-0.7], 10, "Sp2PS mostly rises"),
+        ([0.4], 10, "Sp2PS falls with it more often than not"),
+        ([-0.2, 0.2], 10, "tells little"),
+        ([-0.9, 0.9], 10, "falls or rises with the explanation method"),
+    ],
+)
+def test_headlines_say_no_more_than_the_coefficients(
+    rhos: list[float], points: int, said: str
+) -> None:
+    spearman = [Coefficient(rho, None) for rho in rhos]
+    whole = [
+        Correlation(f"sp2ps/cam{index}", points, each, each) for index, each in enumerate(spearman)
+    ]
+    assert said in correlations_page._headline(whole)
 
 
 def test_hovering_tells_pruner_and_level(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from nasty_records import records as nasty_records
-from synthetic import baseline, control, floor, record, suite
+from synthetic import CONDITIONS, baseline, control, floor, record, suite
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.site import board_page
-from prunebench.leaderboard.site.board_columns import FIRST_SHOWN, columns
+from prunebench.leaderboard.site.board_columns import FIRST_SHOWN, VALUE, columns
 from prunebench.leaderboard.site.board_rows import entries
 from prunebench.leaderboard.site.families import FAMILIES, family_of, title_of
 from prunebench.leaderboard.site.links import row_name, section_name
@@ -80,14 +80,13 @@ def test_numbers_are_those_of_the_records(tmp_path: Path) -> None:
     site = written(records, tmp_path)
     found = list(entries(board(records)))
     for key in ("accuracy", "macs", "sp2ps/grad-cam", "latency_cpu_b1_ratio"):
-        for shown, entry in zip(column(site, key), found, strict=True):
+        for shown, entry in zip(column(site, VALUE + key), found, strict=True):
             mean = entry.row.get(key).mean
             assert shown == (None if mean is None else pytest.approx(mean, rel=1e-5, abs=1e-5))
     for shown, entry in zip(column(site, "change"), found, strict=True):
         drop = entry.row.drop(entry.section.baseline)
         known = drop is not None and entry.row.first.role != "baseline"
-        assert shown == (pytest.approx(-100 * drop, abs=1e-4) if known and drop else shown)
-        assert (shown is None) == (not known)
+        assert shown == (pytest.approx(-100 * (drop or 0.0), abs=1e-4) if known else None)
 
 
 def test_what_is_missing_has_its_reason(tmp_path: Path) -> None:
@@ -99,7 +98,7 @@ def test_what_is_missing_has_its_reason(tmp_path: Path) -> None:
         record("half", id="half", seeds=(0, 1)),
     ]
     site = written(records, tmp_path)
-    assert notes(site, "sp2ps/grad-cam") == {"blind": "both maps are zero"}
+    assert notes(site, "value/sp2ps/grad-cam") == {"blind": "both maps are zero"}
     assert notes(site, "rank")["poor"] == "not ranked: no level within 2 points of accuracy"
     assert "1 of 2 seeds" in notes(site, "rank")["half"]
     assert notes(site, "seeds") == {"half": "1 of 2 seeds"}
@@ -126,7 +125,7 @@ def test_any_new_metric_has_a_column_in_a_family_of_its_kind() -> None:
         "cost",
     ]
     shown = columns(board([baseline(), control(), record(values=new)]))
-    keys = {column.key: column for column in shown}
+    keys = {column.key.removeprefix(VALUE): column for column in shown}
     assert {name: keys[name].family for name in new} == found
     assert keys["wonder/grad-cam"].cam == "grad-cam"
     assert {column.family for column in shown} <= set(FAMILIES)
@@ -144,7 +143,7 @@ def test_a_hundred_classes_make_no_columns() -> None:
 def test_methods_that_most_rows_have_come_first() -> None:
     records = [record("a", sp2ps={"b-cam": 0.5, "a-cam": 0.5}), record("b", sp2ps={"b-cam": 0.5})]
     keys = [column.key for column in columns(board(records)) if column.family == "sp2ps"]
-    assert keys == ["sp2ps/b-cam", "sp2ps/a-cam"]
+    assert keys == ["value/sp2ps/b-cam", "value/sp2ps/a-cam"]
 
 
 def test_controls_are_told_apart(tmp_path: Path) -> None:
@@ -184,10 +183,15 @@ def test_no_text_of_a_record_is_markup(tmp_path: Path) -> None:
 
 def test_groups_can_be_linked_to(tmp_path: Path) -> None:
     records = suite(protocol="p1") + suite(protocol="p2")
+    hub = CONDITIONS.model_copy(update={"model": "torchvision/resnet18"})
+    more = suite(protocol="0123456789")
+    changed = {"conditions": hub, "model": "torchvision/resnet18"}
+    records += [one.model_copy(update=changed) for one in more]
     site = written(records, tmp_path)
     page = (site / "index.html").read_text(encoding="utf-8")
     for section in board(records):
-        assert f'<option value="{section_name(section)}">' in page
+        name, protocol = section_name(section), section.first.protocol[:8]
+        assert re.search(rf'<option value="{name}">.* · {protocol}</option>', page)
 
 
 def test_an_empty_board_is_a_page(tmp_path: Path) -> None:

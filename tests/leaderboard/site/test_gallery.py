@@ -177,6 +177,13 @@ def test_choices_are_in_the_address_and_come_back(visit: Callable[..., Visit], s
     assert tiles(page) == 3 * 3 * (3 + 4)
     page.go_back()
     assert tiles(page) == 3 * (3 + 4)
+    page.select_option("[name=group]", "digits-cnn-p2")
+    withheld = page.locator("#state", has_text="no licence")
+    withheld.wait_for()
+    page.go_back()
+    withheld.wait_for(state="detached")
+    assert page.input_value("[name=group]") == "digits-cnn-p1"
+    assert tiles(page) == 3 * (3 + 4)
 
 
 def test_opacity_by_keyboard(visit: Callable[..., Visit], shown: Path) -> None:

@@ -68,6 +68,26 @@ def test_other_levels_and_the_board_are_a_click_away(
     assert len(groups) == 1
 
 
+def test_a_row_that_comes_late_does_not_replace_the_one_asked_for_since(
+    visit: Callable[..., Visit], published: Path
+) -> None:
+    path = next((published / "rows").glob("cifar10-resnet20-*-l1-filter-0.8-s0-*-2ecdf5.js"))
+    opened = visit()
+    opened.page.add_init_script(
+        """{ const append = Element.prototype.append;
+        Element.prototype.append = function (...all) {
+          const late = all.some((one) => one.src?.includes("LATE"));
+          late ? setTimeout(() => append.apply(this, all), 800) : append.apply(this, all);
+        }; }""".replace("LATE", path.stem)
+    )
+    page = opened.open(published, f"row.html#{ROW}")
+    page.evaluate(f"location.hash = '#{path.stem}'")
+    page.wait_for_timeout(100)
+    page.go_back()
+    page.wait_for_timeout(1200)
+    assert page.locator("h1").inner_text() == "l1-filter, 40%"
+
+
 def test_an_unknown_row_says_so(visit: Callable[..., Visit], published: Path) -> None:
     opened = visit()
     for address in ("row.html#no-such-row", "row.html", "row.html#../secret", "row.html#%"):

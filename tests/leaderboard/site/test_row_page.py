@@ -162,6 +162,9 @@ def test_parts_are_kept_flipped_then_classes_by_number() -> None:
         ("class 10", "0.600"),
     ]
     assert "lowest: prediction flipped with 0.200" in found["alt"]
+    drawing = found["figure"]
+    assert drawing["data"][0]["x"] == drawing["layout"]["xaxis"]["tickvals"] == [0, 1, 2, 3, 4]
+    assert drawing["layout"]["xaxis"]["ticktext"] == [line[0] for line in lines]
 
 
 def test_texts_of_records_stay_texts(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ const BoardAddress = (() => {
     if (boxes.some((box) => box.checked !== box.defaultChecked)) {
       parts.set("columns", boxes.filter((box) => box.checked).map((box) => box.value).join(","));
     }
-    if (order.length) {
-      parts.set("sort", order.map(([key, direction]) => `${key}:${direction}`).join(","));
+    for (const [key, direction] of order) {
+      parts.append("sort", `${key}:${direction}`);
     }
     if (page) parts.set("page", String(page + 1));
     if (rows !== 50) parts.set("rows", String(rows));
@@ -63,8 +63,8 @@ const BoardAddress = (() => {
   // The table's order, page and length that an address asks for.
   const view = (text) => {
     const parts = new URLSearchParams(text);
-    const order = (parts.get("sort") ?? "")
-      .split(",")
+    const order = parts
+      .getAll("sort")
       .map((one) => [one.slice(0, one.lastIndexOf(":")), one.slice(one.lastIndexOf(":") + 1)])
       .filter(([key, direction]) => key && ["asc", "desc"].includes(direction));
     const page = Math.max(Number.parseInt(parts.get("page"), 10) || 1, 1) - 1;

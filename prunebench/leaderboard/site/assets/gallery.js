@@ -90,7 +90,7 @@ const Gallery = (() => {
   const restore = async () => {
     const wanted = asked();
     const known = [...form.group.options].map((option) => option.value);
-    const name = known.includes(wanted.get("group")) ? wanted.get("group") : form.group.value;
+    const name = known.includes(wanted.get("group")) ? wanted.get("group") : known[0];
     form.group.value = name;
     if (!groups.has(name)) {
       place("state").textContent = "Loading the maps …";
@@ -151,7 +151,6 @@ const Gallery = (() => {
       button.addEventListener("click", () => choose(button.dataset.choose));
     }
     addEventListener("popstate", restore);
-    addEventListener("hashchange", restore);
     restore();
   });
 

@@ -25,8 +25,24 @@ const Plots = (() => {
     };
   };
 
+  // What is drawn, by its element; what the page no longer has is let go.
+  const figures = new Map();
+  const tidy = () => {
+    for (const element of figures.keys()) {
+      if (!element.isConnected) {
+        figures.delete(element);
+        Plotly.purge(element);
+      }
+    }
+  };
+  document.addEventListener("themechange", () => {
+    tidy();
+    figures.forEach((again) => again());
+  });
+
   // Draws into an element; `alt` says in words what the figure shows.
   const draw = (element, figure, alt) => {
+    tidy();
     // Not an image: its tool bar has buttons. For those who hear the page the label says it all.
     element.setAttribute("role", "figure");
     if (alt) {
@@ -37,7 +53,7 @@ const Plots = (() => {
       await Plotly.react(element, figure.data, themed(figure.layout), options);
       element.querySelectorAll("svg").forEach((one) => one.setAttribute("aria-hidden", "true"));
     };
-    document.addEventListener("themechange", again);
+    figures.set(element, again);
     return again();
   };
 

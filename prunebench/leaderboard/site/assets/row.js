@@ -2,6 +2,7 @@
 "use strict";
 const RowPage = (() => {
   const { element, rowLink, copying, load } = Elements;
+  const MOST = 30; // rows kept, so that reading many does not fill the memory
   const rows = new Map();
   const main = document.getElementById("row");
 
@@ -12,7 +13,13 @@ const RowPage = (() => {
     if (name && !rows.has(name) && /^[\w.+=-]+$/.test(name)) {
       await load(`rows/${encodeURIComponent(name)}.js`);
     }
-    return rows.get(name) ?? null;
+    const row = rows.get(name) ?? null;
+    if (row) {
+      rows.delete(name);
+      rows.set(name, row); // the last asked for is the last to go
+    }
+    while (rows.size > MOST) rows.delete(rows.keys().next().value);
+    return row;
   };
 
   const section = (title, ...content) =>
@@ -120,16 +127,20 @@ const RowPage = (() => {
     document.title = `${row.title} · ${row.where} · PruneBench`;
   };
 
-  const open = async () => {
-    let name = "";
+  const current = () => {
     try {
-      name = decodeURIComponent(location.hash.slice(1));
+      return decodeURIComponent(location.hash.slice(1));
     } catch {
-      // Not an address of ours: the page says so.
+      return ""; // not an address of ours: the page says so
     }
+  };
+
+  const open = async () => {
+    const name = current();
     const row = await find(name);
+    const [baseline, control] = [await find(row?.baseline), await find(row?.control)];
+    if (current() !== name) return; // another was asked for meanwhile
     if (row) {
-      const [baseline, control] = [await find(row.baseline), await find(row.control)];
       layOut(row, baseline, control);
     } else {
       main.replaceChildren(

@@ -1,0 +1,99 @@
+"""How far a value that was made again may be off: see ``reproduction.py``."""
+
+from __future__ import annotations
+
+import re
+
+from prunebench.checking.level import CHANNEL
+from prunebench.checking.spread import ratios, spread
+from prunebench.record import Record, Value
+
+SAME = 1e-9
+"""Relative: what writing and reading numbers may change."""
+SUMMED = 1e-5
+"""On a machine like the record's; one image of an accuracy is more."""
+ROUNDED = 1e-3
+"""Elsewhere, without training."""
+POINTS = 5e-3
+"""Elsewhere, after training: half a percentage point, of a value that is not small."""
+RELATIVE = 0.05
+"""Of small values, of those without a fixed range, of counts that depend on which weights are
+zero, and of a ratio of times: what a machine's memory and clock change from run to run."""
+WIDENED = 3.0
+"""Of the spread of both rows' times: two runs differ by more than passes within one."""
+FACTOR = 2.0
+"""Between ratios of times elsewhere, or of too few times: a machine of another kind."""
+
+COUNTED = re.compile(r"params|prunable_weights|macs|flops|flops_sp2ps|size_bytes")
+WHICH_ZEROS = re.compile(r"nonzero_\w+|effective_macs|size_zipped_bytes|density")
+RATIO = re.compile(r"(\w*?)latency_((?:cpu|cuda)_b\d+)_ratio(\(.*\))?")
+
+
+def shape_is_given(record: Record) -> bool:
+    """Whether the level alone, and no criterion, decides the network's shape."""
+    return record.axis in ("none", "masked")
+
+
+def reached_off(record: Record, elsewhere: bool) -> float:
+    """How far the fractions removed may be off."""
+    return SAME if not elsewhere else ROUNDED if shape_is_given(record) else CHANNEL
+
+
+def here_off(name: str, value: float) -> float:
+    """How far a value made on a machine like the record's may be off."""
+    counted = COUNTED.fullmatch(name) or WHICH_ZEROS.fullmatch(name)
+    return (SAME if counted else SUMMED) * max(1.0, abs(value))
+
+
+def elsewhere_off(name: str, published: Value, rebuilt: Value, record: Record) -> float:
+    """How far a value made elsewhere may be off.
+
+    Args:
+        name: The value's name.
+        published: As published.
+        rebuilt: Made again.
+        record: The record made again, which says how it was made.
+    """
+    size = abs(published.mean or 0.0)
+    if COUNTED.fullmatch(name):
+        if shape_is_given(record):
+            return SAME * max(1.0, size)
+        gone = record.reached.macs if "macs" in name or "flops" in name else record.reached.params
+        return CHANNEL * size / max(1 - gone, CHANNEL)
+    if WHICH_ZEROS.fullmatch(name):
+        return RELATIVE * size
+    width = min(_half(published, rebuilt), _half(rebuilt, rebuilt))
+    if name.startswith("zero_map_fraction"):  # a share of images that has no interval
+        width = 1 / max(record.conditions.explained_images, 1)
+    if not record.curves:
+        image = 1 / rebuilt.n if rebuilt.n else width
+        return max(ROUNDED * size, min(width, image))
+    return max(min(POINTS, RELATIVE * size) if size <= 1 else RELATIVE * size, width)
+
+
+def _half(value: Value, otherwise: Value) -> float:
+    """Half of the 95% interval of a value, or of another one where it has none."""
+    for found in (value, otherwise):
+        if found.low is not None and found.high is not None:
+            return (found.high - found.low) / 2
+    return 0.0
+
+
+def ratio_off(name: str, published: Record, rebuilt: Record, elsewhere: bool) -> tuple[float, str]:
+    """How far a ratio of times may be off, and what that is made from.
+
+    A wide spread of published times allows no more than that of the times taken here.
+    """
+    before, after = published.mean(name) or 0.0, rebuilt.mean(name) or 0.0
+    loose = max(before, after) * (1 - 1 / FACTOR)
+    match = RATIO.fullmatch(name)
+    if elsewhere or not match:
+        return loose, f"within ×{FACTOR:g}"
+    place = f"{match[1]}{match[2]}{match[3] or ''}"
+    times = [record.times.get(place) for record in (published, rebuilt)]
+    theirs, ours = (spread(ratios(each)) if each else None for each in times)
+    if theirs is None or ours is None:
+        return loose, f"within ×{FACTOR:g}"
+    # The farther of two medians is off by the sum of what each may be off.
+    tight = WIDENED * (ours.half + min(ours.half, theirs.half))
+    return min(loose, max(tight, RELATIVE * before)), f"the spread of times, ×{WIDENED:g}"
