@@ -8,7 +8,9 @@ from PIL import Image
 from synthetic import baseline, control, record, suite
 
 from prunebench.errors import RequestError
-from prunebench.leaderboard.pictures import progress_picture
+from prunebench.leaderboard.board import board
+from prunebench.leaderboard.pictures import progress_picture, write_pictures
+from prunebench.leaderboard.publish import read_results
 from prunebench.record import Heatmap
 
 
@@ -52,3 +54,20 @@ def test_a_heatmap_that_is_no_picture_is_refused(tmp_path: Path) -> None:
     records = [baseline(heatmaps=broken, id="base"), control(), record()]
     with pytest.raises(RequestError, match="base: heatmaps: not a picture"):
         progress_picture(records, "grad-cam", tmp_path / "a.png")
+
+
+@pytest.mark.slow
+def test_the_published_pictures_are_drawn_from_the_published_records(tmp_path: Path) -> None:
+    published = Path(__file__).parent.parent.parent / "leaderboard"
+    drawn = write_pictures(board(read_results(published / "results")), tmp_path)
+    assert {path.name for path in drawn} == {
+        path.name for path in (published / "pictures").iterdir()
+    }
+    for path in drawn:
+        fresh, there = (
+            np.asarray(Image.open(each).convert("RGB"), dtype=float)
+            for each in (path, published / "pictures" / path.name)
+        )
+        # Another version of the library may place a pixel otherwise, but draws the same picture.
+        assert fresh.shape == there.shape, "run `make leaderboard`"
+        assert np.abs(fresh - there).mean() < 2, "run `make leaderboard`"
