@@ -70,4 +70,4 @@ def test_the_published_pictures_are_drawn_from_the_published_records(tmp_path: P
         )
         # Another version of the library may place a pixel otherwise, but draws the same picture.
         assert fresh.shape == there.shape, "run `make leaderboard`"
-        assert np.abs(fresh - there).mean() < 2, "run `make leaderboard`"
+        assert np.abs(fresh - there).mean() < 0.3, "run `make leaderboard`"
