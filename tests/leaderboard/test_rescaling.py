@@ -177,7 +177,7 @@ def test_the_board_as_json_holds_values_and_reasons(tmp_path: Path) -> None:
     ]
     value = row("with", "compressed")["values"][SP2PS]["mean"]
     assert found[SP2PS]["value"] == pytest.approx((value - 0.21) / (0.97 - 0.21))
-    assert row("with", "floor")["rescaled"][SP2PS] == {"value": 0.0, "reason": None}
+    assert row("with", "floor")["rescaled"][SP2PS] == {"value": 0.0}
     missing = row("without", "compressed")["rescaled"]
     assert sorted(missing) == ["sp2ps/ablation-cam", SP2PS, "sp2ps/grad-cam++"]
     assert all(cell["value"] is None and cell["reason"] for cell in missing.values())

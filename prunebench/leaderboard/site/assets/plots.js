@@ -50,7 +50,12 @@ const Plots = (() => {
     }
     const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
     const again = async () => {
+      const width = element.clientWidth;
       await Plotly.react(element, figure.data, themed(figure.layout), options);
+      // The window may have changed while it was drawn, before plotly.js looked for that.
+      if (element.isConnected && element.clientWidth !== width) {
+        await Plotly.Plots.resize(element);
+      }
       element.querySelectorAll("svg").forEach((one) => one.setAttribute("aria-hidden", "true"));
     };
     figures.set(element, again);
