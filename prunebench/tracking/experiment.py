@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,13 +125,17 @@ class Experiment:
         client, run_id = self.client, run.info.run_id
         for start in range(0, len(metrics), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH])
-        client.log_batch(
-            run_id,
-            params=[Param(name, value[:500]) for name, value in (params or {}).items()],
-            tags=[RunTag(name, value[:5000]) for name, value in (tags or {}).items()],
+        _once_more(
+            partial(
+                client.log_batch,
+                run_id,
+                params=[Param(name, value[:500]) for name, value in (params or {}).items()],
+                tags=[RunTag(name, value[:5000]) for name, value in (tags or {}).items()],
+            )
         )
         client.log_artifacts(run_id, str(folder))
-        client.log_batch(run_id, tags=[RunTag(DIGEST, digest), RunTag(COMPLETE, "true")])
+        done = [RunTag(DIGEST, digest), RunTag(COMPLETE, "true")]
+        _once_more(partial(client.log_batch, run_id, tags=done))
         client.set_terminated(run_id)
 
     @property
@@ -141,7 +146,11 @@ class Experiment:
     def describe(self, tags: Mapping[str, str]) -> None:
         """Sets tags of the experiment itself."""
         for name, value in tags.items():
-            self.client.set_experiment_tag(self.id, name, value)
+            _once_more(partial(self.client.set_experiment_tag, self.id, name, value))
+
+    def tag(self, run: Run, name: str, value: str) -> None:
+        """Sets a tag of a run."""
+        _once_more(partial(self.client.set_tag, run.info.run_id, name, value))
 
     def _first(self, where: str) -> list[Run]:
         order = ["attributes.start_time ASC"]
@@ -161,3 +170,22 @@ def is_complete(run: Run, digest: str) -> bool:
     """Whether a run holds all of what has this digest."""
     tags = run.data.tags
     return bool(tags.get(COMPLETE) == "true" and tags.get(DIGEST) == digest)
+
+
+def _once_more(call: Callable[[], object]) -> None:
+    """Makes a call again where another process was faster.
+
+    MLflow looks whether a tag is there and then inserts it; of two that do so at once the database
+    refuses one, which finds the tag the next time.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for last in (False, False, True):
+        try:
+            call()
+            return
+        except MlflowException as error:
+            # As PostgreSQL and SQLite ("unique"), and MySQL ("Duplicate entry") put it.
+            if last or not re.search("unique|duplicate", str(error), re.IGNORECASE):
+                raise
+            time.sleep(random.uniform(0, 0.5))

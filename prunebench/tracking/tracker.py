@@ -142,7 +142,7 @@ class Tracker:
         ours = known is None or known == run.data.tags.get(NOTE)
         tags = {VIEW_TAG: view(records)} | ({NOTE: text} if ours else {})
         # On the run first: by that, a text interrupted here is known as not a person's.
-        self._experiment.client.set_tag(run.info.run_id, NOTE, text)
+        self._experiment.tag(run, NOTE, text)
         self._experiment.describe(tags)
         with tempfile.TemporaryDirectory() as folder:
             sections = board(records)
