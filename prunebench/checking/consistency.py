@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prunebench.checking.problem import Problem, close
 from prunebench.record import Record
-from prunebench.recording.names import protocol_of, record_id
+from prunebench.recording.names import fitting_id, protocol_of
 
 OF_TRAINING = 1e-3
 """Of all weights: training after compression may leave a weight at zero, or move one from it."""
@@ -28,17 +28,7 @@ def _names(record: Record) -> Iterator[Problem]:
     if record.protocol != protocol:
         wrong = f"{record.protocol!r} is not the digest of the conditions"
         yield Problem("protocol", wrong, repr(protocol))
-    name = record_id(
-        suite=record.suite,
-        dataset=record.dataset,
-        model=record.model,
-        pruner_name=record.pruner_name,
-        level=record.level,
-        round=record.round,
-        seed=record.seed,
-        network=str(record.keys.get("network", "")),
-        protocol=record.protocol,
-    )
+    name = fitting_id(record)
     if record.id != name:
         yield Problem("id", f"{record.id!r} does not fit what the record holds", repr(name))
     if record.conditions.dataset != record.dataset:

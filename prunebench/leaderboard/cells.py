@@ -18,8 +18,6 @@ from prunebench.trust import THRESHOLDS, trusted
 
 LONGEST = 160  # characters of one name from a record
 
-MASKED, SMALL = speed.MASKED, speed.SMALL
-
 
 @lru_cache(maxsize=65536)
 def plain(text: str) -> str:

@@ -76,7 +76,7 @@ def lines(rows: Sequence[Row], axis: str) -> list[tuple[str, list[Row]]]:
     return [(pruner, start + levels) for pruner, levels in by_pruner(rows, axis)]
 
 
-def everything(rows: Sequence[Row], axis: str) -> list[Row]:
+def all_networks(rows: Sequence[Row], axis: str) -> list[Row]:
     """All compressed rows on an axis and the ``none`` control, each once."""
     control = the(rows, "control")
     levels = [row for _, levels in by_pruner(rows, axis) for row in levels]

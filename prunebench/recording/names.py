@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from prunebench.record import Conditions, slug
+from prunebench.record import Conditions, Record, slug
 
 
 def protocol_of(conditions: Conditions) -> str:
@@ -46,6 +46,21 @@ def record_id(
         parts.append(f"{level:g}")
     # Networks that are equal may stand in several protocols, such as two recoveries.
     return slug("-".join([*parts, f"s{seed}", network[:6], protocol[:6]]))
+
+
+def fitting_id(record: Record) -> str:
+    """The name that fits what a record holds, with the protocol that it tells."""
+    return record_id(
+        suite=record.suite,
+        dataset=record.dataset,
+        model=record.model,
+        pruner_name=record.pruner_name,
+        level=record.level,
+        round=record.round,
+        seed=record.seed,
+        network=str(record.keys.get("network", "")),
+        protocol=record.protocol,
+    )
 
 
 def _name(label: str) -> str:

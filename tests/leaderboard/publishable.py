@@ -8,7 +8,7 @@ from typing import Any
 from synthetic import record
 
 from prunebench.record import Record
-from prunebench.recording.names import protocol_of, record_id
+from prunebench.recording.names import fitting_id, protocol_of
 
 
 def publishable(level: float | None = 0.5, suite: str = "quick", **fields: Any) -> Record:
@@ -50,16 +50,5 @@ def publishable_baseline(suite: str = "quick", **fields: Any) -> Record:
 
 def renamed(record: Record) -> Record:
     """The same record with the protocol and the id that fit what it holds."""
-    protocol = protocol_of(record.conditions)
-    name = record_id(
-        suite=record.suite,
-        dataset=record.dataset,
-        model=record.model,
-        pruner_name=record.pruner_name,
-        level=record.level,
-        round=record.round,
-        seed=record.seed,
-        network=record.keys["network"],
-        protocol=protocol,
-    )
-    return record.model_copy(update={"protocol": protocol, "id": name})
+    there = record.model_copy(update={"protocol": protocol_of(record.conditions)})
+    return there.model_copy(update={"id": fitting_id(there)})

@@ -12,8 +12,8 @@ from synthetic import baseline, control, record, suite
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.correlations import (
     LEAST_FOR_RANKS,
+    all_networks,
     correlate,
-    everything,
     explanation_values,
     lines,
 )
@@ -147,7 +147,7 @@ def test_a_pruner_s_line_starts_at_the_control_and_all_rows_hold_it_once() -> No
     found = lines(section.rows, "dense")
     assert [pruner for pruner, _ in found] == ["a", "b"]
     assert all(levels[0].first.role == "control" and len(levels) == 5 for _, levels in found)
-    roles = [row.first.role for row in everything(section.rows, "dense")]
+    roles = [row.first.role for row in all_networks(section.rows, "dense")]
     assert roles.count("control") == 1
     assert roles.count("compressed") == 8
     assert set(roles) == {"control", "compressed"}

@@ -11,9 +11,10 @@ from rich.console import Console
 from synthetic import CONDITIONS, baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.cells import MASKED, SMALL, latency_note, verdicts
+from prunebench.leaderboard.cells import latency_note, verdicts
 from prunebench.leaderboard.markdown import escape, to_markdown
 from prunebench.leaderboard.rows import group
+from prunebench.leaderboard.speed import MASKED, SMALL
 from prunebench.leaderboard.terminal import to_terminal
 from prunebench.record import Record, Value
 

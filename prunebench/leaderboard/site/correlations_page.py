@@ -15,8 +15,8 @@ from prunebench.leaderboard.correlations import (
     LEAST_FOR_RANKS,
     Coefficient,
     Correlation,
+    all_networks,
     correlate,
-    everything,
     explanation_values,
     lines,
 )
@@ -51,7 +51,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
 
 
 def _axis(section: Section, axis: Axis) -> dict[str, Any]:
-    rows = everything(section.rows, axis)
+    rows = all_networks(section.rows, axis)
     names = [name for name in explanation_values(rows) if not is_part(name)]
     names.sort(key=lambda name: (not name.startswith("sp2ps/"), name))
     whole = correlate(rows, names)

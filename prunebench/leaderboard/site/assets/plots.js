@@ -62,13 +62,21 @@ const Plots = (() => {
     return again();
   };
 
+  // Figures of the page are drawn when they come near the reader's view: there may be many.
   document.addEventListener("DOMContentLoaded", () => {
-    for (const place of document.querySelectorAll("figure.plot")) {
-      const content = place.querySelector('script[type="application/json"]');
-      if (content) {
+    const waiting = new Set(document.querySelectorAll("figure.plot"));
+    const drawOnce = (place) => {
+      if (waiting.delete(place)) {
+        const content = place.querySelector('script[type="application/json"]');
         draw(place.querySelector(".drawn"), JSON.parse(content.textContent));
       }
-    }
+    };
+    const near = new IntersectionObserver(
+      (seen) => seen.filter((each) => each.isIntersecting).forEach((each) => drawOnce(each.target)),
+      { rootMargin: "800px" },
+    );
+    waiting.forEach((place) => near.observe(place));
+    addEventListener("beforeprint", () => [...waiting].forEach(drawOnce));
   });
 
   return { draw };
