@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunebench.context import Checkpoint, NoCheckpoint
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.pruners.pruner import Checkpoint, NoCheckpoint
 from prunebench.quantised.layers import int8_layers
 from prunebench.recipe import Recipe
 from prunebench.seeding import derive, seeded

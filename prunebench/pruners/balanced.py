@@ -7,7 +7,7 @@ import sys
 import torch
 from torch import Tensor
 
-from prunebench.pruners.pruner import Context
+from prunebench.context import Context
 
 
 def balanced(context: Context, images: int) -> tuple[Tensor, Tensor]:

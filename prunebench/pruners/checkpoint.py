@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.factory import parse_model, source_file
 from prunebench.plugins import choose
-from prunebench.pruners.pruner import Context, Pruner
+from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:
     from torch import nn

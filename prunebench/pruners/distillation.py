@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from prunebench.context import Context
 from prunebench.pruners.nested import Named, Nesting
-from prunebench.pruners.pruner import Context, Pruner
+from prunebench.pruners.pruner import Pruner
 from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:

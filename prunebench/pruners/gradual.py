@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.pruners.nested import Named, Nesting
-from prunebench.pruners.pruner import Context, Pruner
+from prunebench.pruners.pruner import Pruner
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.recipe import Recipe
 

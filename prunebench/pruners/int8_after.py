@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError
 from prunebench.pruners.int8 import Int8
 from prunebench.pruners.nested import Named, Nesting
-from prunebench.pruners.pruner import Context, Preparation
 from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:

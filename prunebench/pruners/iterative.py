@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.int8 import Int8
 from prunebench.pruners.nested import Named, Nesting
-from prunebench.pruners.pruner import Context, Preparation, Pruner
+from prunebench.pruners.pruner import Pruner
 from prunebench.pruners.ranking_pruner import RankingPruner
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 

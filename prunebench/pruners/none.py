@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from prunebench.pruners.pruner import Context, Pruner
+from prunebench.context import Context
+from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from prunebench.pruners.pruner import Context, Preparation
+from prunebench.context import Context, Preparation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

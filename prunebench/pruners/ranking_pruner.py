@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from prunebench.pruners.pruner import Context, Preparation, Pruner, Scope
+from prunebench.context import Context, Preparation
+from prunebench.pruners.pruner import Pruner, Scope
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,13 +8,13 @@ from typing import Literal
 
 from torch import nn
 
+from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.network import make_masks_permanent
 from prunebench.pruners.filters.channels import choose_channels
 from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.outputs import check_outputs
-from prunebench.pruners.pruner import Context
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.pruners.weights.masking import apply_layer_masks, prunable_layers
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import Field, SerializeAsAny
 
-from prunebench.pruners.pruner import Context, Preparation, Pruner
+from prunebench.context import Context, Preparation
+from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from prunebench.context import Context
 from prunebench.distilling import distilling
 from prunebench.errors import RequestError
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.pruners.preparing import prepared
-from prunebench.pruners.pruner import Context
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.pruners.weights.masking import prunable_layers, refuse_collapse
 

@@ -13,9 +13,9 @@ from torchvision import models
 from torchvision.ops.misc import Permute
 
 from prunebench.cams.layout import Layout
+from prunebench.context import Context
 from prunebench.network import make_masks_permanent
 from prunebench.plugins import choose
-from prunebench.pruners.pruner import Context
 
 CLASSES = 10
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prunebench.context import Context
 from prunebench.data import Data, Normalisation, Split
 from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.pruners.pruner import Context
 from prunebench.recipe import Recipe
 from prunebench.training import train
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prunebench.context import Context
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
 from prunebench.factory import load_weights, read_weights
 from prunebench.network import Architecture, Network, make_masks_permanent
 from prunebench.plugins import choose
 from prunebench.pruners.preparing import prepared
-from prunebench.pruners.pruner import Context
 from prunebench.pruners.weights.derivatives import balanced_pairs
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp

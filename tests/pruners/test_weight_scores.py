@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunebench.context import Context
 from prunebench.pruners.preparing import prepared
-from prunebench.pruners.pruner import Context
 from prunebench.pruners.weights.curvature import hessian_diagonal
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from prunebench.pruners.pruner import Context, Preparation, Pruner
+from prunebench.context import Context, Preparation
+from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from prunebench.context import Context, Preparation
 from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
-from prunebench.pruners.pruner import Context, Preparation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

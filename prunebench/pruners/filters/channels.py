@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.network import make_masks_permanent
 from prunebench.pruners.distribution import removal_order
@@ -24,7 +25,7 @@ from prunebench.pruners.filters.coupling import (
     trace,
 )
 from prunebench.pruners.outputs import check_outputs
-from prunebench.pruners.pruner import Context, Scope, Target
+from prunebench.pruners.pruner import Scope, Target
 
 Importance = Callable[[Any], Tensor | None]
 """A group of ``torch_pruning`` in; a score for each of its channels out."""

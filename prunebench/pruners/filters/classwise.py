@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunebench.context import Context
 from prunebench.pruners.filters.coupling import prunable_channels, silence, trace
 from prunebench.pruners.filters.features import FeatureReader
-from prunebench.pruners.pruner import Context
 
 Calibration = tuple[Tensor, Tensor]
 """Inputs and labels, ordered by class."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from prunebench.context import Context
 from prunebench.pruners.filters.cam_guided import Cam
 from prunebench.pruners.filters.features import FeatureReader, Features, batch_size
-from prunebench.pruners.pruner import Context
 
 
 def mean_scores(

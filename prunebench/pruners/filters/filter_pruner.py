@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.pruners.pruner import Context, Target
+from prunebench.context import Context
+from prunebench.pruners.pruner import Target
 from prunebench.pruners.ranking_pruner import RankingPruner
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from prunebench.context import Context
 from prunebench.pruners.filters.filter_pruner import FilterPruner
-from prunebench.pruners.pruner import Context, Scope
+from prunebench.pruners.pruner import Scope
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from prunebench.context import Context, Preparation
 from prunebench.objective import Objective
 from prunebench.pruners.filters.sparse_training import SparselyTrained, SparseWeights
-from prunebench.pruners.pruner import Context, Preparation
 
 if TYPE_CHECKING:
     from torch import nn

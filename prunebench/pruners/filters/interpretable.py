@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from prunebench.context import Context, Preparation
 from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
-from prunebench.pruners.pruner import Context, Preparation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

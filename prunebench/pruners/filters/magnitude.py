@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from prunebench.context import Context
 from prunebench.pruners.filters.filter_pruner import FilterPruner
-from prunebench.pruners.pruner import Context
 
 if TYPE_CHECKING:
     from torch import nn

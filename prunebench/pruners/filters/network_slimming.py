@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError
 from prunebench.objective import Objective
 from prunebench.pruners.filters.sparse_training import SparselyTrained, SparseWeights
-from prunebench.pruners.pruner import Context, Preparation
 from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from prunebench.context import Context, Preparation
 from prunebench.pruners.filters.filter_pruner import FilterPruner
-from prunebench.pruners.pruner import Context, Preparation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from prunebench.context import Context, Preparation
 from prunebench.plugin import Plugin
 from prunebench.pruners.filters.score_pruner import FilterScores, ScorePruner
-from prunebench.pruners.pruner import Context, Preparation, Scope
+from prunebench.pruners.pruner import Scope
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from prunebench.context import Context
 from prunebench.objective import Objective
 from prunebench.pruners.filters.magnitude import L2Filter
 from prunebench.pruners.filters.sparse_training import TrainingFilterPruner
-from prunebench.pruners.pruner import Context, Scope
+from prunebench.pruners.pruner import Scope
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from prunebench.context import Context, Preparation
 from prunebench.objective import Objective
 from prunebench.pruners.filters.filter_pruner import FilterPruner
-from prunebench.pruners.pruner import Context, Preparation
 from prunebench.pruners.sensitivity import Sensitivity
 from prunebench.recipe import Recipe
 

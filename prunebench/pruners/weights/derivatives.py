@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from prunebench.context import Context
 from prunebench.pruners.balanced import balanced
-from prunebench.pruners.pruner import Context
 from prunebench.pruners.weights.masking import prunable_layers
 
 Weights = dict[str, Tensor]

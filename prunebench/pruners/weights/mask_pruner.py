@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prunebench.pruners.pruner import Context
+from prunebench.context import Context
 from prunebench.pruners.ranking_pruner import RankingPruner
 
 if TYPE_CHECKING:

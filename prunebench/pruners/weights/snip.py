@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.pruners.pruner import Context
+from prunebench.context import Context
 from prunebench.pruners.weights.start import StartPruner
 
 if TYPE_CHECKING:
