@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from prunebench.cams import Cam
 from prunebench.compression import Compression
+from prunebench.context import Preparation
 from prunebench.metrics import Metric
 from prunebench.plugins import Chosen
 from prunebench.pruners import Pruner
 from prunebench.recipe import Recipe
-from prunebench.steps import Blueprint, Step, blueprint
+from prunebench.steps import Blueprint, Step, blueprint, plugin_identity
 from prunebench.suite import reads_maps
 from prunebench.trial import Cell, Trial
 from prunebench.where import Test
@@ -162,10 +164,32 @@ class Branch:
             chosen = predicted if policy == "own" else self._base_predicted
             parents.append(("predictions", chosen))
         targets = self._targets.step(*parents)
+        shown = (("network", network), ("targets", targets), ("data", self.data))
         return targets, [
-            explained.step(("network", network), ("targets", targets), ("data", self.data))
+            explained.step(*shown, *self.prepared(explained.plugin.plugin, network))
             for explained in self._explained
         ]
+
+    def prepared(self, plugin: Cam | Pruner, network: Step) -> tuple[tuple[str, Step], ...]:
+        """What a method prepares of a network, as parents of its steps."""
+        return tuple(
+            (f"prepared:{each.name}", self._preparation(each, network)) for each in plugin.prepare()
+        )
+
+    def _preparation(self, preparation: Preparation, network: Step) -> Step:
+        kind = type(preparation)
+        name = f"{kind.__module__}:{kind.__qualname__}"
+        needs = [
+            (f"prepared:{need.name}", self._preparation(need, network))
+            for need in preparation.needs()
+        ]
+        return blueprint(
+            "prepared",
+            plugin=preparation,
+            identity=plugin_identity(name, preparation, self.planner.digests),
+            seed=self.seed if preparation.random else None,
+            environment=self.planner.environment,
+        ).step(("network", network), ("data", self.data), *needs)
 
     def _trial(
         self,
@@ -218,8 +242,9 @@ class Branch:
             if role == "baseline_maps":
                 yield role, self._base_maps[1][cam]
             elif role == "masked":
-                parents = (("network", network), ("maps", maps), ("targets", targets))
-                yield role, self._masked[cam].step(*parents, ("data", self.data))
+                shown = (("network", network), ("maps", maps), ("targets", targets))
+                learnt = [pair for pair in maps.parents if pair[1].kind == "prepared"]
+                yield role, self._masked[cam].step(*shown, ("data", self.data), *learnt)
             elif role == "maps":
                 yield role, maps
         if "maps" not in metric.reads:

@@ -23,6 +23,7 @@ from prunebench.explaining import (
     choose_layer,
     explain_batches,
     in_batches,
+    learn_on,
     predict,
 )
 from prunebench.metrics import maps as metrics
@@ -98,6 +99,7 @@ def compare(
         )
     if labels is not None:
         labels = _check_labels(labels, len(images), outputs[0]).to(images.device)
+    prepared = [learn_on(images, module, chosen, quiet) for module in modules]
     results: list[Explained] = []
     with counting(2 * len(images), "images explained", quiet) as progress:
         for place, (module, layer, read_as) in enumerate(
@@ -112,6 +114,7 @@ def compare(
                 in_batches(images, classes, batch_size),
                 chosen,
                 layout=read_as,
+                prepared=prepared[place],
                 # As in a suite, each network draws random maps of its own.
                 seed=place,
                 progress=partial(_further, progress, place * len(images)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prunebench.plugins import Chosen
-from prunebench.pruners import Preparation, Pruner
-from prunebench.steps import Blueprint, Step, blueprint, plugin_identity
+from prunebench.pruners import Pruner
+from prunebench.steps import Blueprint, Step, blueprint
 
 if TYPE_CHECKING:
     from prunebench.branch import Branch
@@ -19,22 +19,7 @@ class Compression:
         self.branch = branch
         self.pruner = pruner
         self.identity = branch.planner.identity(pruner)
-        self.prepared = tuple(
-            (f"prepared:{preparation.name}", self._preparation(preparation))
-            for preparation in pruner.plugin.prepare()
-        )
-
-    def _preparation(self, preparation: Preparation) -> Step:
-        kind = type(preparation)
-        name = f"{kind.__module__}:{kind.__qualname__}"
-        needs = [(f"prepared:{need.name}", self._preparation(need)) for need in preparation.needs()]
-        return blueprint(
-            "prepared",
-            plugin=preparation,
-            identity=plugin_identity(name, preparation, self.branch.planner.digests),
-            seed=self.branch.seed if preparation.random else None,
-            environment=self.branch.planner.environment,
-        ).step(("network", self.branch.baseline), ("data", self.branch.data), *needs)
+        self.prepared = branch.prepared(pruner.plugin, branch.baseline)
 
     def _blueprint(self, options: dict[str, Any]) -> Blueprint:
         return blueprint(

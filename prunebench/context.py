@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from prunebench.errors import RequestError
@@ -130,3 +131,9 @@ class Preparation(Plugin):
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Computes the tensors that ``context.prepared[name]`` will hold."""
         raise NotImplementedError
+
+
+Prepared = Mapping[Preparation, Mapping[str, "Tensor"]]
+"""What preparations computed."""
+
+NOTHING: Prepared = MappingProxyType({})

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.cam import Cam, Trace
+from prunebench.cams.cam import Cam, Explanation, Trace
 from prunebench.cams.layout import Layout
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.target_layer import check_target_layer, frozen, last_feature_layer
 from prunebench.cams.tracing import Tracer
+from prunebench.context import NOTHING, Prepared
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugins import choose
 from prunebench.progress import counting
@@ -60,9 +61,12 @@ def explain(
     layer = choose_layer(model, target_layer, images, layout)
     if targets is not None and len(targets) != len(images):
         raise RequestError(f"{len(targets)} classes for {len(images)} images; expected as many")
+    prepared = learn_on(images, model, chosen, quiet)
     batches = in_batches(images, targets, batch_size)
     with counting(len(images), "images explained", quiet) as progress:
-        found = explain_batches(model, layer, batches, chosen, layout=layout, progress=progress)
+        found = explain_batches(
+            model, layer, batches, chosen, layout=layout, prepared=prepared, progress=progress
+        )
     if found.uncut:
         warnings.warn(
             f"the network could not be cut at {layer!r}, so that methods that run it again ran all "
@@ -71,6 +75,30 @@ def explain(
         )
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
     return {name: upsample(maps, size) for name, maps in found.maps.items()}
+
+
+def learn_on(
+    images: Tensor, module: nn.Module, cams: Mapping[str, Cam], quiet: bool = False
+) -> Prepared:
+    """What methods that learn compute of a network, on the images; see ``cams/learning.py``.
+
+    Args:
+        images: Normalised images, N×C×H×W.
+        module: The network. It is left as it was found.
+        cams: Explanation methods; where none of them learns, this takes no time.
+        quiet: Show no progress.
+    """
+    if not any(cam.prepare() for cam in cams.values()):
+        return NOTHING
+    from prunebench.cams.learning import learn
+
+    with counting(100, "% of learning to explain", quiet) as progress:
+        return learn(
+            cams.values(),
+            module,
+            to_module(images, module),
+            progress=lambda fraction, _: progress(round(100 * fraction)),
+        )
 
 
 Batches = Iterable[tuple[Tensor, Tensor | None]]
@@ -90,6 +118,7 @@ class Explained(NamedTuple):
     Attributes:
         maps: For each method, normalised maps in [0, 1], N×h×w at the target layer's resolution
             or the images', on the images' device.
+        numbers: For each method, numbers that it tells of each map, by name, N each, likewise.
         logits: Of the network, N×K, likewise.
         classes: The class explained in each image, N, likewise.
         uncut: Why the network could not be cut at its target layer, so that methods that run it
@@ -97,6 +126,7 @@ class Explained(NamedTuple):
     """
 
     maps: dict[str, Tensor]
+    numbers: dict[str, dict[str, Tensor]]
     logits: Tensor
     classes: Tensor
     uncut: str
@@ -113,6 +143,7 @@ def explain_batches(
     first: int = 0,
     keep: Callable[[Tensor], Tensor] = lambda maps: maps,
     tracer: Tracer | None = None,
+    prepared: Prepared = NOTHING,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Explained:
     """Explains images by given methods, at the resolution in which the methods give their maps.
@@ -129,12 +160,14 @@ def explain_batches(
         first: Number of the first image, from which the images' seeds are made.
         keep: What is done to the maps of each batch before they are kept, such as coding them.
         tracer: Of this network and layer, where there is one from an earlier call.
+        prepared: For methods that learn: what their preparations computed of this network.
         progress: Called after each batch with the number of images explained so far.
 
     Raises:
         RequestError: See ``Tracer``; or a method returned something other than maps.
     """
     maps: dict[str, list[Tensor]] = {name: [] for name in cams}
+    numbers: dict[str, dict[str, list[Tensor]]] = {name: {} for name in cams}
     logits: list[Tensor] = []
     explained: list[Tensor] = []
     done = 0
@@ -142,9 +175,12 @@ def explain_batches(
         inputs = to_module(images, module)
         tracer = tracer or Tracer(module, target_layer, inputs, layout)
         seeds = [derive(seed, "explanation", first + done + i) for i in range(len(images))]
-        traced = tracer(inputs, classes, tuple(seeds))
+        traced = tracer(inputs, classes, tuple(seeds), prepared)
         for name, cam in cams.items():
-            maps[name].append(keep(_checked(name, cam(traced), traced).to(images.device)))
+            raw, told = _told(cam(traced))
+            maps[name].append(keep(_checked(name, raw, traced).to(images.device)))
+            for what, each in told.items():
+                numbers[name].setdefault(what, []).append(each.detach().to(images.device))
         logits.append(traced.logits.to(images.device))
         explained.append(traced.classes.to(images.device))
         done += len(images)
@@ -153,10 +189,18 @@ def explain_batches(
     assert tracer is not None, "nothing to explain"
     return Explained(
         {name: torch.cat(each) for name, each in maps.items()},
+        {
+            name: {what: torch.cat(each) for what, each in told.items()}
+            for name, told in numbers.items()
+        },
         torch.cat(logits),
         torch.cat(explained),
         tracer.uncut,
     )
+
+
+def _told(found: Tensor | Explanation) -> tuple[Tensor, Mapping[str, Tensor]]:
+    return (found.maps, found.numbers) if isinstance(found, Explanation) else (found, {})
 
 
 def _checked(name: str, raw: Tensor, traced: Trace) -> Tensor:

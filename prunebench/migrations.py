@@ -9,7 +9,7 @@ from prunebench.errors import RequestError
 
 Content = dict[str, Any]
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 
 def _from_1(content: Content) -> Content:
@@ -17,7 +17,12 @@ def _from_1(content: Content) -> Content:
     return content
 
 
-MIGRATIONS: Mapping[int, Callable[[Content], Content]] = {1: _from_1}
+def _from_2(content: Content) -> Content:
+    """3 added the ``terms`` of an epoch, which may be absent."""
+    return content
+
+
+MIGRATIONS: Mapping[int, Callable[[Content], Content]] = {1: _from_1, 2: _from_2}
 """By schema: what makes the JSON of a record one of the next schema."""
 
 

@@ -78,7 +78,7 @@ class Record(Strict):
         measured: Times; they differ from run to run.
     """
 
-    schema_version: Literal[2] = SCHEMA
+    schema_version: Literal[3] = SCHEMA
     id: Slug
     suite: Slug
     role: Literal["baseline", "control", "floor", "compressed"]

@@ -129,12 +129,18 @@ class Times(Strict):
 
 
 class Epoch(Strict):
-    """One epoch of a training curve."""
+    """One epoch of a training curve.
+
+    Attributes:
+        terms: The terms that the loss is the sum of, and what else a method tells of each epoch,
+            by name.
+    """
 
     epoch: int
     loss: float
     lr: float
     validation_accuracy: float | None = None
+    terms: dict[Slug, float] = {}
 
 
 class Conditions(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,8 @@ from prunebench.quantised.layers import int8_layers
 from prunebench.recipe import Recipe
 from prunebench.seeding import derive, seeded
 
-Curve = list[dict[str, float | int | None]]
+Curve = list[dict[str, Any]]
+"""One entry an epoch: see ``record_parts.Epoch``."""
 
 
 class DivergedError(Exception):
@@ -82,10 +83,15 @@ def train(
         order = chosen[_permutation(len(chosen), seed, epoch)]
         with seeded(seed, "training", epoch):  # dropout draws from the global generator
             inputs = _inputs(split, normalise, recipe, order, device, seed, epoch)
-            loss = _epoch(module, inputs, len(order), recipe, optimizer, objective, epoch)
+            terms = _epoch(module, inputs, len(order), recipe, optimizer, objective, epoch)
             objective.on_epoch(module, (epoch + 1) / recipe.epochs)
         accuracy = evaluate(module, data.validation, normalise, device)
-        curve.append({"epoch": epoch + 1, "loss": loss, "lr": lr, "validation_accuracy": accuracy})
+        point: dict[str, Any] = {"epoch": epoch + 1, "loss": math.fsum(terms.values()), "lr": lr}
+        point["validation_accuracy"] = accuracy
+        told = {name: mean for name, mean in terms.items() if name} | dict(
+            objective.observe(module)
+        )
+        curve.append(point | {"terms": told} if told else point)
         if recipe.keep == "best" and accuracy is not None and accuracy > best_accuracy:
             best_accuracy = accuracy
             best = {k: v.detach().clone() for k, v in module.state_dict().items()}
@@ -175,22 +181,28 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     epoch: int,
-) -> float:
+) -> dict[str, float]:
+    """Trains one epoch; returns the mean of each term of the loss, by name ("" for one without)."""
     module.train()
     steps = math.ceil(images / recipe.batch_size)
-    total = torch.zeros(())
+    totals: dict[str, Tensor] = {}
     for step, (augmented, labels) in enumerate(inputs):
-        loss = objective.loss(module, augmented, labels)
+        found = objective.loss(module, augmented, labels)
+        terms = found if isinstance(found, Mapping) else {"": found}
+        first, *others = terms.values()
+        loss = torch.stack([first, *others]).sum() if others else first
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         objective.on_gradients(module, (epoch + step / steps) / recipe.epochs)
         optimizer.step()
         objective.on_weights(module, (epoch + (step + 1) / steps) / recipe.epochs)
-        total = total.to(loss.device) + loss.detach() * len(labels)
-    mean = float(total) / images
-    if not math.isfinite(mean):
+        for name, term in terms.items():
+            seen = term.detach() * len(labels)
+            totals[name] = totals[name] + seen if name in totals else seen
+    means = {name: float(total) / images for name, total in totals.items()}
+    if not math.isfinite(mean := math.fsum(means.values())):
         raise DivergedError(f"the loss is {mean} in epoch {epoch + 1}; a smaller lr may help")
-    return mean
+    return means
 
 
 def augment(inputs: Tensor, how: str, draw: torch.Generator) -> Tensor:
@@ -233,10 +245,16 @@ def _state(
             for k, v in entries.items()
             if v is not None
         }
-    rows = [[_number(value) for value in point.values()] for point in curve]
+    rows = [[_number(point[column]) for column in COLUMNS] for point in curve]
     tensors["curve"] = torch.tensor(rows, dtype=torch.float64)
+    for name in curve[0].get("terms", ()):
+        values = [point["terms"][name] for point in curve]
+        tensors[f"terms/{name}"] = torch.tensor(values, dtype=torch.float64)
     tensors["best_accuracy"] = torch.tensor(best_accuracy, dtype=torch.float64)
     return tensors
+
+
+COLUMNS = ("epoch", "loss", "lr", "validation_accuracy")
 
 
 def _number(value: float | int | None) -> float:
@@ -264,6 +282,9 @@ def _restore(
         }
         for epoch, loss, lr, accuracy in state["curve"].tolist()
     ]
+    for name, values in part("terms/").items():
+        for point, value in zip(curve, values.tolist(), strict=True):
+            point.setdefault("terms", {})[name] = value
     device = next(module.parameters()).device
     best = {k: v.to(device) for k, v in part("best/").items()}
     return curve, best, float(state["best_accuracy"])

@@ -42,7 +42,7 @@ from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence
 from prunebench.network import Architecture, Network, make_masks_permanent
 from prunebench.plugins import KINDS, Entry, choose, entries
-from prunebench.pruners.preparing import prepared
+from prunebench.preparing import prepared
 from prunebench.seeding import seeded
 from prunebench.stages.compress import make_context
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from prunebench.context import Preparation, Prepared
 from prunebench.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Trace:
             look beyond the target layer. They leave it as they found it.
         target_layer: Name of the layer.
         layout: How the layer's output is read as maps.
+        prepared: For methods that learn: what each of their preparations computed of this network.
     """
 
     activations: Tensor
@@ -59,6 +61,7 @@ class Trace:
     module: nn.Module | None = None
     target_layer: str = ""
     layout: Layout = "maps"
+    prepared: Prepared = field(default_factory=dict)
 
     @cached_property
     def gradients(self) -> Tensor:
@@ -71,10 +74,31 @@ class Trace:
         return self.logits.gather(1, self.classes[:, None])[:, 0]
 
 
+class Explanation(NamedTuple):
+    """Raw maps, and numbers that describe each of them.
+
+    Attributes:
+        maps: B×h×w at the target layer's resolution or B×H×W at the images'.
+        numbers: By name, one number an image (B), such as the centre of what is shown.
+    """
+
+    maps: Tensor
+    numbers: Mapping[str, Tensor]
+
+
 class Cam(Plugin):
     """Base class of explanation methods. A plain function of a trace serves as well."""
 
-    def __call__(self, trace: Trace) -> Tensor:
+    def prepare(self) -> tuple[Preparation, ...]:
+        """What is to be computed of each network, once, before its images are explained.
+
+        Their results are in ``trace.prepared``. They are computed on the training split, and are
+        steps of the experiment tree like any others. Where there are images only, as in
+        ``prunebench.explain``, they are computed on these.
+        """
+        return ()
+
+    def __call__(self, trace: Trace) -> Tensor | Explanation:
         """Returns raw maps, B×h×w at the target layer's resolution or B×H×W at the images'.
 
         ReLU, scaling and resizing are done for all methods alike.

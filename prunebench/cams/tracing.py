@@ -14,6 +14,7 @@ from prunebench.cams.cut import CannotCut, Cut, cut
 from prunebench.cams.layout import Layout, channel_axis, from_maps, to_maps
 from prunebench.cams.target_layer import find_layer
 from prunebench.cams.twin import twin
+from prunebench.context import NOTHING, Prepared
 from prunebench.errors import RequestError
 from prunebench.seeding import derive
 
@@ -69,7 +70,11 @@ class Tracer:
         self.layer = self.module.get_submodule(target_layer)
 
     def __call__(
-        self, images: Tensor, classes: Tensor | None = None, seeds: tuple[int, ...] = ()
+        self,
+        images: Tensor,
+        classes: Tensor | None = None,
+        seeds: tuple[int, ...] = (),
+        prepared: Prepared = NOTHING,
     ) -> Trace:
         """Runs a batch forward, and backward only as far as the target layer.
 
@@ -77,6 +82,7 @@ class Tracer:
             images: Normalised images, B×C×H×W, on the network's device.
             classes: The class explained in each image, B; by default the network's prediction.
             seeds: A seed for each image, for methods that draw random numbers.
+            prepared: For methods that learn: what their preparations computed of this network.
 
         Raises:
             RequestError: The layer's output is no batch of maps or does not reach the logits, the
@@ -135,6 +141,7 @@ class Tracer:
             module=module,
             target_layer=self.target_layer,
             layout=layout,
+            prepared=prepared,
         )
 
     def _in_parts(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:

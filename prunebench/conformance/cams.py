@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.cam import Cam, Trace
+from prunebench.cams.cam import Cam, Explanation, Trace
+from prunebench.cams.learning import learn
 from prunebench.cams.maps import normalise
 from prunebench.cams.tracing import Tracer
 from prunebench.conformance.bench import (
@@ -17,11 +20,14 @@ from prunebench.conformance.bench import (
 )
 from prunebench.conformance.checks import Check, Skip, require
 from prunebench.conformance.declared import DECLARED
+from prunebench.context import Prepared
 from prunebench.errors import RequestError
 from prunebench.plugins import Chosen
 
 LAYER = "stage3"
 IMAGES = 6
+LEARNT = 100
+"""Images that a method learns from, if it does."""
 CLOSE = 1e-3
 """Of maps in [0, 1]: rounding in other batches."""
 DIGITS = 1e-2
@@ -37,6 +43,7 @@ class Subject:
         self.parameters = parameters
         self.cam = chosen.plugin
         self.images = test_images(IMAGES)
+        self._learnt: dict[type[nn.Module], Prepared] = {}
 
     def trace(
         self,
@@ -49,11 +56,24 @@ class Subject:
         """One pass of the digits through a network, by default the small one."""
         module = trained("digits-cnn").copy().module if module is None else module
         images = self.images if images is None else images
-        return Tracer(module, layer, images)(images, classes, seeds)
+        learnt = {
+            preparation: {name: tensor.to(images.device) for name, tensor in found.items()}
+            for preparation, found in self._prepared(module).items()
+        }
+        return Tracer(module, layer, images)(images, classes, seeds, learnt)
+
+    def _prepared(self, module: nn.Module) -> Prepared:
+        """What a method that learns has learnt of the trained network of this kind, briefly."""
+        kind = type(module)
+        if kind not in self._learnt:
+            learner = copy.deepcopy(module).cpu().float()
+            self._learnt[kind] = learn([self.cam], learner, test_images(LEARNT))
+        return self._learnt[kind]
 
     def raw(self, traced: Trace) -> Tensor:
         """Raw maps, checked for their shape and for what is no number."""
-        found: Tensor = self.cam(traced)
+        explained = self.cam(traced)
+        found = explained.maps if isinstance(explained, Explanation) else explained
         count = len(traced.images)
         sizes = [(count, *tensor.shape[2:]) for tensor in (traced.activations, traced.images)]
         shape = tuple(found.shape)

@@ -16,8 +16,8 @@ from prunebench.data import Normalisation
 from prunebench.network import Network, from_module
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins import Chosen
+from prunebench.preparing import prepared
 from prunebench.pruners import Context, Pruner
-from prunebench.pruners.preparing import prepared
 from prunebench.recipe import Recipe
 from prunebench.seeding import derive
 from prunebench.stages.compress import make_context

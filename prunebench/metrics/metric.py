@@ -140,6 +140,21 @@ class Evidence:
         found: Tensor = self._read("baseline_maps")
         return found
 
+    @property
+    def numbers(self) -> Mapping[str, Tensor]:
+        """What the method tells of each map of the compressed network, by name, M each.
+
+        Reading ``maps``; empty for methods that give maps only.
+        """
+        found: Mapping[str, Tensor] = self._read("numbers")
+        return found
+
+    @property
+    def baseline_numbers(self) -> Mapping[str, Tensor]:
+        """What the method tells of each map of the baseline; reading ``baseline_maps``."""
+        found: Mapping[str, Tensor] = self._read("baseline_numbers")
+        return found
+
     def images(self, batch_size: int = 64) -> Iterator[tuple[slice, Tensor]]:
         """The explained images, normalised for the compressed network, batch by batch.
 

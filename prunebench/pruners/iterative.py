@@ -129,8 +129,8 @@ class Iterative(Nesting, Pruner):
             RequestError: Nothing can be removed any more, or nothing would be left.
         """
         from prunebench.network import make_masks_permanent
+        from prunebench.preparing import prepared
         from prunebench.pruners import rewinding
-        from prunebench.pruners.preparing import prepared
 
         method: Pruner = self.chosen("pruner").plugin
         make_masks_permanent(network.eval())

@@ -13,7 +13,7 @@ from prunebench.context import Context
 from prunebench.distilling import distilling
 from prunebench.errors import RequestError
 from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.pruners.preparing import prepared
+from prunebench.preparing import prepared
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.pruners.weights.masking import prunable_layers, refuse_collapse
 

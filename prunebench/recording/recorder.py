@@ -14,13 +14,13 @@ from prunebench.errors import RequestError
 from prunebench.plan import Planner
 from prunebench.plugins import Chosen, find
 from prunebench.recipe import Recipe
-from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record
+from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
 from prunebench.record_parts import MOST_TIMES
 from prunebench.recording.excerpt import excerpt
 from prunebench.recording.names import protocol_of, record_id
 from prunebench.recording.pictures import Pictures, explained
 from prunebench.recording.values import values
-from prunebench.steps import KINDS
+from prunebench.steps import KINDS, Step
 from prunebench.store import Store
 from prunebench.suite import Suite
 from prunebench.trial import Trial
@@ -150,21 +150,19 @@ class Recorder:
     def _images_seen(self, trial: Trial) -> int:
         """Training images seen by recovery, by training methods and by what they prepared."""
         made = [step for step in trial.network.lineage()[:-1] if step.kind != "randomised"]
-        steps = {step.key: step for step in made}
-        for step in made:
-            for role, parent in step.parents:
-                if role.startswith("prepared:"):
-                    steps |= {
-                        other.key: other
-                        for other in parent.ancestors(set())
-                        if other.kind == "prepared"
-                    }
-        return sum(int(self.store.read(key).data.get("images_seen", 0)) for key in steps)
+        keys = {step.key for step in made} | {
+            step.key for one in made for step in _prepared(one).values()
+        }
+        return sum(int(self.store.read(key).data.get("images_seen", 0)) for key in keys)
 
     def _curves(self, trial: Trial) -> dict[str, tuple[Epoch, ...]]:
+        compressed = trial.network.compressed()
+        steps = _prepared(compressed) | {
+            step.kind: step for step in (compressed, trial.network, trial.branch.baseline)
+        }
         return {
-            step.kind: tuple(Epoch.model_validate(point) for point in curve)
-            for step in (trial.network.compressed(), trial.network, trial.branch.baseline)
+            name: tuple(Epoch.model_validate(point) for point in curve)
+            for name, step in steps.items()
             if (curve := self.store.read(step.key).data.get("curve"))
         }
 
@@ -250,3 +248,14 @@ def _version(package: str) -> str | None:
 def _plugin_version(chosen: Chosen[Any]) -> str:
     package = find(chosen.kind, chosen.name).package
     return f"{chosen.plugin.version} ({package} {_version(package) or '?'})"
+
+
+def _prepared(step: Step) -> dict[str, Step]:
+    """All that was prepared for a compression, by name; what that needed itself comes first."""
+    return {
+        f"prepared-{slug(other.name)}": other
+        for role, parent in step.parents
+        if role.startswith("prepared:")
+        for other in parent.ancestors(set())
+        if other.kind == "prepared"
+    }

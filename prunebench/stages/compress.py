@@ -31,7 +31,7 @@ def prepare(step: Step, work: Workspace) -> Result:
     cost = Cost()
     context = _context(step, work, network, network, cost)
     tensors = preparation.compute(network.module, context)
-    return Result({"images_seen": cost.images_seen}, tensors)
+    return Result({"images_seen": cost.images_seen, "curve": cost.curve}, tensors)
 
 
 def compress(step: Step, work: Workspace) -> Result:
@@ -62,7 +62,7 @@ class Cost:
     """What training inside a compression cost, and how it went.
 
     Attributes:
-        trainings: How many there were: they would share one checkpoint.
+        trainings: How many there were: in a store they would share one checkpoint.
         images_seen: Training images, each as often as it was seen.
         curve: The learning curve of the last training.
     """
@@ -141,7 +141,7 @@ def make_context(
         objective: Objective = CROSS_ENTROPY,
         normalise: Normalisation | None = None,
     ) -> None:
-        if counted.trainings:
+        if counted.trainings and "checkpoint" in others:
             raise RequestError(
                 "one compression can train once, and this one trains again; a preparation of its "
                 "own, or the suite's recovery, can hold the other training"

@@ -11,6 +11,7 @@ from prunebench.cams.cam import Cam
 from prunebench.cams.layout import Layout
 from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer
+from prunebench.context import Prepared
 from prunebench.data import batches
 from prunebench.explaining import Batches, Explained, explain_batches
 from prunebench.factory import source_file
@@ -39,7 +40,7 @@ def explain(steps: Sequence[Step], work: Workspace) -> list[Result]:
         ((images, classes) for _, images, classes in explained_images(first, work)),
         {step.key: step.plugin.plugin for step in steps},
     )
-    return [_result(explained.maps[step.key], explained, target) for step in steps]
+    return [_result(step.key, explained, target) for step in steps]
 
 
 def explain_masked(step: Step, work: Workspace) -> Result:
@@ -57,7 +58,7 @@ def explain_masked(step: Step, work: Workspace) -> Result:
 
     target = find_target(step, work.network(step.parent("network")))
     found = _explain_with(target, step, work, masked(), {"": step.plugin.plugin})
-    result = _result(found.maps[""], found, target)
+    result = _result("", found, target)
     return Result(result.data, result.tensors | {"logits": found.logits.cpu()})
 
 
@@ -74,6 +75,7 @@ def _explain_with(
         layout=target.layout,
         seed=map_seed(step),
         keep=lambda maps: encode(maps).cpu(),
+        prepared=prepared_of(step, work),
         progress=lambda done: work.progress(done / count, f"{done} of {count} images explained"),
     )
 
@@ -103,7 +105,19 @@ def explained_images(
         start += len(images)
 
 
-def _result(codes: Tensor, explained: Explained, target: Target) -> Result:
+def prepared_of(step: Step, work: Workspace) -> Prepared:
+    """What was prepared of the network for an ``explained`` or ``masked`` step's method."""
+    return {
+        parent.plugin: {
+            name: tensor.to(work.device) for name, tensor in work.artefact(parent).tensors.items()
+        }
+        for _, parent in step.parents
+        if parent.kind == "prepared"
+    }
+
+
+def _result(name: str, explained: Explained, target: Target) -> Result:
+    codes = explained.maps[name]
     empty = decode(codes).flatten(1).amax(1) == 0
     data = {
         "zero_map_fraction": float(empty.float().mean()),
@@ -111,7 +125,8 @@ def _result(codes: Tensor, explained: Explained, target: Target) -> Result:
         "target_layer": target.layer,
         "uncut": explained.uncut,
     }
-    return Result(data, {"maps": codes})
+    numbers = {f"numbers/{what}": each.cpu() for what, each in explained.numbers[name].items()}
+    return Result(data, {"maps": codes} | numbers)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.metric import NotApplicable, Samples
 from prunebench.network import Network
 from prunebench.seeding import derive
-from prunebench.stages.explain import explained_images, find_target, map_seed
+from prunebench.stages.explain import explained_images, find_target, map_seed, prepared_of
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
 
@@ -55,6 +55,7 @@ def _loaders(step: Step, work: Workspace) -> dict[str, Callable[[], Any]]:
             load["labels"] = partial(_labels, step, work)
         elif role in ("maps", "baseline_maps"):
             load[role] = partial(_maps, parent, work)
+            load[role.replace("maps", "numbers")] = partial(_numbers, parent, work)
         elif role == "masked":
             load[role] = partial(_masked, parent, work)
         elif role == "targets":
@@ -86,6 +87,14 @@ def _maps(parent: Step, work: Workspace) -> Tensor:
     return work.maps(parent, (height, width))
 
 
+def _numbers(parent: Step, work: Workspace) -> dict[str, Tensor]:
+    return {
+        name.removeprefix("numbers/"): tensor.to(work.device)
+        for name, tensor in work.artefact(parent).tensors.items()
+        if name.startswith("numbers/")
+    }
+
+
 def _masked(parent: Step, work: Workspace) -> tuple[Tensor, Tensor]:
     return _maps(parent, work), _tensor(work, parent, "logits")
 
@@ -110,6 +119,7 @@ class _Explainer:
 
     def __init__(self, maps: Step, work: Workspace) -> None:
         self._maps = maps
+        self._prepared = prepared_of(maps, work)
         self._module = work.network(maps.parent("network")).module
         self._target = find_target(maps, work.network(maps.parent("network")))
         self._tracer: Tracer | None = None
@@ -130,5 +140,6 @@ class _Explainer:
             first=first,
             # A changed network is a new one each time: it may have been changed again.
             tracer=self._tracer if module is None else None,
+            prepared=self._prepared,
         )
         return upsample(found.maps[""], (images.shape[-2], images.shape[-1]))

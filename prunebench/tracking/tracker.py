@@ -189,12 +189,12 @@ def _curves(record: Record, run: Run) -> Iterator[Metric]:
 
     known = run.data.metrics if run.data.tags.get(COMPLETE) == "true" else {}
     for stage, curve in record.curves.items():
-        loss, accuracy = f"{CURVE}{stage}_loss", f"{CURVE}{stage}_validation_accuracy"
         for point in curve:
-            if loss not in known:
-                yield Metric(loss, point.loss, 0, point.epoch)
-            if point.validation_accuracy is not None and accuracy not in known:
-                yield Metric(accuracy, point.validation_accuracy, 0, point.epoch)
+            told = {"loss": point.loss, "validation_accuracy": point.validation_accuracy}
+            for what, value in (told | point.terms).items():
+                name = f"{CURVE}{stage}_{what}"
+                if value is not None and name not in known:
+                    yield Metric(name, value, 0, point.epoch)
 
 
 def _draw(record: Record, baseline: Record | None, folder: Path) -> None:

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from prunebench.factory import load_weights, read_weights
 from prunebench.models.cifar_resnet import ResNet20
 from prunebench.models.networks.cifar_resnet import CifarResNet
+from prunebench.preparing import prepared
 from prunebench.pruners.filters.channel_sums import channel_sums
 from prunebench.pruners.filters.coupling import prunable_channels, trace
 from prunebench.pruners.filters.fpgm import Fpgm
@@ -25,7 +26,6 @@ from prunebench.pruners.filters.magnitude import L2Filter, LampFilter, RandomFil
 from prunebench.pruners.filters.network_slimming import NetworkSlimming
 from prunebench.pruners.filters.soft_filter import SoftFilter
 from prunebench.pruners.filters.taylor import Taylor
-from prunebench.pruners.preparing import prepared
 from prunebench.recipe import Recipe
 
 Target = Literal["params", "channels", "macs"]

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from prunebench.preparing import prepared
 from prunebench.pruners.filters.feature_scores import ranks
 from prunebench.pruners.filters.hrank import FeatureRanks, HRank
-from prunebench.pruners.preparing import prepared
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.network import Architecture, Network
+from prunebench.preparing import prepared
 from prunebench.pruners.filters import filter_heatmaps
 from prunebench.pruners.filters.feature_scores import influences
 from prunebench.pruners.filters.filter_heatmaps import kept_heatmaps, picture
 from prunebench.pruners.filters.interpretable import Influences, Interpretable
-from prunebench.pruners.preparing import prepared
 
 ENDS = {"0": 3, "3": 5, "7": 9}  # of the tiny network's layers: where their maps are
 

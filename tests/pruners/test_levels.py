@@ -12,8 +12,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from prunebench.metrics.counting import total_macs
 from prunebench.plugins import choose
+from prunebench.preparing import prepared
 from prunebench.pruners.filters.magnitude import L1Filter
-from prunebench.pruners.preparing import prepared
 from prunebench.seeding import seeded
 
 NETWORKS = {

@@ -15,13 +15,13 @@ from torch.nn import functional as F
 
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
+from prunebench.preparing import prepared
 from prunebench.pruners.balanced import balanced
 from prunebench.pruners.filters.lrp import FilterRelevance, Lrp
 from prunebench.pruners.filters.magnitude import RandomFilter
 from prunebench.pruners.filters.relevance import Relevance
 from prunebench.pruners.filters.senpis import Senpis
 from prunebench.pruners.filters.thinet import ThiNet
-from prunebench.pruners.preparing import prepared
 
 
 def bias_free() -> nn.Module:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunebench.preparing import prepared
 from prunebench.pruners.balanced import balanced
 from prunebench.pruners.filters.classwise import (
     attenuated,
@@ -19,7 +20,6 @@ from prunebench.pruners.filters.classwise import (
     similarities,
 )
 from prunebench.pruners.filters.senpis import ClasswiseImportance, Senpis
-from prunebench.pruners.preparing import prepared
 
 
 def calibration(context: Any) -> list[tuple[Tensor, Tensor]]:

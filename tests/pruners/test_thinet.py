@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.errors import RequestError
+from prunebench.preparing import prepared
 from prunebench.pruners.filters.coupling import trace
 from prunebench.pruners.filters.reconstruction import (
     contributions,
@@ -18,7 +19,6 @@ from prunebench.pruners.filters.reconstruction import (
     rescaling,
 )
 from prunebench.pruners.filters.thinet import NextOutputs, ThiNet
-from prunebench.pruners.preparing import prepared
 
 
 def samples(seed: int, count: int, channels: int) -> Tensor:

@@ -16,7 +16,7 @@ from prunebench.errors import RequestError
 from prunebench.factory import load_weights, read_weights
 from prunebench.network import Architecture, Network, make_masks_permanent
 from prunebench.plugins import choose
-from prunebench.pruners.preparing import prepared
+from prunebench.preparing import prepared
 from prunebench.pruners.weights.derivatives import balanced_pairs
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp

@@ -1,0 +1,92 @@
+"""Explanation methods that learn: on the images themselves, where there is no training split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.cams.cam import Cam
+from prunebench.cams.target_layer import frozen
+from prunebench.context import NOTHING, Context, Prepared
+from prunebench.data import Data, Normalisation, Split, batches
+from prunebench.objective import CROSS_ENTROPY, Objective
+from prunebench.preparing import compute
+from prunebench.recipe import Recipe
+from prunebench.training import train
+
+
+class _AsTheyAre(Normalisation):
+    """Of images that are normalised already."""
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+
+def learn(
+    cams: Iterable[Cam],
+    module: nn.Module,
+    images: Tensor,
+    *,
+    seed: int = 0,
+    progress: Callable[[float, str], None] = lambda fraction, text: None,
+) -> Prepared:
+    """Computes what explanation methods prepare, on the images that are to be explained.
+
+    Explaining needs no labels, and so does learning to explain: what is learnt is the network's
+    own answer. A few images teach little, though.
+
+    Args:
+        cams: Methods; most prepare nothing.
+        module: The network. It is left as it was found.
+        images: Normalised images, N×C×H×W, on the network's device.
+        seed: What is learnt is the same for the same seed.
+        progress: ``progress(fraction, text)``.
+
+    Returns:
+        For ``explain_batches``.
+    """
+    preparations = [each for cam in cams for each in cam.prepare()]
+    if not preparations:
+        return NOTHING
+    as_they_are = _AsTheyAre((), ())
+    with frozen(module), torch.no_grad():
+        logits = torch.cat([module(batch) for batch in torch.split(images, 64)])
+    shown = Split(images, logits.argmax(1))
+    nothing = Split(images[:0], shown.labels[:0])
+    names = tuple(map(str, range(logits.shape[1])))
+    data = Data(shown, nothing, nothing, names, as_they_are)
+
+    def train_here(
+        module: nn.Module,
+        recipe: Recipe,
+        objective: Objective = CROSS_ENTROPY,
+        normalise: Normalisation | None = None,
+    ) -> None:
+        train(
+            module,
+            data,
+            as_they_are,
+            recipe,
+            seed,
+            images.device,
+            objective=objective,
+            progress=progress,
+        )
+
+    def draw(count: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(seed))[:count]
+        return batches(shown, as_they_are, batch_size, images.device, order)
+
+    context = Context(
+        example=images[:1],
+        batches=draw,
+        classes=logits.shape[1],
+        seed=seed,
+        device=images.device,
+        baseline=module,
+        train=train_here,
+        progress=progress,
+    )
+    return compute(preparations, module, context)
