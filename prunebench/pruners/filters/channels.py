@@ -92,16 +92,19 @@ def choose_channels(
         module, graph, importance, context.fixed_channels, how.whole_groups
     )
     costs = _costs(module, graph, channels, how.target, context.example)
-    left = {side: channels_of(graph, side) or 0 for channel in channels for side in channel.cut}
-    stock = Stock(left, costs)
+    stock = Stock(sizes(graph, channels), costs)
     order = _order(module, channels, context, how)
     if how.scope == "layerwise" and how.target == "channels" and not how.rates:
         chosen = stock.take_all(channel for place, channel in order if place <= level)
     else:
         chosen = stock.take_until(level, [channel for _, channel in order])
-    if level - stock.removed > 0.01 and stock.exhausted:
-        raise RequestError(_refusal(level, how.target, stock))
+    check_reached(level, how.target, stock)
     return chosen
+
+
+def sizes(graph: Any, channels: Iterable[Channel]) -> dict[Side, int]:
+    """How many channels each side of a layer has that loses some with these channels."""
+    return {side: channels_of(graph, side) or 0 for channel in channels for side in channel.cut}
 
 
 def _order(
@@ -202,12 +205,20 @@ class Stock:
         return self._left[side] / self._whole[side] if side in self._whole else 1.0
 
 
-def _refusal(level: float, target: Target, stock: Stock) -> str:
+def check_reached(level: float, target: Target, stock: Stock) -> None:
+    """Refuses a level for which there was too little to take.
+
+    Raises:
+        RequestError: The stock ran out more than 0.01 below the level; the message names the layer
+            that would be emptied and the largest level.
+    """
+    if not stock.exhausted or level - stock.removed <= 0.01:
+        return
     if not stock.blocked:
         held = f"at most {stock.removed:.1%} of them" if stock.removed else "no layer's channels"
-        return f"cannot remove {level:.1%} of the {target}: {held} may be removed"
+        raise RequestError(f"cannot remove {level:.1%} of the {target}: {held} may be removed")
     others = len(set(stock.blocked)) - 1
-    return (
+    raise RequestError(
         f"cannot remove {level:.1%} of the {target}: layer {stock.blocked[0]!r}"
         f"{f' and {others} more' if others else ''} would be left without channels; at most "
         f"{stock.removed:.1%} can be removed"
