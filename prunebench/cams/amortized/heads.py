@@ -1,0 +1,101 @@
+"""The last layers of the decoder: from maps of features to probabilities of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prunebench.cams.amortized.masks import SIDE, rbf
+
+REACH = 14 / SIDE
+"""How far from the middle a centre can be, over the side."""
+FIRST_WIDTH = 8.0
+"""Width before any training, in pixels of a 32×32 image."""
+
+
+class RbfHead(nn.Module):
+    """Centre and width of one RBF an image.
+
+    As published, c = middle + r·tanh(u / r) and σ = softplus(v), which on 32×32 pixels is
+    16 + 14·tanh(u / 14); other sizes scale both. u is where a map points, by the mean place under
+    the softmax of its values: a position is then found rather than computed, which a small network
+    learns sooner.
+
+    Args:
+        width: Channels of the maps.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.place = nn.Conv2d(width, 1, 1)
+        self.spread = nn.Linear(width, 1)
+        with torch.no_grad():
+            self.spread.bias.fill_(FIRST_WIDTH)
+
+    def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """Row, column and width in pixels, B×3, for maps B×width×h×w and images of H×W."""
+        batch, _, height, width = maps.shape
+        weights = self.place(maps).flatten(1).softmax(1).view(batch, height, width)
+        row = _centre(weights.sum(2), size[0])
+        column = _centre(weights.sum(1), size[1])
+        spread = F.softplus(self.spread(maps.mean((2, 3)))[:, 0]) * (max(size) / SIDE)
+        return torch.stack([row, column, spread], 1)
+
+    @staticmethod
+    def probabilities(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """The RBFs themselves, B×H×W."""
+        return rbf(found, size)
+
+    @staticmethod
+    def numbers(found: Tensor) -> Mapping[str, Tensor]:
+        """What describes each map, in pixels."""
+        return dict(zip(("centre_row", "centre_column", "width"), found.unbind(1), strict=True))
+
+    @staticmethod
+    def compared(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """What two explanations differ in: row, column and width on a 32×32 image, B×3."""
+        return found * (SIDE / max(size))
+
+
+class PixelHead(nn.Module):
+    """A logit of its own for each pixel.
+
+    Args:
+        width: Channels of the maps.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.logits = nn.Conv2d(width, 1, 1)
+
+    def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits B×H×W for maps B×width×h×w; where these are smaller, between their values."""
+        logits: Tensor = self.logits(maps)
+        return F.interpolate(logits, size, mode="bilinear", align_corners=False)[:, 0]
+
+    @staticmethod
+    def probabilities(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """In [0, 1], B×H×W."""
+        return found.sigmoid()
+
+    @staticmethod
+    def numbers(found: Tensor) -> Mapping[str, Tensor]:
+        """None: the map itself is all there is."""
+        return {}
+
+    @staticmethod
+    def compared(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """What two explanations differ in: the probabilities, B×H×W."""
+        return found.sigmoid()
+
+
+def _centre(weights: Tensor, side: int) -> Tensor:
+    """Mean place in pixels, B, of weights that add up to 1, B×cells, within reach of the middle."""
+    cells = weights.shape[1]
+    places = (torch.arange(cells, device=weights.device, dtype=weights.dtype) + 0.5) * side / cells
+    middle, reach = side / 2, REACH * side
+    offset = (weights * (places - 0.5)).sum(1) - middle
+    return middle + reach * torch.tanh(offset / reach)
