@@ -60,6 +60,7 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
 
 def _check_pruners(branch: Branch, network: Network) -> None:
     from prunebench.pruners import Context
+    from prunebench.stages.compress import fixed_channels
 
     for pruner in branch.suite.pruners:
         context = Context(
@@ -69,5 +70,6 @@ def _check_pruners(branch: Branch, network: Network) -> None:
             seed=0,
             device=network.example().device,
             baseline=network.copy().module,
+            fixed_channels=frozenset(fixed_channels(network)),
         )
         pruner.plugin.check(network.copy().module, context)

@@ -20,6 +20,7 @@ import os
 import pickle
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.datasets import CIFAR10
 
+from prunebench.cams.cam import Explanation
+from prunebench.cams.learning import learn
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import trace
 from prunebench.data import Data, Normalisation, Split
@@ -57,6 +60,11 @@ BUILT_IN = {
     if claims[0].package == "prunebench"
 }
 
+BRIEF_AEM: dict[str, Any] = {
+    "predictor": {"epochs": 1, "batch_size": 10},
+    "selector": {"epochs": 1, "batch_size": 10},
+}
+BRIEF_ISP: dict[str, Any] = {**BRIEF_AEM, "gates": {"epochs": 1, "batch_size": 10, "lr": 0.1}}
 # Parameters of the runs that are kept, one after the other; without any by default.
 RUNS: dict[str, list[dict[str, Any]]] = {
     "models/torchvision": [{"name": "resnet18"}],
@@ -76,6 +84,9 @@ RUNS: dict[str, list[dict[str, Any]]] = {
     "pruners/iterative": [{}, {"pruner": {"l1-filter": {}}, "rewind": "none"}],
     "pruners/distillation": [{"student": "digits-cnn", "training": {"epochs": 1, "lr": 1e-3}}],
     "models/timm": [{"name": "resnet18"}],
+    "pruners/isp": [BRIEF_ISP, {**BRIEF_ISP, "masks": "independent"}],
+    "cams/aem-rbf": [BRIEF_AEM],
+    "cams/aem-realx": [BRIEF_AEM],
     "cams/library": [{"name": "GradCAM"}, {"name": "FinerCAM"}],
     "cams/captum": [
         {"name": "saliency"},
@@ -182,8 +193,18 @@ def of_cam(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
     traced = trace(
         network.module, layer, noise(5, 1, 16, 16), torch.tensor([0, 3, 9, 3, 5]), seed=11
     )
-    maps = normalise(choose("cams", entry.name, parameters).plugin(traced))
-    return {"facts": list(maps.shape), "numbers": {"maps": numbers(maps)}}
+    cam = choose("cams", entry.name, parameters).plugin
+    found = cam(replace(traced, prepared=learn([cam], network.module, noise(30, 1, 16, 16))))
+    raw, told = found if isinstance(found, Explanation) else (found, {})
+    maps = normalise(raw)
+    kept = {"maps": numbers(maps), **{name: numbers(each) for name, each in told.items()}}
+    return {"facts": list(maps.shape), "numbers": kept}
+
+
+def described(seed: int) -> dict[str, Tensor]:
+    """Centres and widths of five maps."""
+    names = ("centre_row", "centre_column", "width")
+    return {name: 12 + noise(5, seed=seed + k) for k, name in enumerate(names)}
 
 
 def of_metric(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
@@ -220,6 +241,8 @@ def of_metric(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
         "labels": torch.arange(40) % 12,
         "maps": other,
         "baseline_maps": maps,
+        "numbers": described(1),
+        "baseline_numbers": described(2),
         "explained": torch.tensor([3, 8, 13, 21, 34]),
         "classes": classes,
         "images": read_images,

@@ -126,6 +126,8 @@ def evidence(
         "labels": digits().test.labels[:PREDICTED][order],
         "maps": maps[chosen],
         "baseline_maps": theirs.maps[chosen],
+        "numbers": _described(maps[chosen]),
+        "baseline_numbers": _described(theirs.maps[chosen]),
         "images": batches,
         "masks": ground_truth(digits().test, where()[chosen], SIZE),
         "masked": (ours.masked[0][chosen], ours.masked[1][chosen]),
@@ -143,10 +145,23 @@ def evidence(
     return Evidence(given, CPU, seed)
 
 
+def _described(maps: Tensor) -> dict[str, Tensor]:
+    """Each map's centre of mass and how wide it lies around it, as a method could tell them."""
+    height, width = maps.shape[1:]
+    mass = maps.sum((1, 2))
+    row = (maps.sum(2) * torch.arange(height)).sum(1) / mass
+    column = (maps.sum(1) * torch.arange(width)).sum(1) / mass
+    down = (torch.arange(height) - row[:, None]).square()
+    across = (torch.arange(width) - column[:, None]).square()
+    spread = (maps * (down[:, :, None] + across[:, None])).sum((1, 2)) / mass
+    return {"centre_row": row, "centre_column": column, "width": spread.sqrt()}
+
+
 def _given(metric: Metric) -> set[str]:
     """What is declared, and what comes with it."""
     reads: set[str] = set(metric.reads)
     given = set(reads)
+    given |= {role.replace("maps", "numbers") for role in reads & {"maps", "baseline_maps"}}
     if reads & {"predictions", "baseline_predictions"}:
         given.add("labels")
     if reads & {"maps", "baseline_maps", "masked", "explainer", "images", "masks"}:

@@ -168,7 +168,7 @@ def make_context(
         device=device,
         baseline=baseline.copy().module,
         normalisation=network.architecture.normalisation,
-        fixed_channels=frozenset(_fixed_channels(network)),
+        fixed_channels=frozenset(fixed_channels(network)),
         train=train_here,
         **others,
     )
@@ -210,7 +210,7 @@ def _calibration(
     return draw
 
 
-def _fixed_channels(network: Network) -> Iterator[str]:
+def fixed_channels(network: Network) -> Iterator[str]:
     """Layers whose outputs must stay: those the model names, and the classifier."""
     architecture = network.architecture
     if ".py:" not in architecture.factory:

@@ -1,4 +1,7 @@
-"""Training curves of a row's page: loss and validation accuracy, a figure for each step."""
+"""Training curves of a row's page: loss and validation accuracy, a figure for each step.
+
+A second one shows the terms of a loss that has several, and what else a method tells of an epoch.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from typing import Any
 
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rows import Row
-from prunebench.leaderboard.site.plots import COLOURS, figure
+from prunebench.leaderboard.site.plots import COLOURS, figure, label
 from prunebench.record import Epoch
 
 STEPS = {
     "baseline": "baseline's training",
     "compressed": "compression",
     "recovered": "recovery",
+    "prepared-predictor": "the explainer's predictor",
+    "prepared-selector": "the explainer's selector",
 }
 
 Drawn = dict[str, Any]
@@ -35,6 +40,43 @@ def curves(row: Row) -> Iterator[Drawn]:
                 said.append(_said(epochs) + seed)
         if lines:
             yield _figure(STEPS.get(step, plain(step)), lines, said)
+        yield from _terms(row, step)
+
+
+def _terms(row: Row, step: str) -> Iterator[Drawn]:
+    """The terms of a step's loss by epoch, on a logarithmic scale; all seeds look the same."""
+    names = [
+        name for record in row.records for one in record.curves.get(step, ()) for name in one.terms
+    ]
+    lines: list[dict[str, Any]] = []
+    said = []
+    for place, name in enumerate(dict.fromkeys(names)):
+        for record in row.records:
+            epochs = [one for one in record.curves.get(step, ()) if name in one.terms]
+            if epochs:
+                values = [float(f"{one.terms[name]:.5g}") for one in epochs]
+                colour = COLOURS[place % len(COLOURS)]
+                lines.append(
+                    {
+                        "x": [one.epoch for one in epochs],
+                        "y": values,
+                        "type": "scatter",
+                        "mode": "lines+markers",
+                        "name": label(plain(name)),
+                        "legendgroup": str(place),
+                        "showlegend": record is row.records[0],
+                        "line": {"color": colour},
+                        "marker": {"color": colour, "size": 5},
+                    }
+                )
+                said.append(f"{plain(name)} {values[0]:.3g} to {values[-1]:.3g}")
+    if lines:
+        what = STEPS.get(step, plain(step))
+        yield {
+            "title": f"Terms: {what}",
+            "alt": f"What the training of {what} tells of each epoch: {'; '.join(said)}.",
+            "figure": figure(lines, "epoch", "mean over the epoch", yaxis={"type": "log"}),
+        }
 
 
 def _lines(epochs: Sequence[Epoch], seed: str, first: bool) -> Iterator[dict[str, Any]]:

@@ -143,6 +143,19 @@ def test_curves_of_each_seed_and_step(tmp_path: Path) -> None:
     assert "validation accuracy 81.0% to 83.0%, seed 1" in curves[0]["alt"]
 
 
+def test_terms_of_a_loss_are_a_figure_of_their_own(tmp_path: Path) -> None:
+    epochs = tuple(
+        Epoch(epoch=n, loss=2 / n, lr=0.1, terms={"budget": 0.5 / n, "interpretation": 1.5 / n})
+        for n in (1, 2)
+    )
+    curves = pages([record(curves={"compressed": epochs})], tmp_path)
+    loss, terms = next(iter(curves.values()))["figures"]["curves"]
+    assert (loss["title"], terms["title"]) == ("Training: compression", "Terms: compression")
+    drawn = [(line["name"], line["y"]) for line in terms["figure"]["data"]]
+    assert drawn == [("budget", [0.5, 0.25]), ("interpretation", [1.5, 0.75])]
+    assert "interpretation 1.5 to 0.75" in terms["alt"]
+
+
 def test_parts_are_kept_flipped_then_classes_by_number() -> None:
     split = {
         "sp2ps_flipped/grad-cam": 0.2,

@@ -1,0 +1,148 @@
+"""ISP: gates on channels, trained so that the network goes on looking where it looked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from prunebench.cams.amortized.options import (
+    PREDICTOR,
+    SELECTOR,
+    Masks,
+    PredictorRecipe,
+    SelectorRecipe,
+    changes,
+    over,
+)
+from prunebench.cams.amortized.selector import Selector
+from prunebench.context import Context, Preparation
+from prunebench.errors import RequestError
+from prunebench.pruners.pruner import Pruner
+from prunebench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GATES = Recipe(
+    epochs=200, optimizer="adamw", lr=1e-3, weight_decay=0.01, batch_size=128, images=2500
+)
+"""How the gates are trained where nothing else is said: as published."""
+
+TOLERANCE = 1e-3
+"""Largest difference of outputs, relative to the largest, that is rounding."""
+
+
+class Isp(Pruner):
+    """Interpretation-steered pruning (Ganjdanesh, Gao and Huang 2022, objective 10).
+
+    Only the gates are trained: cross-entropy, plus the distance between what the selector says of
+    the gated network and of the whole one, plus what multiply-accumulates the gates leave above
+    those asked for. The weights stay as they are until the recovery.
+    """
+
+    random: ClassVar[bool] = True
+
+    masks: Masks = Field("rbf", description="what describes an explanation: see aem-rbf, aem-realx")
+    predictor: PredictorRecipe = Field(PREDICTOR, description="as of the explainer of that name")
+    selector: SelectorRecipe = Field(SELECTOR, description="as of the explainer of that name")
+    size: float = Field(0.2, ge=0, description="λ1 of the selector, what a pixel costs")
+    smoothness: float = Field(0.001, ge=0, description="λ2 of the selector")
+    temperature: float = Field(0.1, gt=0, description="of the selector's masks in training")
+    gates: Annotated[Recipe, over(GATES)] = Field(
+        GATES, description="how the gates are trained; what is left out stays as here"
+    )
+    offset: float = Field(3.0, description="added to the gates' logits; above 0 they start open")
+    gate_temperature: float = Field(0.4, gt=0, description="of the gates in training")
+    classification: float = Field(1.0, ge=0, description="weight of the cross-entropy")
+    interpretation: float = Field(10.0, ge=0, description="γ1, weight of the explanation")
+    budget: float = Field(1.0, ge=0, description="γ2, weight of the multiply-accumulates")
+
+    def changed_parameters(self) -> dict[str, Any]:
+        """As for all plugins; of a training, only what differs from this method's default."""
+        found = super().changed_parameters()
+        defaults = {"predictor": PREDICTOR, "selector": SELECTOR, "gates": GATES}
+        for name in defaults.keys() & found.keys():
+            found[name] = changes(getattr(self, name), defaults[name])
+        return found
+
+    def prepare(self) -> tuple[Preparation, ...]:
+        """The selector of the explainer with the same options, if it has a say."""
+        if not self.interpretation:
+            return ()
+        return (
+            Selector(
+                masks=self.masks,
+                predictor=self.predictor,
+                training=self.selector,
+                size=self.size,
+                smoothness=self.smoothness,
+                temperature=self.temperature,
+            ),
+        )
+
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Looks whether a closed gate is a removed channel in this network.
+
+        Raises:
+            RequestError: It is not, or there are no channels to remove.
+        """
+        import torch
+
+        from prunebench.pruners.filters.coupling import trace
+        from prunebench.pruners.filters.gates import disagreement, gated_channels
+
+        network.eval().requires_grad_(True)
+        graph = trace(network, context.example)
+        channels = gated_channels(network, graph, context.fixed_channels)
+        draw = torch.Generator().manual_seed(context.seed)
+        noise = torch.randn(context.example.shape, generator=draw).to(context.example)
+        found = disagreement(network, graph, channels, noise, draw)
+        if found > TOLERANCE:
+            raise RequestError(
+                f"pruner 'isp': in {type(network).__name__} a closed gate is not a removed channel "
+                f"(outputs differ by {found:.1%}), as where channels are normalised together; "
+                "expected a network in which what is made of a channel depends on it alone until "
+                "a convolution or a linear layer reads it"
+            )
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        """Trains the gates and removes the channels of those that are closed.
+
+        A gate trained to a level is near it, not on it: gates are closed in the order of their
+        logits until the level is reached, here and whenever the validation split is asked which
+        epoch to keep. The learning curve tells how many that changes.
+
+        Raises:
+            RequestError: The level cannot be reached without emptying a layer.
+        """
+        from prunebench.cams.amortized.decoder import load_decoder
+        from prunebench.network import make_masks_permanent
+        from prunebench.objective import Objective
+        from prunebench.pruners.filters.steering import Steering
+        from prunebench.pruners.outputs import check_outputs
+
+        make_masks_permanent(network)
+        decoder = (
+            load_decoder(context.prepared[Selector.name], self.masks)
+            if self.interpretation
+            else None
+        )
+        steering = Steering(
+            network,
+            decoder,
+            context,
+            level,
+            offset=self.offset,
+            temperature=self.gate_temperature,
+            weights=(self.classification, self.interpretation, self.budget),
+        )
+        if level:
+            objective = Objective(
+                loss=lambda _, inputs, labels: steering.losses(inputs, labels),
+                observe=lambda _: steering.adjustment(),
+            )
+            context.train(steering, self.gates, objective)
+        pruned = steering.cut()
+        check_outputs(pruned, context.example, context.classes, "the network without closed gates")
+        return pruned
