@@ -56,6 +56,12 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
             hint = f"; `explain: {{target_layer: {{{branch.model.name}: LAYER}}}}` chooses one"
             where = f"model {branch.model.name!r}"
             raise RequestError(str(error) + hint, where=where) from None
+        for cam in branch.suite.cams:
+            try:
+                cam.plugin.check(network.copy().module, network.example())
+            except RequestError as error:
+                where = f"model {branch.model.name!r}"
+                raise RequestError(f"cam {cam.name!r}: {error}", where=where) from None
 
 
 def _check_pruners(branch: Branch, network: Network) -> None:

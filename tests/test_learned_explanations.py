@@ -10,6 +10,7 @@ import pytest
 import prunebench as pb
 from prunebench.digests import Digests
 from prunebench.environment import Environment
+from prunebench.errors import RequestError
 from prunebench.plan import Planner
 from prunebench.record import Record
 from prunebench.steps import Step
@@ -78,6 +79,24 @@ def test_a_suite_that_learns_is_run_and_resumed(toy_suite: Write, tmp_path: Path
     assert mean(baseline, f"rbf_distance/{cam}") == 0
     again = pb.run(path, store=tmp_path / "store", tracking_uri="", device="cpu", quiet=True)
     assert [r.values for r in again.records] == [r.values for r in results.records]
+
+
+def test_a_network_that_cannot_be_taught_is_refused_at_once(
+    toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RequestError("it has no maps")
+
+    monkeypatch.setattr("prunebench.cams.amortized.features.require_maps", refuse)
+    with pytest.raises(RequestError, match="model 'toy-cnn': cam 'aem-realx': it has no maps"):
+        pb.run(
+            toy_suite(cams="[aem-realx]"),
+            store=tmp_path / "store",
+            tracking_uri="",
+            device="cpu",
+            quiet=True,
+        )
+    assert not list((tmp_path / "store").rglob("*.safetensors"))
 
 
 DIGITS = """

@@ -98,6 +98,17 @@ class Cam(Plugin):
         """
         return ()
 
+    def check(self, network: nn.Module, example: Tensor) -> None:
+        """Looks whether the method can explain a network, before anything is computed.
+
+        Args:
+            network: A copy of the untrained baseline.
+            example: A normalised input, 1×C×H×W.
+
+        Raises:
+            RequestError: It cannot.
+        """
+
     def __call__(self, trace: Trace) -> Tensor | Explanation:
         """Returns raw maps, B×h×w at the target layer's resolution or B×H×W at the images'.
 
