@@ -40,6 +40,13 @@ class Mnist(Dataset):
     validation: float = Field(
         0.1, gt=0, lt=1, description="share of the training images cut off for validation"
     )
+    noise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="upper bound of uniform noise on pixels that are exactly 0, in units of the "
+        "brightest pixel; masks stay those of the clean image",
+    )
 
     def files(self) -> list[Path]:
         """The four IDX files, gzipped or not, from the first folder that has them all."""
@@ -66,25 +73,27 @@ class Mnist(Dataset):
             download(self.torchvision_name, self.root)
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×1×28×28; each is its own mask."""
+        """Reads the images, uint8 N×1×28×28; each, without noise, is its own mask."""
         from prunebench.data import Data, Normalisation
         from prunebench.datasets.splits import cut_validation
 
         train_images, train_labels, test_images, test_labels = self.files()
+        name = self.torchvision_name.lower()
         train, validation = cut_validation(
-            self._read(train_images, train_labels), self.validation, self.torchvision_name.lower()
+            self._read(train_images, train_labels, "train"), self.validation, name
         )
         return Data(
-            train.with_images_as_masks(soft=self.drawn),
-            validation.with_images_as_masks(soft=self.drawn),
-            self._read(test_images, test_labels).with_images_as_masks(soft=self.drawn),
+            train,
+            validation,
+            self._read(test_images, test_labels, "test"),
             self.class_names,
             Normalisation((self.mean,), (self.std,)),
         )
 
-    def _read(self, images: Path, labels: Path) -> Split:
+    def _read(self, images: Path, labels: Path, source: str) -> Split:
         from prunebench.data import Split
         from prunebench.datasets.idx import read_idx
+        from prunebench.datasets.noise import with_noise_on_black
 
         pixels, classes = read_idx(images, 3), read_idx(labels, 1)
         if pixels.shape[1:] != (28, 28):
@@ -98,7 +107,8 @@ class Mnist(Dataset):
             )
         if len(classes) == 0 or classes.max() > 9:
             raise RequestError("labels from 0 to 9 expected", where=str(labels))
-        return Split(pixels.unsqueeze(1), classes.long())
+        clean = Split(pixels.unsqueeze(1), classes.long()).with_images_as_masks(soft=self.drawn)
+        return with_noise_on_black(clean, self.noise, self.torchvision_name.lower(), source)
 
 
 class FashionMnist(Mnist):

@@ -12,9 +12,11 @@ import pytest
 import torch
 import torchvision
 
+from prunebench.data import Data, Split
 from prunebench.datasets.idx import read_idx
 from prunebench.datasets.mnist import FILES, FashionMnist, Mnist
 from prunebench.errors import RequestError
+from prunebench.plugins import choose
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES
 
@@ -92,6 +94,85 @@ def test_real_mnist(shared_data: Callable[[str], Path]) -> None:
     normalised = data.normalisation(data.train.pixels[torch.arange(54_000)])
     assert normalised.mean().abs() < 0.01
     assert (normalised.std() - 1).abs() < 0.01
+
+
+def everything(split: Split) -> torch.Tensor:
+    """All images of a split, N×28×28."""
+    return split.pixels[torch.arange(len(split))][:, 0]
+
+
+def write_drawings(folder: Path, *, train: int = 40, test: int = 15) -> Path:
+    """Writes images that are black but for a bright square of their own in MNIST's four files."""
+    write(folder, train=train, test=test)
+    random = np.random.default_rng(1)
+    for name, count in ((TRAIN_IMAGES, train), (TEST_IMAGES, test)):
+        images = np.zeros((count, 28, 28), np.uint8)
+        images[:, 10:18, 10:18] = random.integers(1, 256, (count, 8, 8))
+        (folder / name).write_bytes(idx(images))
+    return folder
+
+
+@pytest.mark.parametrize("plugin", [Mnist, FashionMnist])
+@pytest.mark.parametrize("bound", [0.2, 1.0])
+def test_noise_is_uniform_on_black_pixels_and_nowhere_else(
+    tmp_path: Path, plugin: type[Mnist], bound: float
+) -> None:
+    folder = write_drawings(tmp_path / "root", train=400)
+    clean, noisy = plugin(root=folder).load(), plugin(root=folder, noise=bound).load()
+    for name in ("train", "validation", "test"):
+        before, after = getattr(clean, name), getattr(noisy, name)
+        assert torch.equal(after.masks, before.masks)  # the object is that of the clean image
+        assert torch.equal(after.labels, before.labels)
+        black = everything(before) == 0
+        assert torch.equal(everything(after)[~black], everything(before)[~black])
+        assert everything(after)[black].max() <= round(bound * 255)
+    drawn = everything(noisy.train)[everything(clean.train) == 0].double() / 255
+    tenths = torch.arange(1, 10) / 10
+    # Of n draws a quantile is off by less than 1/sqrt(n), and rounding by half of 1/255.
+    allowed = bound / len(drawn) ** 0.5 + 1 / 510
+    assert (drawn.quantile(tenths.double()) - bound * tenths).abs().max() < allowed
+
+
+def test_no_two_images_have_the_same_noise(tmp_path: Path) -> None:
+    data = Mnist(root=write_drawings(tmp_path / "root"), noise=0.2).load()
+    images = torch.cat([everything(split) for split in (data.train, data.validation, data.test)])
+    assert len({image[:10].numpy().tobytes() for image in images}) == 55
+
+
+def test_an_image_has_its_noise_whatever_is_around_it(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    few = Mnist(root=write_drawings(tmp_path / "few"), noise=0.2, validation=0.1).load()
+    torch.manual_seed(2)
+    folder = write_drawings(tmp_path / "more", test=2100)
+    images = (tmp_path / "few" / TEST_IMAGES).read_bytes()[16:]  # after the header
+    longer = (folder / TEST_IMAGES).read_bytes()
+    (folder / TEST_IMAGES).write_bytes(longer[:16] + images + longer[16 + len(images) :])
+    before = torch.get_rng_state()
+    more = Mnist(root=folder, noise=0.2, validation=0.5).load()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(everything(more.test)[:15], everything(few.test))
+
+    def training(data: Data) -> set[bytes]:
+        splits = (data.train, data.validation)
+        return {image.numpy().tobytes() for split in splits for image in everything(split)}
+
+    assert training(more) == training(few)
+
+
+def test_without_noise_the_data_are_as_they_were(tmp_path: Path) -> None:
+    folder = write_drawings(tmp_path / "root")
+    assert Mnist(root=folder, noise=0.0).changed_parameters() == {}
+    data = Mnist(root=folder, noise=0.0).load()
+    images = read_idx(folder / TEST_IMAGES, 3)
+    assert torch.equal(everything(data.test), images)
+    assert data.test.masks is not None
+    assert torch.equal(data.test.masks, images)
+
+
+@pytest.mark.parametrize("bound", [-0.1, 1.1, float("nan"), "some"])
+def test_noise_has_a_bound_between_0_and_1(bound: object) -> None:
+    with pytest.raises(RequestError, match="noise"):
+        choose("datasets", "mnist", {"noise": bound})
 
 
 def test_debians_fashion_mnist_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ class Beside:
         row: Our nearest row; None where there is none.
         exact: Whether it is of the same experiment: data set, network and method.
         why: What is known to differ; without a row, why there is none.
-        levels: How many levels of its method the numbers are read over; 0 where they are the row's.
+        levels: The levels of its method that the numbers are read over, from the network without
+            compression on; none where they are the row's own.
     """
 
     published: PublishedRow
@@ -39,7 +40,7 @@ class Beside:
     row: Row | None = None
     exact: bool = False
     why: tuple[str, ...] = ()
-    levels: int = 0
+    levels: tuple[Row, ...] = ()
 
     def chosen_by(self, experiment: Experiment) -> str | None:
         """The column by which the level was chosen; None where there was no choice."""
@@ -218,7 +219,7 @@ def _in_place(experiment: Experiment, published: PublishedRow, place: _Place) ->
         *other_level(experiment, published, numbers),
         *differences(experiment.conditions, experiment.ours, row, section),
     )
-    return Beside(published, numbers, row, place.exact, tuple(dict.fromkeys(why)), len(levels))
+    return Beside(published, numbers, row, place.exact, tuple(dict.fromkeys(why)), tuple(levels))
 
 
 def _own(experiment: Experiment, places: Iterable[_Place]) -> Iterator[Own]:

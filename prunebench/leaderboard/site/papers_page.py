@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from prunebench.leaderboard.papers.numbers import Number
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.papers_figure import figure_of
+from prunebench.leaderboard.site.papers_levels import figures_over_levels
 from prunebench.leaderboard.site.papers_table import Table, table_of
 from prunebench.leaderboard.site.papers_text import (
     addresses,
@@ -24,6 +25,7 @@ from prunebench.leaderboard.site.papers_text import (
     shared,
     signed,
 )
+from prunebench.leaderboard.site.pruner_figures import Drawn
 from prunebench.papers.registry import read_works
 from prunebench.papers.work import Experiment, Quantity
 
@@ -69,6 +71,7 @@ class View:
         unmatched: The other published rows, by why nothing stands beside them.
         table: The published table, where the groups do not show all of it.
         figure: Two of its columns, for plotly.js.
+        over_levels: Where it is a correlation over levels, its two values over these.
     """
 
     experiment: Experiment
@@ -79,6 +82,7 @@ class View:
     unmatched: dict[str, list[str]]
     table: Table | None
     figure: dict[str, Any] | None
+    over_levels: tuple[Drawn, ...]
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
@@ -115,7 +119,16 @@ def view(compared: Compared) -> View:
         unmatched if matched else {},
         table_of(compared) if unmatched or (compared.own and experiment.sorted_by) else None,
         figure_of(compared),
+        tuple(drawn for beside in matched for drawn in _over_levels(experiment, beside)),
     )
+
+
+def _over_levels(experiment: Experiment, beside: Beside) -> Iterator[Drawn]:
+    """Figures of each correlation over levels that stands beside a published one."""
+    for found in beside.numbers:
+        reading = experiment.quantities[found.key].reading
+        if found.ours is not None and reading is not None and reading.other is not None:
+            yield from figures_over_levels(beside.levels, (reading.other, reading.name))
 
 
 def _group(experiment: Experiment, beside: Beside, common: Sequence[str]) -> Group:
@@ -130,7 +143,7 @@ def _group(experiment: Experiment, beside: Beside, common: Sequence[str]) -> Gro
             _line(experiment.quantities[found.key], found, chosen=found.key == chosen_by)
             for found in beside.numbers
         ),
-        row_title(row, beside.levels),
+        row_title(row, len(beside.levels)),
         row_link(row),
         beside.exact,
         tuple(text for text in beside.why if text not in common),
