@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prunebench.cams import Cam
@@ -41,6 +41,7 @@ class Branch:
         self.recovery = recovery
         self.seed = seed
         self.target_layer = self.suite.target_layer(model)
+        self._preparations: dict[int, list[Callable[[Step], tuple[str, Step]]]] = {}
         self.baseline = self._baseline()
         environment = planner.environment
         self._predicted = blueprint("predicted", environment=environment)
@@ -172,24 +173,30 @@ class Branch:
 
     def prepared(self, plugin: Cam | Pruner, network: Step) -> tuple[tuple[str, Step], ...]:
         """What a method prepares of a network, as parents of its steps."""
-        return tuple(
-            (f"prepared:{each.name}", self._preparation(each, network)) for each in plugin.prepare()
-        )
+        # Once a branch: there may be very many networks.
+        if id(plugin) not in self._preparations:
+            self._preparations[id(plugin)] = [self._preparing(each) for each in plugin.prepare()]
+        return tuple(make(network) for make in self._preparations[id(plugin)])
 
-    def _preparation(self, preparation: Preparation, network: Step) -> Step:
+    def _preparing(self, preparation: Preparation) -> Callable[[Step], tuple[str, Step]]:
+        """What makes the step of a preparation for a network, with its role."""
         kind = type(preparation)
         name = f"{kind.__module__}:{kind.__qualname__}"
-        needs = [
-            (f"prepared:{need.name}", self._preparation(need, network))
-            for need in preparation.needs()
-        ]
-        return blueprint(
+        needs = [self._preparing(need) for need in preparation.needs()]
+        prepared = blueprint(
             "prepared",
             plugin=preparation,
             identity=plugin_identity(name, preparation, self.planner.digests),
             seed=self.seed if preparation.random else None,
             environment=self.planner.environment,
-        ).step(("network", network), ("data", self.data), *needs)
+        )
+
+        def make(network: Step) -> tuple[str, Step]:
+            needed = [need(network) for need in needs]
+            step = prepared.step(("network", network), ("data", self.data), *needed)
+            return f"prepared:{preparation.name}", step
+
+        return make
 
     def _trial(
         self,

@@ -84,7 +84,8 @@ class Context:
         fixed_channels: Layers whose output channels must stay (the classifier among them).
         seed: The seed of all that compresses this baseline; draw all random numbers from it.
         device: Where the network is.
-        baseline: The uncompressed network; a copy, to be left as it is.
+        baseline: The uncompressed network (where something is prepared of a compressed one, that
+            one); a copy, to be left as it is.
         round: For methods with rounds: which one this is, from 1.
         origin: For methods with rounds: the last round's network as it was before its recovery,
             or the baseline; to rewind to. A copy, to be left as it is.
@@ -116,9 +117,11 @@ class Context:
 
 
 class Preparation(Plugin):
-    """Something computed once from the baseline, without a level, and shared by all levels.
+    """Something computed once of a network, and shared by all that ask for it.
 
-    Two methods that ask for the same preparation (same class, same parameters) share it.
+    Pruners prepare of the baseline, for all levels; explanation methods of each network explained.
+    Two methods that ask for the same preparation (same class, same parameters) of one network share
+    it.
     """
 
     method: ClassVar[str] = "compute"

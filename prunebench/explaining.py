@@ -177,7 +177,7 @@ def explain_batches(
         seeds = [derive(seed, "explanation", first + done + i) for i in range(len(images))]
         traced = tracer(inputs, classes, tuple(seeds), prepared)
         for name, cam in cams.items():
-            raw, told = _told(cam(traced))
+            raw, told = _told(name, cam(traced))
             maps[name].append(keep(_checked(name, raw, traced).to(images.device)))
             for what, each in told.items():
                 numbers[name].setdefault(what, []).append(each.detach().to(images.device))
@@ -199,8 +199,16 @@ def explain_batches(
     )
 
 
-def _told(found: Tensor | Explanation) -> tuple[Tensor, Mapping[str, Tensor]]:
-    return (found.maps, found.numbers) if isinstance(found, Explanation) else (found, {})
+def _told(name: str, found: Tensor | Explanation) -> tuple[Tensor, Mapping[str, Tensor]]:
+    if not isinstance(found, Explanation):
+        return found, {}
+    for what, each in found.numbers.items():
+        if each.shape != found.maps.shape[:1]:
+            raise RequestError(
+                f"cam {name!r} returned {tuple(each.shape)} as {what!r}; expected one number for "
+                f"each of {len(found.maps)} maps"
+            )
+    return found.maps, found.numbers
 
 
 def _checked(name: str, raw: Tensor, traced: Trace) -> Tensor:

@@ -39,6 +39,7 @@ class Graph:
         graph = cls()
         for trial in trials:
             demanded = trial.network.lineage()  # the record tells of all of them
+            demanded += [step for one in demanded for step in one.prepared().values()]
             demanded += [cell.step for cell in trial.cells]
             # Drops are taken from the baseline's own accuracy.
             demanded += [c.step for c in trial.branch.untouched.known if c.metric == "accuracy"]

@@ -103,6 +103,16 @@ class Step:
         """Of a network's step: the last compression it comes from, or the baseline."""
         return next(step for step in self.lineage() if step.kind != "recovered")
 
+    def prepared(self) -> dict[str, Step]:
+        """All that was prepared for it, by name; what that needed itself comes first."""
+        return {
+            other.name: other
+            for _, parent in self.parents
+            if parent.kind == "prepared"
+            for other in parent.ancestors(set())
+            if other.kind == "prepared"
+        }
+
     def has_parent(self, role: str) -> bool:
         """Whether there is a parent in a role."""
         return any(name == role for name, _ in self.parents)

@@ -6,6 +6,8 @@ import re
 
 from prunebench.checking.level import CHANNEL
 from prunebench.checking.spread import ratios, spread
+from prunebench.errors import RequestError
+from prunebench.plugins import find
 from prunebench.record import Record, Value
 
 SAME = 1e-9
@@ -65,10 +67,19 @@ def elsewhere_off(name: str, published: Value, rebuilt: Value, record: Record) -
     width = min(_half(published, rebuilt), _half(rebuilt, rebuilt))
     if name.startswith("zero_map_fraction"):  # a share of images that has no interval
         width = 1 / max(record.conditions.explained_images, 1)
-    if not record.curves:
+    if not record.curves and not _learnt(name):
         image = 1 / rebuilt.n if rebuilt.n else width
         return max(ROUNDED * size, min(width, image))
     return max(min(POINTS, RELATIVE * size) if size <= 1 else RELATIVE * size, width)
+
+
+def _learnt(name: str) -> bool:
+    """Whether a value is of an explanation method that is trained."""
+    cam = name.partition("/")[2].partition("(")[0]
+    try:
+        return bool(cam) and getattr(find("cams", cam).plugin_class, "learns", False)
+    except RequestError:
+        return False
 
 
 def _half(value: Value, otherwise: Value) -> float:

@@ -86,7 +86,7 @@ def train(
             terms = _epoch(module, inputs, len(order), recipe, optimizer, objective, epoch)
             objective.on_epoch(module, (epoch + 1) / recipe.epochs)
         accuracy = evaluate(module, data.validation, normalise, device)
-        point: dict[str, Any] = {"epoch": epoch + 1, "loss": math.fsum(terms.values()), "lr": lr}
+        point: dict[str, Any] = {"epoch": epoch + 1, "loss": sum(terms.values()), "lr": lr}
         point["validation_accuracy"] = accuracy
         told = {name: mean for name, mean in terms.items() if name} | dict(
             objective.observe(module)
@@ -200,7 +200,7 @@ def _epoch(
             seen = term.detach() * len(labels)
             totals[name] = totals[name] + seen if name in totals else seen
     means = {name: float(total) / images for name, total in totals.items()}
-    if not math.isfinite(mean := math.fsum(means.values())):
+    if not math.isfinite(mean := sum(means.values())):
         raise DivergedError(f"the loss is {mean} in epoch {epoch + 1}; a smaller lr may help")
     return means
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from prunebench.context import Preparation, Prepared
 from prunebench.plugin import Plugin
@@ -88,6 +88,9 @@ class Explanation(NamedTuple):
 
 class Cam(Plugin):
     """Base class of explanation methods. A plain function of a trace serves as well."""
+
+    learns: ClassVar[bool] = False
+    """Whether it is trained, so that its maps differ from machine to machine as a training does."""
 
     def prepare(self) -> tuple[Preparation, ...]:
         """What is to be computed of each network, once, before its images are explained.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -11,10 +12,14 @@ from prunebench.cams.cam import Cam
 from prunebench.cams.target_layer import frozen
 from prunebench.context import NOTHING, Context, Prepared
 from prunebench.data import Data, Normalisation, Split, batches
+from prunebench.errors import RequestError
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.preparing import compute
 from prunebench.recipe import Recipe
-from prunebench.training import train
+from prunebench.training import DivergedError, train
+
+FEW = 300
+"""Images from which nothing much is learnt."""
 
 
 class _AsTheyAre(Normalisation):
@@ -46,10 +51,19 @@ def learn(
 
     Returns:
         For ``explain_batches``.
+
+    Raises:
+        RequestError: The network cannot be learnt, or its training diverges.
     """
     preparations = [each for cam in cams for each in cam.prepare()]
     if not preparations:
         return NOTHING
+    if len(images) < FEW:
+        warnings.warn(
+            f"explanation methods that learn have {len(images)} images to learn from; below {FEW} "
+            "their maps tell more of the training than of the network",
+            stacklevel=3,
+        )
     as_they_are = _AsTheyAre((), ())
     with frozen(module), torch.no_grad():
         logits = torch.cat([module(batch) for batch in torch.split(images, 64)])
@@ -89,4 +103,8 @@ def learn(
         train=train_here,
         progress=progress,
     )
-    return compute(preparations, module, context)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            return compute(preparations, module, context)
+    except (DivergedError, ValueError) as error:  # BatchNorm refuses a batch of one image
+        raise RequestError(f"an explanation method could not be trained: {error}") from error

@@ -68,7 +68,7 @@ def _method(record: Record) -> type[Pruner] | None:
 def _default_target(record: Record) -> Any:
     method = _method(record)
     field = method.model_fields.get("target") if method else None
-    return field.default if field else None
+    return field.default if field else getattr(method, "counts", None)
 
 
 def _tolerance(record: Record, baseline: Record | None) -> float:

@@ -21,6 +21,7 @@ RANGES = (
     (r"road", -0.5, 0.5),
     (r"ssim|pearson|spearman|coherency_ssim|accuracy_drop|randomisation(_\w+)?", -1, 1),
     (r"\w*params|\w*prunable_weights|\w*macs|flops(_sp2ps)?|\w*_bytes", 0, math.inf),
+    (r"rbf_(centre_)?distance|rbf_width_ratio", 0, math.inf),
     (r"\w*latency_\w+|\w*throughput_\w+|max_sensitivity|complexity_l1norm", 0, math.inf),
 )
 """Values by the form of their names, and between what they lie; others are not judged."""

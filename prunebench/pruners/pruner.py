@@ -29,6 +29,10 @@ class Pruner(Plugin):
     """What a level means: any fraction in [0, 1); round k, made from the recovered round k-1;
     or nothing (one network)."""
 
+    counts: ClassVar[Target | None] = None
+    """What a level is a fraction of, where the method leaves no choice and zeros no weights; else
+    its parameter ``target`` tells."""
+
     def prepare(self) -> tuple[Preparation, ...]:
         """Steps to run once, before any level."""
         return ()

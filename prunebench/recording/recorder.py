@@ -20,7 +20,7 @@ from prunebench.recording.excerpt import excerpt
 from prunebench.recording.names import protocol_of, record_id
 from prunebench.recording.pictures import Pictures, explained
 from prunebench.recording.values import values
-from prunebench.steps import KINDS, Step
+from prunebench.steps import KINDS
 from prunebench.store import Store
 from prunebench.suite import Suite
 from prunebench.trial import Trial
@@ -151,17 +151,16 @@ class Recorder:
         """Training images seen by recovery, by training methods and by what they prepared."""
         made = [step for step in trial.network.lineage()[:-1] if step.kind != "randomised"]
         keys = {step.key for step in made} | {
-            step.key for one in made for step in _prepared(one).values()
+            step.key for one in made for step in one.prepared().values()
         }
         return sum(int(self.store.read(key).data.get("images_seen", 0)) for key in keys)
 
     def _curves(self, trial: Trial) -> dict[str, tuple[Epoch, ...]]:
         compressed = trial.network.compressed()
-        steps = _prepared(compressed) | {
-            step.kind: step for step in (compressed, trial.network, trial.branch.baseline)
-        }
+        steps = {f"prepared-{slug(name)}": one for name, one in compressed.prepared().items()}
+        steps |= {step.kind: step for step in (compressed, trial.network, trial.branch.baseline)}
         return {
-            name: tuple(Epoch.model_validate(point) for point in curve)
+            name: tuple(_epoch(point) for point in curve)
             for name, step in steps.items()
             if (curve := self.store.read(step.key).data.get("curve"))
         }
@@ -250,12 +249,7 @@ def _plugin_version(chosen: Chosen[Any]) -> str:
     return f"{chosen.plugin.version} ({package} {_version(package) or '?'})"
 
 
-def _prepared(step: Step) -> dict[str, Step]:
-    """All that was prepared for a compression, by name; what that needed itself comes first."""
-    return {
-        f"prepared-{slug(other.name)}": other
-        for role, parent in step.parents
-        if role.startswith("prepared:")
-        for other in parent.ancestors(set())
-        if other.kind == "prepared"
-    }
+def _epoch(point: dict[str, Any]) -> Epoch:
+    """A point of a curve; a plugin may call its terms what it likes."""
+    terms = {slug(name): value for name, value in point.get("terms", {}).items()}
+    return Epoch.model_validate(point | {"terms": terms})

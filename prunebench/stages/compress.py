@@ -25,7 +25,7 @@ from prunebench.training import Curve, train
 
 
 def prepare(step: Step, work: Workspace) -> Result:
-    """Computes what a compression method needs once, before any level."""
+    """Computes what a method needs of a network once: before any level, or before any map."""
     preparation: Preparation = step.plugin
     network = work.network(step.parent("network")).copy()
     cost = Cost()

@@ -191,7 +191,7 @@ def _curves(record: Record, run: Run) -> Iterator[Metric]:
     for stage, curve in record.curves.items():
         for point in curve:
             told = {"loss": point.loss, "validation_accuracy": point.validation_accuracy}
-            for what, value in (told | point.terms).items():
+            for what, value in (point.terms | told).items():
                 name = f"{CURVE}{stage}_{what}"
                 if value is not None and name not in known:
                     yield Metric(name, value, 0, point.epoch)

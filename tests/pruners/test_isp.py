@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -100,6 +101,29 @@ def test_terms_with_all_gates_open_are_what_they_say() -> None:
     torch.testing.assert_close(terms["classification"], cross_entropy)
     assert float(terms["interpretation"]) == pytest.approx(0, abs=1e-5)
     assert float(terms["budget"]) == pytest.approx(math.log(1 / 0.75), rel=1e-5)
+
+
+def test_statistics_are_those_of_the_network_that_is_cut() -> None:
+    network = trained("digits-cnn")
+    found = steering(network, 0.5)
+    images = torch.cat([images for images, _ in context(network).batches(1024, 128)])
+    pruned = found.eval().cut()
+    inputs: list[Tensor] = []
+    norms = [layer for layer in pruned.modules() if isinstance(layer, nn.BatchNorm2d)]
+    handle = norms[0].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    with torch.no_grad():
+        pruned(images)
+    handle.remove()
+    assert norms[0].running_mean is not None
+    wanted = inputs[0].mean((0, 2, 3))
+    torch.testing.assert_close(norms[0].running_mean, wanted, rtol=0.02, atol=1e-3)
+    assert norms[0].momentum == 0.1
+    old = dict(network.module.named_buffers())
+    assert any(
+        old[name].shape != buffer.shape or not torch.equal(old[name], buffer)
+        for name, buffer in pruned.named_buffers()
+        if name.endswith("running_var")
+    )
 
 
 def test_the_budget_asks_for_no_less_than_the_level() -> None:
@@ -283,3 +307,16 @@ def test_weights_that_stay_are_those_of_the_baseline() -> None:
     kept = [any(torch.equal(mine, its) for its in before[first]) for mine in pruned[first]]
     assert all(kept)
     assert all(torch.equal(network.module.state_dict()[k], v) for k, v in before.items())
+
+
+def test_nothing_to_minimise_is_refused() -> None:
+    nothing = {"classification": 0, "interpretation": 0, "budget": 0}
+    with pytest.raises(ValidationError, match="must be above 0"):
+        Isp.model_validate(nothing)
+    with pytest.raises(ValidationError, match="gates have no teacher"):
+        Isp.model_validate({"gates": {"distillation": {}}})
+
+
+@pytest.mark.parametrize(("masks", "cam"), [("rbf", "aem-rbf"), ("independent", "aem-realx")])
+def test_what_steers_by_default_is_the_explainer_by_default(masks: Masks, cam: str) -> None:
+    assert Isp(masks=masks).prepare() == choose("cams", cam).plugin.prepare()

@@ -22,12 +22,13 @@ from prunebench.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class AmortizedExplainer(Cam):
     """A selector, trained once for a network, that gives each image's mask in one pass."""
 
+    learns: ClassVar[bool] = True
     masks: ClassVar[Masks]
 
     predictor: PredictorRecipe = Field(
@@ -38,7 +39,11 @@ class AmortizedExplainer(Cam):
         SELECTOR,
         description="how the selector's decoder is trained; what is left out stays as here",
     )
-    size: float = Field(0.2, ge=0, description="λ1, what a pixel costs")
+    size: float = Field(
+        0.2,
+        ge=0,
+        description="λ1, what a pixel costs; 1 to 2 where masks keep everything at the published",
+    )
     smoothness: float = Field(0.001, ge=0, description="λ2, what differing neighbours cost")
     temperature: float = Field(0.1, gt=0, description="of the relaxed masks in training")
 
@@ -49,6 +54,12 @@ class AmortizedExplainer(Cam):
             if name in found:
                 found[name] = changes(getattr(self, name), default)
         return found
+
+    def check(self, network: nn.Module, example: Tensor) -> None:
+        """Refuses networks without maps that a decoder could read."""
+        from prunebench.cams.amortized.features import require_maps
+
+        require_maps(network, example)
 
     def prepare(self) -> tuple[Preparation, ...]:
         """The selector, which needs the predictor."""

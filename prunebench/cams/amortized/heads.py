@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -22,7 +23,7 @@ class RbfHead(nn.Module):
     As published, c = middle + r·tanh(u / r) and σ = softplus(v), which on 32×32 pixels is
     16 + 14·tanh(u / 14); other sizes scale both. u is where a map points, by the mean place under
     the softmax of its values: a position is then found rather than computed, which a small network
-    learns sooner.
+    learns sooner. v is a linear function of what is seen there.
 
     Args:
         width: Channels of the maps.
@@ -41,7 +42,8 @@ class RbfHead(nn.Module):
         weights = self.place(maps).flatten(1).softmax(1).view(batch, height, width)
         row = _centre(weights.sum(2), size[0])
         column = _centre(weights.sum(1), size[1])
-        spread = F.softplus(self.spread(maps.mean((2, 3)))[:, 0]) * (max(size) / SIDE)
+        seen = torch.einsum("bhw,bchw->bc", weights, maps)
+        spread = F.softplus(self.spread(seen)[:, 0]) * (max(size) / SIDE)
         return torch.stack([row, column, spread], 1)
 
     @staticmethod
@@ -88,8 +90,11 @@ class PixelHead(nn.Module):
 
     @staticmethod
     def compared(found: Tensor, size: tuple[int, int]) -> Tensor:
-        """What two explanations differ in: the probabilities, B×H×W."""
-        return found.sigmoid()
+        """What two explanations differ in: the probabilities, B×H×W.
+
+        Scaled so that a sum of squares is what it would be on as many pixels as 32×32.
+        """
+        return found.sigmoid() * (SIDE / math.sqrt(size[0] * size[1]))
 
 
 def _centre(weights: Tensor, side: int) -> Tensor:

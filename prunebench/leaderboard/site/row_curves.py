@@ -75,7 +75,7 @@ def _terms(row: Row, step: str) -> Iterator[Drawn]:
         yield {
             "title": f"Terms: {what}",
             "alt": f"What the training of {what} tells of each epoch: {'; '.join(said)}.",
-            "figure": figure(lines, "epoch", "mean over the epoch", yaxis={"type": "log"}),
+            "figure": figure(lines, "epoch", "value (above 0)", yaxis={"type": "log"}),
         }
 
 

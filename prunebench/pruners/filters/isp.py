@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from prunebench.cams.amortized.explainers import AemRbf, AemRealx
 from prunebench.cams.amortized.options import (
     PREDICTOR,
     SELECTOR,
@@ -18,7 +19,7 @@ from prunebench.cams.amortized.options import (
 from prunebench.cams.amortized.selector import Selector
 from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError
-from prunebench.pruners.pruner import Pruner
+from prunebench.pruners.pruner import Pruner, Target
 from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -42,21 +43,36 @@ class Isp(Pruner):
     """
 
     random: ClassVar[bool] = True
+    counts: ClassVar[Target | None] = "macs"
 
     masks: Masks = Field("rbf", description="what describes an explanation: see aem-rbf, aem-realx")
     predictor: PredictorRecipe = Field(PREDICTOR, description="as of the explainer of that name")
     selector: SelectorRecipe = Field(SELECTOR, description="as of the explainer of that name")
     size: float = Field(0.2, ge=0, description="λ1 of the selector, what a pixel costs")
-    smoothness: float = Field(0.001, ge=0, description="λ2 of the selector")
+    smoothness: float | None = Field(
+        None, ge=0, description="λ2 of the selector; by default that of the explainer"
+    )
     temperature: float = Field(0.1, gt=0, description="of the selector's masks in training")
     gates: Annotated[Recipe, over(GATES)] = Field(
         GATES, description="how the gates are trained; what is left out stays as here"
     )
-    offset: float = Field(3.0, description="added to the gates' logits; above 0 they start open")
+    offset: float = Field(
+        3.0, allow_inf_nan=False, description="added to the gates' logits; above 0 they start open"
+    )
     gate_temperature: float = Field(0.4, gt=0, description="of the gates in training")
     classification: float = Field(1.0, ge=0, description="weight of the cross-entropy")
     interpretation: float = Field(10.0, ge=0, description="γ1, weight of the explanation")
     budget: float = Field(1.0, ge=0, description="γ2, weight of the multiply-accumulates")
+
+    @model_validator(mode="after")
+    def _has_something_to_minimise(self) -> Self:
+        if not (self.classification or self.interpretation or self.budget):
+            raise ValueError(
+                "one of 'classification', 'interpretation' and 'budget' must be above 0"
+            )
+        if self.gates.distillation is not None:
+            raise ValueError("'distillation' is an option of recovery: gates have no teacher")
+        return self
 
     def changed_parameters(self) -> dict[str, Any]:
         """As for all plugins; of a training, only what differs from this method's default."""
@@ -70,28 +86,32 @@ class Isp(Pruner):
         """The selector of the explainer with the same options, if it has a say."""
         if not self.interpretation:
             return ()
+        explainer = AemRbf() if self.masks == "rbf" else AemRealx()
         return (
             Selector(
                 masks=self.masks,
                 predictor=self.predictor,
                 training=self.selector,
                 size=self.size,
-                smoothness=self.smoothness,
+                smoothness=explainer.smoothness if self.smoothness is None else self.smoothness,
                 temperature=self.temperature,
             ),
         )
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Looks whether a closed gate is a removed channel in this network.
+        """Looks whether a closed gate is a removed channel in this network, and it has maps.
 
         Raises:
-            RequestError: It is not, or there are no channels to remove.
+            RequestError: It is not, it has none, or there are no channels to remove.
         """
         import torch
 
+        from prunebench.cams.amortized.features import require_maps
         from prunebench.pruners.filters.coupling import trace
         from prunebench.pruners.filters.gates import disagreement, gated_channels
 
+        if self.interpretation:
+            require_maps(network, context.example)
         network.eval().requires_grad_(True)
         graph = trace(network, context.example)
         channels = gated_channels(network, graph, context.fixed_channels)

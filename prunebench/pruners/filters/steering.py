@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.cams.amortized.decoder import Decoder
 from prunebench.cams.amortized.features import find_stages, read_stages
@@ -17,6 +18,10 @@ from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.gated_macs import GatedMacs
 from prunebench.pruners.filters.gates import GatedNetwork, gated_channels, open_gates, sample
 from prunebench.seeding import derive
+
+MEASURED = 1024
+"""Images over which the statistics of normalisations are measured."""
+BATCH = 128
 
 
 class Tapped(nn.Module):
@@ -49,14 +54,16 @@ class Tapped(nn.Module):
 class Steering(nn.Module):
     """Gates on a network, and the three terms that they are trained by.
 
-    The network and the decoder are frozen, in evaluation mode; only the gates' logits are part of
-    this module, so that nothing else is trained or kept in checkpoints. In evaluation it answers
-    as the network will once its closed channels are removed.
+    The network and the decoder are frozen; only the gates' logits are part of this module, so that
+    nothing else is trained or kept in checkpoints. Normalisation goes with the gates: by the batch
+    in training, and for evaluation by statistics of the network as it then is, without which a
+    network with half of its channels closed answers at random. In evaluation it answers as the
+    network will once its closed channels are removed.
 
     Args:
         network: The network; what is in it will be cut.
         decoder: Of the selector; None where explanations have no say.
-        context: Its example input, fixed channels and seed are used.
+        context: Its example input, fixed channels, seed and training images are used.
         level: Fraction of the multiply-accumulates to be removed.
         offset: Added to the logits.
         temperature: Of the gates in training.
@@ -83,6 +90,7 @@ class Steering(nn.Module):
     ) -> None:
         super().__init__()
         self.level = level
+        self._batches = context.batches
         self.offset = offset
         self.temperature = temperature
         self.weights = weights
@@ -99,6 +107,7 @@ class Steering(nn.Module):
         )
         whole = copy.deepcopy(tapped).requires_grad_(False)
         tapped.requires_grad_(False)
+        self._norms = [each for each in tapped.modules() if isinstance(each, _BatchNorm)]
         self._frozen = (tapped, GatedNetwork(tapped, self._graph, self._channels), whole, decoder)
         draw = torch.Generator().manual_seed(derive(context.seed, "gates"))
         logits = torch.randn(len(self._channels), generator=draw).to(context.example.device)
@@ -110,7 +119,26 @@ class Steering(nn.Module):
         super().train(mode)
         if not mode:
             self.open = self._macs.close_to(self.level, self.logits)
+            self._measure_statistics()
+        for norm in self._norms:
+            norm.train(mode)
         return self
+
+    @torch.no_grad()
+    def _measure_statistics(self) -> None:
+        """Means and variances of all normalisations over a few images, with these gates open."""
+        measured = [norm for norm in self._norms if norm.track_running_stats]
+        momenta = [norm.momentum for norm in measured]
+        for norm in measured:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
+        for images, _ in self._batches(MEASURED, BATCH):
+            if len(images) > 1:  # one image has no variance
+                self(images)
+        for norm, momentum in zip(measured, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the network without the channels that are closed, B×K."""
