@@ -59,7 +59,7 @@ def test_the_compressors_of_the_readme_are_valid(tmp_path: Path) -> None:
     block = next(each for each in _blocks("yaml") if "distillation" in each)
     rest = "name: x\ndataset: digits\nmodel: digits-cnn\nlevels: [0.5]\nmetrics: [accuracy]\n"
     (tmp_path / "suite.yaml").write_text(rest + block)
-    assert len(load_suite(tmp_path / "suite.yaml").pruners) == 6
+    assert len(load_suite(tmp_path / "suite.yaml").pruners) == 7
 
 
 def test_the_readme_names_every_plugin_of_the_tables() -> None:
