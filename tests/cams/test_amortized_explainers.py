@@ -88,6 +88,7 @@ def test_nothing_learnt_is_a_clear_error(kind: type[AmortizedExplainer]) -> None
         cam(replace(traced(learnt(cam)), module=None))
 
 
+@pytest.mark.filterwarnings("ignore:explanation methods that learn have 40 images")
 def test_they_explain_images_alone() -> None:
     module = trained("digits-cnn").copy().module
     images = few_images(40)
