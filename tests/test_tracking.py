@@ -152,6 +152,19 @@ def test_an_experiment_a_suite_and_a_run_a_network(
         assert (shown.mode, shown.size) == ("RGB", (3 * 192 + 2 * 6, 192))
 
 
+def test_each_term_of_a_loss_is_a_curve(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    gates = "{epochs: 2, images: 30, batch_size: 10}"
+    pruner = f"[{{isp: {{interpretation: 0, gates: {gates}}}}}]"
+    results = run(uri := database("terms"), pruners=pruner)
+    (record,) = [record for record in results.records if record.pruner_name == "isp"]
+    found = histories(uri, logged(uri)[record.id])
+    for term in ("classification", "budget", "toggled", "macs-removed"):
+        told = [(point.epoch, point.terms[term]) for point in record.curves["compressed"]]
+        assert found[f"curve/compressed_{term}"] == told
+
+
 def test_logging_twice_changes_nothing(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
