@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prunebench.errors import RequestError, did_you_mean
+from prunebench.errors import RequestError
 
 store_commands = typer.Typer(help="Look into the store, or tidy it.", no_args_is_help=True)
 StoreDir = Annotated[Path, typer.Option("--store", help="folder of results")]
@@ -57,6 +57,6 @@ def store_rm(
     for wanted in keys:
         found = [key for key in known if len(wanted) >= 6 and key.startswith(wanted)]
         if not found:
-            raise RequestError(f"no result {wanted!r}; {did_you_mean(wanted, known)}")
+            raise RequestError(f"no result {wanted!r}; `prunebench store ls` lists them")
         for key in found:
             place.remove(key)

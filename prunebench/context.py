@@ -127,6 +127,10 @@ class Preparation(Plugin):
     method: ClassVar[str] = "compute"
     name: ClassVar[str]
 
+    def __hash__(self) -> int:
+        """By value, since equal ones are one; parameters may be mappings."""
+        return hash((type(self), self.model_dump_json()))
+
     def needs(self) -> tuple[Preparation, ...]:
         """Preparations that this one builds upon."""
         return ()

@@ -41,6 +41,12 @@ class Graph:
             demanded = trial.network.lineage()  # the record tells of all of them
             demanded += [step for one in demanded for step in one.prepared().values()]
             demanded += [cell.step for cell in trial.cells]
+            demanded += [  # the record shows these
+                step
+                for cell in trial.cells
+                for _, step in cell.step.parents
+                if step.kind == "explained"
+            ]
             # Drops are taken from the baseline's own accuracy.
             demanded += [c.step for c in trial.branch.untouched.known if c.metric == "accuracy"]
             needed: set[str] = set()

@@ -90,7 +90,7 @@ def test_a_family_has_members() -> None:
     ("kind", "name", "parameters", "message"),
     [
         ("pruners", "l1filter", {}, "unknown pruner 'l1filter'; did you mean 'l1-filter'?"),
-        ("cams", "zzzzzz", {}, "unknown cam 'zzzzzz'; there is: ablation-cam, cam, captum,"),
+        ("cams", "zzzzzz", {}, "unknown cam 'zzzzzz'; there is: ablation-cam, aem-rbf, aem-realx,"),
         (
             "pruners",
             "l1-filter",

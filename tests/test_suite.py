@@ -32,6 +32,7 @@ def test_paths_are_relative_to_the_suite(toy_suite: Write, tmp_path: Path) -> No
 def test_the_committed_suites_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNEBENCH_DATA", "/data")
     monkeypatch.setenv("PRUNEBENCH_WEIGHTS", "/weights")
+    monkeypatch.setenv("IMAGENET", "/imagenet")
     benchmarks = Path(__file__).parent.parent / "benchmarks"
     suites = sorted(benchmarks.rglob("*.yaml"))
     assert suites
