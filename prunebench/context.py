@@ -127,6 +127,9 @@ class Preparation(Plugin):
     method: ClassVar[str] = "compute"
     name: ClassVar[str]
 
+    trains: ClassVar[bool] = False
+    """Whether it trains a network."""
+
     def __hash__(self) -> int:
         """By value, since equal ones are one; parameters may be mappings."""
         return hash((type(self), self.model_dump_json()))

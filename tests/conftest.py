@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from prunebench import plugins
+from prunebench.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -102,3 +107,32 @@ def toy_suite(toys: Path, tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / file
 
     return write
+
+
+class KilledError(Exception):
+    """Instead of a signal."""
+
+
+class Dying:
+    """Scratch space whose process dies right after the second save."""
+
+    Killed: ClassVar[type[Exception]] = KilledError
+
+    def __init__(self, path: Path) -> None:
+        self.scratch = Store(path).scratch("ab" * 16)
+        self.saves = 0
+
+    def save(self, state: Mapping[str, Tensor]) -> None:
+        self.scratch.save(state)
+        self.saves += 1
+        if self.saves == 2:
+            raise KilledError
+
+    def load(self) -> dict[str, Tensor] | None:
+        return self.scratch.load()
+
+
+@pytest.fixture
+def dying(tmp_path: Path) -> Dying:
+    """Scratch space that a training does not survive; ``dying.scratch`` is what is left of it."""
+    return Dying(tmp_path)

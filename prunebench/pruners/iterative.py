@@ -92,6 +92,12 @@ class Iterative(Nesting, Pruner):
                 "could be pruned further",
                 place=("pruner",),
             )
+        if any(preparation.trains for preparation in chosen.plugin.prepare()):
+            raise RequestError(
+                f"parameter 'pruner': {chosen.label!r} trains something before it prunes, which "
+                "every round would do again; it can prune once, to a level",
+                place=("pruner",),
+            )
         if self.rewind != "none" and not ranks(chosen.plugin):
             raise RequestError(
                 f"parameter 'rewind': {chosen.name!r} does more than rank weights or filters, so "

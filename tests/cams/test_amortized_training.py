@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +27,6 @@ from prunebench.errors import RequestError
 from prunebench.network import Network
 from prunebench.plugins import choose
 from prunebench.stages.compress import Cost, make_context
-from prunebench.store import Store
 
 BRIEF = {"epochs": 3, "images": 96, "batch_size": 32}
 
@@ -56,39 +54,18 @@ def _few(data: Data) -> Data:
     return Data(data.train, few, data.test, data.class_names, data.normalisation)
 
 
-class KilledError(Exception):
-    pass
-
-
-class Dying:
-    """Scratch space whose process dies right after the second save."""
-
-    def __init__(self, path: Path) -> None:
-        self.scratch = Store(path).scratch("ab" * 16)
-        self.saves = 0
-
-    def save(self, state: Mapping[str, Tensor]) -> None:
-        self.scratch.save(state)
-        self.saves += 1
-        if self.saves == 2:
-            raise KilledError
-
-    def load(self) -> dict[str, Tensor] | None:
-        return self.scratch.load()
-
-
 @pytest.mark.parametrize("masks", ["rbf", "independent"])
 @pytest.mark.parametrize("make", [predictor, selector])
 def test_interrupted_training_ends_as_it_would_have(
-    make: type[Predictor], masks: Masks, tmp_path: Path
+    make: type[Predictor], masks: Masks, dying: Any
 ) -> None:
     preparation = make(masks)  # type: ignore[call-arg, misc]
     network = trained("digits-cnn")
     calm = preparation.compute(network.copy().module, context(network))
-    with pytest.raises(KilledError):
-        preparation.compute(network.copy().module, context(network, Dying(tmp_path)))
+    with pytest.raises(dying.Killed):
+        preparation.compute(network.copy().module, context(network, dying))
     torch.rand(5)  # whatever else draws numbers changes nothing
-    scratch = Store(tmp_path).scratch("ab" * 16)
+    scratch = dying.scratch
     again = preparation.compute(network.copy().module, context(network, scratch))
     assert calm.keys() == again.keys()
     assert all(torch.equal(calm[name], again[name]) for name in calm)

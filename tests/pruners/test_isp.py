@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +26,6 @@ from prunebench.plugins import choose
 from prunebench.pruners.filters.isp import Isp
 from prunebench.pruners.filters.steering import Steering
 from prunebench.stages.compress import Cost, make_context
-from prunebench.store import Store
 
 BRIEF = {"epochs": 3, "images": 64, "batch_size": 32, "lr": 0.05}
 
@@ -264,32 +262,10 @@ def test_gates_learn_what_they_are_asked() -> None:
     assert judged(steered((0, 1, 1)))["interpretation"] < cheap["interpretation"]
 
 
-class KilledError(Exception):
-    pass
-
-
-class Dying:
-    """Scratch space whose process dies right after the second save."""
-
-    def __init__(self, path: Path) -> None:
-        self.scratch = Store(path).scratch("ab" * 16)
-        self.saves = 0
-
-    def save(self, state: Mapping[str, Tensor]) -> None:
-        self.scratch.save(state)
-        self.saves += 1
-        if self.saves == 2:
-            raise KilledError
-
-    def load(self) -> dict[str, Tensor] | None:
-        return self.scratch.load()
-
-
-def test_training_of_gates_that_was_killed_goes_on(tmp_path: Path) -> None:
+def test_training_of_gates_that_was_killed_goes_on(dying: Any) -> None:
     pruner = Isp.model_validate({"gates": BRIEF | {"epochs": 4}})
     undisturbed = pruned_by(pruner, whole := Cost())
-    dying = Dying(tmp_path)
-    with pytest.raises(KilledError):
+    with pytest.raises(dying.Killed):
         pruned_by(pruner, Cost(), checkpoint=dying)
     resumed = pruned_by(pruner, again := Cost(), checkpoint=dying.scratch)
     assert again.curve == whole.curve

@@ -324,3 +324,9 @@ def test_earlier_weights_share_one_preparation() -> None:
     assert Iterative(rewind=2).prepare() == (EarlierWeights(epoch=2),)
     assert Iterative(rewind=2, rounds=3).prepare() == Iterative(rewind=2).prepare()
     assert Iterative().prepare() == ()
+
+
+def test_a_method_that_trains_beforehand_is_refused_at_once() -> None:
+    with pytest.raises(RequestError, match="trains something before it prunes"):
+        choose("pruners", "iterative", {"pruner": "isp", "rewind": "none"})
+    choose("pruners", "iterative", {"pruner": {"isp": {"interpretation": 0}}, "rewind": "none"})

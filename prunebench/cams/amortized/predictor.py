@@ -26,6 +26,7 @@ class Predictor(Preparation):
 
     name: ClassVar[str] = "predictor"
     random: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
 
     masks: Masks = Field(description="which masks it learns to see through")
     training: PredictorRecipe

@@ -28,6 +28,7 @@ class Selector(Preparation):
 
     name: ClassVar[str] = "selector"
     random: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
 
     masks: Masks = Field(description="how a pixel's probability depends on its place")
     predictor: PredictorRecipe

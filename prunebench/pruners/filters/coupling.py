@@ -130,7 +130,7 @@ def _channels(
 
 
 FILTERS = (tp.prune_conv_out_channels, tp.prune_linear_out_channels)
-_OF_OUTPUTS = (
+OF_OUTPUTS = (
     *FILTERS,
     tp.prune_depthwise_conv_out_channels,
     tp.prune_batchnorm_out_channels,
@@ -187,7 +187,7 @@ def silence(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Non
     for group in _groups_of(module, graph, channels):
         for dep, indices in group:
             layer = dep.target.module
-            if dep.handler in _OF_OUTPUTS:
+            if dep.handler in OF_OUTPUTS:
                 for parameter in (layer.weight, layer.bias):
                     if parameter is not None:
                         parameter[indices] = 0

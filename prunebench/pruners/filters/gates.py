@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from prunebench.cams.twin import twin
 from prunebench.errors import RequestError
-from prunebench.pruners.filters.channels import Stock, sizes
+from prunebench.pruners.filters.channels import sizes
 from prunebench.pruners.filters.coupling import (
-    FILTERS,
+    OF_OUTPUTS,
     Channel,
     Side,
     channels_of,
@@ -22,15 +22,12 @@ from prunebench.pruners.filters.coupling import (
     prunable_channels,
     trace,
 )
+from prunebench.pruners.filters.stock import Stock
 
 READERS = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 """What removes the weights that read a channel, and mix it with others."""
 KEEPING_APART = (
-    *FILTERS,
-    tp.prune_depthwise_conv_out_channels,
-    tp.prune_batchnorm_out_channels,
-    tp.prune_layernorm_out_channels,
-    tp.prune_groupnorm_out_channels,
+    *OF_OUTPUTS,
     tp.prune_instancenorm_out_channels,
     tp.prune_prelu_out_channels,
     tp.prune_parameter_out_channels,
