@@ -56,9 +56,10 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
             hint = f"; `explain: {{target_layer: {{{branch.model.name}: LAYER}}}}` chooses one"
             where = f"model {branch.model.name!r}"
             raise RequestError(str(error) + hint, where=where) from None
+        copied = network.copy().module
         for cam in branch.suite.cams:
             try:
-                cam.plugin.check(network.copy().module, network.example())
+                cam.plugin.check(copied, network.example())
             except RequestError as error:
                 where = f"model {branch.model.name!r}"
                 raise RequestError(f"cam {cam.name!r}: {error}", where=where) from None
@@ -68,6 +69,7 @@ def _check_pruners(branch: Branch, network: Network) -> None:
     from prunebench.pruners import Context
     from prunebench.stages.compress import fixed_channels
 
+    fixed = frozenset(fixed_channels(network))
     for pruner in branch.suite.pruners:
         context = Context(
             example=network.example(),
@@ -76,6 +78,6 @@ def _check_pruners(branch: Branch, network: Network) -> None:
             seed=0,
             device=network.example().device,
             baseline=network.copy().module,
-            fixed_channels=frozenset(fixed_channels(network)),
+            fixed_channels=fixed,
         )
         pruner.plugin.check(network.copy().module, context)

@@ -86,17 +86,9 @@ class Isp(Pruner):
         """The selector of the explainer with the same options, if it has a say."""
         if not self.interpretation:
             return ()
-        explainer = AemRbf() if self.masks == "rbf" else AemRealx()
-        return (
-            Selector(
-                masks=self.masks,
-                predictor=self.predictor,
-                training=self.selector,
-                size=self.size,
-                smoothness=explainer.smoothness if self.smoothness is None else self.smoothness,
-                temperature=self.temperature,
-            ),
-        )
+        explainer = AemRbf if self.masks == "rbf" else AemRealx
+        options = {name: getattr(self, name) for name in explainer.model_fields}
+        return explainer(**{k: v for k, v in options.items() if v is not None}).prepare()
 
     def check(self, network: nn.Module, context: Context) -> None:
         """Looks whether a closed gate is a removed channel in this network, and it has maps.
