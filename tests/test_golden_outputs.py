@@ -96,6 +96,8 @@ RUNS: dict[str, list[dict[str, Any]]] = {
         {"name": "guided-backprop"},
     ],
     "metrics/sam": [{}, {"variant": "jet"}],
+    "metrics/ssim": [{}, {"window": "uniform"}],
+    "metrics/sp2ps": [{}, {"variant": "jet"}, {"variant": "uniform"}],
     "metrics/coherency": [{}, {"variant": "ssim"}],
     "metrics/complexity": [{}, {"variant": "l1norm"}],
     "metrics/quantus": [{"name": "Sparseness"}],

@@ -28,7 +28,9 @@ OTHERWISE = {
     "randomisation": r"randomisation_\w+",
     "sam": r"sam_\w+",
     "size": r"size_\w+",
+    "sp2ps": r"sp2ps_(jet|uniform)",
     "sp2ps-split": r"sp2ps_(kept|flipped|class_\d+)",
+    "ssim": r"ssim_uniform",
 }
 """Values of metrics that are not called as their metric is."""
 PARAMETERS = r"(\(.*\))?"

@@ -13,13 +13,14 @@ ROUNDING = 1e-6
 
 RANGES = (
     (r"accuracy(_top5)?|agreement|density|zero_map_fraction", 0, 1),
-    (r"sam(_jet)?|sp2ps(_kept|_flipped|_class_\d+)?|soft_iou|iou|pe_score|top_overlap", 0, 1),
+    (r"sam(_jet)?|sp2ps(_jet|_uniform|_kept|_flipped|_class_\d+)?", 0, 1),
+    (r"soft_iou|iou|pe_score|top_overlap", 0, 1),
     (r"ssim_negative_share|js_divergence|centre_distance", 0, 1),
     (r"mask_iou|pointing_game|relevance_mass|insertion_auc|deletion_auc", 0, 1),
     (r"average_drop|increase|coherency|complexity|adcc|sparseness|entropy", 0, 1),
     (r"road_(morf|lerf)", 0, 1),
     (r"road", -0.5, 0.5),
-    (r"ssim|pearson|spearman|coherency_ssim|accuracy_drop|randomisation(_\w+)?", -1, 1),
+    (r"ssim(_uniform)?|pearson|spearman|coherency_ssim|accuracy_drop|randomisation(_\w+)?", -1, 1),
     (r"\w*params|\w*prunable_weights|\w*macs|flops(_sp2ps)?|\w*_bytes", 0, math.inf),
     (r"rbf_(centre_)?distance|rbf_width_ratio", 0, math.inf),
     (r"\w*latency_\w+|\w*throughput_\w+|max_sensitivity|complexity_l1norm", 0, math.inf),

@@ -14,7 +14,10 @@ LEAST_APART = 0.1
 PRESERVATION = frozenset(
     {
         "sp2ps",
+        "sp2ps_jet",
+        "sp2ps_uniform",
         "ssim",
+        "ssim_uniform",
         "sam",
         "sam_jet",
         "iou",

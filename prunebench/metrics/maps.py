@@ -9,6 +9,7 @@ is the worst value of the measure's range (-1 for SSIM, 0 for the others).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import pi
 from typing import Literal
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.metrics.structural_similarity import structural_similarity
+from prunebench.metrics.structural_similarity import SIDE, Window, structural_similarity
 
 Variant = Literal["spectral", "jet"]
 
@@ -28,7 +29,7 @@ CHUNK_PIXELS = {"cpu": 2**16, "cuda": 2**23}
 TOLERANCE = 1e-6
 
 
-def ssim(a: Tensor, b: Tensor) -> Tensor:
+def ssim(a: Tensor, b: Tensor, window: Window = "gaussian") -> Tensor:
     """Structural similarity, raw (Wang et al. 2004, equation 13).
 
     Gaussian window of 11×11 pixels, σ = 1.5, K = (0.01, 0.03), data range 1, population
@@ -37,14 +38,18 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     Args:
         a: Baseline maps in [0, 1], N×H×W.
         b: Pruned maps in [0, 1], N×H×W.
+        window: ``uniform`` for scikit-image's default in place of the Gaussian window: 7×7, all
+            pixels alike, sample covariance.
 
     Returns:
         N values in [-1, 1], 1 for identical maps.
 
     Raises:
-        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+        RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1]; no such window.
     """
-    return compare(a, b, structural_similarity, worst=-1.0)
+    if window not in SIDE:
+        raise RequestError(f"unknown window {window!r} of SSIM; {did_you_mean(window, SIDE)}")
+    return compare(a, b, partial(structural_similarity, window=window), worst=-1.0)
 
 
 def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:

@@ -16,6 +16,8 @@ from prunebench.metrics.metric import Evidence, Metric, Reading
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from prunebench.metrics.structural_similarity import Window
+
 
 class Preservation(Metric):
     """Base of the measures that compare a compressed network's maps with its baseline's."""
@@ -27,11 +29,22 @@ class Preservation(Metric):
 class Ssim(Preservation):
     """Structural similarity of the two maps, raw, and the share of images where it is negative."""
 
+    told: ClassVar[frozenset[str]] = frozenset({"window"})
+
+    window: Literal["gaussian", "uniform"] = Field(
+        "gaussian", description="weights within a window: the paper's, or all pixels alike"
+    )
+
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``ssim`` in [-1, 1] and ``ssim_negative_share``, 0 or 1, for each image."""
+        """Returns ``ssim`` in [-1, 1] and ``ssim_negative_share``, 0 or 1, for each image.
+
+        With the other window ``ssim_uniform`` alone.
+        """
         from prunebench.metrics import maps
 
-        values = maps.ssim(evidence.baseline_maps, evidence.maps)
+        values = maps.ssim(evidence.baseline_maps, evidence.maps, self.window)
+        if self.window != "gaussian":
+            return {f"ssim_{self.window}": values}
         negative = (values < 0).to(values).masked_fill(values.isnan(), float("nan"))
         return {"ssim": values, "ssim_negative_share": negative}
 
@@ -78,11 +91,22 @@ class SoftIou(Preservation):
 class Sp2ps(Preservation):
     """Harmonic mean of the maps' spectral (SAM) and spatial (SSIM) similarity, image by image."""
 
+    told: ClassVar[frozenset[str]] = frozenset({"variant"})
+
+    variant: Literal["published", "jet", "uniform"] = Field(
+        "published",
+        description="jet: SAM of the coloured maps; uniform: SSIM by windows of equal weights",
+    )
+
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``sp2ps`` for each image."""
+        """Returns ``sp2ps`` (``sp2ps_jet``, ``sp2ps_uniform``) for each image."""
         from prunebench.metrics import maps
 
-        return {"sp2ps": maps.sp2ps(evidence.baseline_maps, evidence.maps)}
+        before, after = evidence.baseline_maps, evidence.maps
+        name = "sp2ps" if self.variant == "published" else f"sp2ps_{self.variant}"
+        spectral = maps.sam(before, after, "jet" if self.variant == "jet" else "spectral")
+        window: Window = "uniform" if self.variant == "uniform" else "gaussian"
+        return {name: maps.sp2ps_from(spectral, maps.ssim(before, after, window))}
 
 
 class PeScore(Preservation):

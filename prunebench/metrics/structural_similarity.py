@@ -7,33 +7,43 @@ sums of shifted rows are quicker than a convolution with one channel.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-WINDOW = 11
+Window = Literal["gaussian", "uniform"]
+SIDE: dict[Window, int] = {"gaussian": 11, "uniform": 7}
 SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 """(K·L)² with K = 0.01 and 0.03 and data range L = 1."""
 
 
-def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
+def structural_similarity(x: Tensor, y: Tensor, window: Window = "gaussian") -> Tensor:
     """Mean SSIM over the windows that fit (Wang et al. 2004, equation 13).
 
     Args:
         x: Maps in [0, 1], N×H×W, float64.
         y: Maps to compare them with, likewise.
+        window: ``gaussian``: 11×11, σ = 1.5, population covariance, as in the paper. ``uniform``:
+            7×7, all pixels alike, sample covariance, which is scikit-image's default.
 
     Returns:
         N values in [-1, 1].
     """
     side = min(x.shape[1:])
-    weights = gaussian(min(WINDOW, side - 1 + side % 2))
+    size = min(SIDE[window], side - 1 + side % 2)
+    weights = gaussian(size) if window == "gaussian" else [1 / size] * size
     stacked = torch.cat([x, y, x * x + y * y, x * y])
     blurred = _blur(_blur(stacked, 1, weights), 2, weights)
     mean_x, mean_y, squares, product = blurred.chunk(4)
     mean_squares, mean_product = mean_x * mean_x + mean_y * mean_y, mean_x * mean_y
+    covariance, variances = product - mean_product, squares - mean_squares
+    if window == "uniform" and size > 1:
+        unbiased = size**2 / (size**2 - 1)
+        covariance, variances = covariance * unbiased, variances * unbiased
     luminance = (2 * mean_product + C1) / (mean_squares + C1)
-    structure = (2 * (product - mean_product) + C2) / (squares - mean_squares + C2)
+    structure = (2 * covariance + C2) / (variances + C2)
     return (luminance * structure).mean((1, 2)).clamp(-1, 1)
 
 

@@ -126,7 +126,8 @@ class Pictures:
         if self.trial.role == "baseline":
             return None
         steps = (cell.step for cell in self.trial.known if cell.metric == "sp2ps")
-        return next((step for step in steps if self.store.has(step.key)), None)
+        published = (step for step in steps if step.plugin.label == "sp2ps")
+        return next((step for step in published if self.store.has(step.key)), None)
 
     @cached_property
     def _unchanged(self) -> Record | None:

@@ -65,6 +65,24 @@ def test_ssim_is_that_of_scikit_image(size: tuple[int, int], flat: bool) -> None
         assert value.item() == pytest.approx(image[5:-5, 5:-5].mean(), abs=1e-6)
 
 
+@pytest.mark.parametrize("size", [(32, 32), (28, 41), (7, 7), (5, 9), (2, 3)])
+def test_ssim_by_uniform_windows_is_scikit_images_default(size: tuple[int, int]) -> None:
+    a, b = random_maps(3, *size, seed=1), random_maps(3, *size, seed=2)
+    side = min(7, min(size) - 1 + min(size) % 2)
+    for x, y, value in zip(a.double(), b.double(), maps.ssim(a, b, "uniform"), strict=True):
+        if side == 1:  # one pixel has no variance: what is left is its luminance
+            expected = ((2 * x * y + 1e-4) / (x * x + y * y + 1e-4)).mean().item()
+        else:
+            expected = structural_similarity(x.numpy(), y.numpy(), win_size=side, data_range=1)
+        assert value.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_unknown_window_of_ssim_is_named() -> None:
+    a = random_maps(1, 8, 8, seed=1)
+    with pytest.raises(RequestError, match=r"unknown window 'uniforn' of SSIM.*uniform"):
+        maps.ssim(a, a, "uniforn")
+
+
 @pytest.mark.parametrize(("size", "window"), [((10, 10), 9), ((7, 20), 7), ((2, 3), 1)])
 def test_ssim_of_small_maps_uses_the_largest_odd_window(size: tuple[int, int], window: int) -> None:
     a, b = random_maps(1, *size, seed=1).double(), random_maps(1, *size, seed=2).double()

@@ -118,6 +118,25 @@ def test_sam_variant(readings: dict) -> None:
         choose("metrics", "sam", {"variant": "rainbow"})
 
 
+def test_variants_of_ssim_and_sp2ps(readings: dict) -> None:
+    before = readings["baseline_maps"]
+    after = readings["maps"] = (before + readings["maps"]) / 2
+    uniform, jet = maps.ssim(before, after, "uniform"), maps.sam(before, after, "jet")
+    expected = {
+        ("ssim", "window", "uniform"): {"ssim_uniform": uniform},
+        ("sp2ps", "variant", "jet"): {"sp2ps_jet": maps.sp2ps_from(jet, maps.ssim(before, after))},
+        ("sp2ps", "variant", "uniform"): {
+            "sp2ps_uniform": maps.sp2ps_from(maps.sam(before, after), uniform)
+        },
+    }
+    for (name, parameter, choice), values in expected.items():
+        found = measure(name, readings, **{parameter: choice})
+        assert found.keys() == values.keys()
+        for value, numbers in values.items():
+            assert torch.equal(found[value].nan_to_num(9), numbers.nan_to_num(9))
+            assert not torch.allclose(found[value][:4], measure(name, readings)[name][:4])
+
+
 def test_pe_score_takes_the_explained_class_at_the_explained_image(readings: dict) -> None:
     readings["maps"] = readings["baseline_maps"] = torch.rand(6, 16, 16).half()
     found = measure("pe-score", readings)["pe_score"]
