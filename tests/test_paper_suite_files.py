@@ -65,6 +65,22 @@ def test_a_suite_is_planned_where_its_files_are(path: Path) -> None:
     assert all(trial.cells for trial in trials)
 
 
+QUESTIONS = sorted((SUITES.parent / "questions").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)
+def test_a_question_changes_one_thing_and_trains_no_network_of_its_own(path: Path) -> None:
+    digests = Digests()
+    asked, known = (load_suite(each) for each in (path, SUITES / "isp-cifar10-small.yaml"))
+    networks = [
+        [trial.network.key for trial in Planner(suite, Environment(), digests).trials()]
+        for suite in (asked, known)
+    ]
+    assert networks[0] == networks[1]
+    options = [suite.explain.model_dump() for suite in (asked, known)]
+    assert sum(options[0][name] != options[1][name] for name in options[0]) == 1
+
+
 @pytest.mark.parametrize("path", sorted(SUITES.glob("*-small.yaml")), ids=lambda path: path.stem)
 def test_a_small_suite_has_no_method_that_its_whole_one_has_not(path: Path) -> None:
     stem = path.stem.removesuffix("-small")
@@ -105,7 +121,39 @@ def test_a_suite_has_the_rows_that_its_card_looks_for(work: Work, experiment: Ex
         assert not row.pruners or finds(row.pruners), f"nothing for {row.label}"
         level = row.values.get("flops")
         if row.label.startswith(work.short) and isinstance(level, str):
-            assert number(level) / 100 in [pytest.approx(one) for one in suite.levels], row.label
+            there = number(level) / 100 in [pytest.approx(one, abs=0.005) for one in suite.levels]
+            assert there != ("No suite has this level." in (row.note or "")), row.label
+
+
+@pytest.mark.parametrize(("work", "experiment"), REPEATED)
+def test_a_whole_suite_has_the_works_own_data(work: Work, experiment: Experiment) -> None:
+    suite, ours = repeated(experiment), experiment.ours
+    same = any(matches(use.label, ours.models) for use in suite.models)
+    assert same or all(rows.differs for rows in experiment.similar)
+    if same:  # the first pattern alone lets an experiment count as run
+        assert any(matches(use.label, ours.datasets[:1]) for use in suite.datasets)
+
+
+@pytest.mark.parametrize("path", sorted(SUITES.glob("*-small.yaml")), ids=lambda path: path.stem)
+def test_the_rows_of_a_small_suite_are_found_but_never_as_the_experiment_itself(path: Path) -> None:
+    suite = load_suite(path)
+    experiments = [
+        experiment
+        for work in read_works().values()
+        for experiment in work.experiments
+        if experiment.suite and path.stem.startswith(Path(experiment.suite).stem)
+    ]
+    found = [
+        rows
+        for experiment in experiments
+        for rows in (experiment.ours, *experiment.similar)
+        if any(matches(use.label, rows.datasets) for use in suite.datasets)
+        and any(matches(use.label, rows.models) for use in suite.models)
+        and any(not rows.pruners or matches(use.label, rows.pruners) for use in suite.pruners)
+    ]
+    assert found
+    for experiment in experiments:
+        assert not any(matches(use.label, experiment.ours.datasets[:1]) for use in suite.datasets)
 
 
 @pytest.mark.parametrize(("work", "experiment"), REPEATED)
@@ -179,6 +227,29 @@ def test_the_rates_of_hrank_are_the_authors_and_stay_so_at_their_level(
     removed = {name: 1 - left[name] / filters[name] for name in names}
     # The nearest whole filter of 16 is as far as a thirty-second away.
     assert removed == pytest.approx(rates, abs=0.04)
+
+
+def test_what_hrank_says_was_removed_of_vgg16_is_of_its_convolutions_alone() -> None:
+    (experiment,) = (e for e in read_works()["hrank"].experiments if e.name == "cifar10-vgg16")
+    (model,) = repeated(experiment).models
+    network = model.plugin.build(10, 3, (32, 32)).eval()
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    params, macs = sum(p.numel() for layer in convolutions for p in layer.parameters()), 0
+
+    def count(layer: nn.Conv2d, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal macs
+        macs += layer.weight[0].numel() * output[0].numel()
+
+    for layer in convolutions:
+        layer.register_forward_hook(count)
+    network(torch.zeros(1, 3, 32, 32))
+    assert any(f"{macs:,}" in note and f"{params:,}" in note for note in experiment.notes)
+    by_label = {row.label: row for row in experiment.rows}
+    for label in ("HRank", "HRank, less"):
+        row = by_label[label]
+        left = re.findall(r"([\d.]+) million", str(row.note))
+        for printed, key, whole in zip(left, ("flops", "params"), (macs, params), strict=True):
+            assert f"{100 * (1 - 1e6 * float(printed) / whole):.1f}%" == row.values[key]
 
 
 def context(network: nn.Module) -> Context:

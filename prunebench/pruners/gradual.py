@@ -27,6 +27,7 @@ class Gradual(Nesting, Pruner):
     """
 
     random: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
     nested: ClassVar[Mapping[str, str]] = {"pruner": "pruners"}
 
     pruner: Named = Field(

@@ -46,6 +46,12 @@ class Int8After(Nesting, Int8):
             raise RequestError(
                 f"parameter 'pruner': {chosen.name!r} quantises already", place=("pruner",)
             )
+        if self.training and chosen.plugin.trains:
+            raise RequestError(
+                f"parameter 'training': {chosen.name!r} trains already, and one compression can "
+                "train once; leave it out",
+                place=("training",),
+            )
         if self.training and self.training.distillation:
             raise ValueError("'training' has no teacher: 'distillation' is an option of recovery")
         return self

@@ -33,6 +33,9 @@ class Pruner(Plugin):
     """What a level is a fraction of, where the method leaves no choice and zeros no weights; else
     its parameter ``target`` tells."""
 
+    trains: ClassVar[bool] = False
+    """Whether ``compress`` itself trains, which one compression may do once."""
+
     def prepare(self) -> tuple[Preparation, ...]:
         """Steps to run once, before any level."""
         return ()

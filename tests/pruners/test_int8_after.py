@@ -10,6 +10,7 @@ import torch
 from prunebench import load_suite, run
 from prunebench.errors import RequestError
 from prunebench.plugins import choose
+from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.int8_after import Int8After
 from prunebench.pruners.weights.gradient_magnitude import Gradient
 from prunebench.quantised.layers import int8_layers
@@ -59,7 +60,19 @@ def test_in_a_suite(toy_suite: Write, tmp_path: Path) -> None:
     assert found[0].images_seen == 120
 
 
-def test_a_second_training_is_refused(toy_suite: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trained", ["gradual", "soft-filter", "isp"])
+def test_a_second_training_is_refused_before_anything_is_computed(
+    toy_suite: Write, trained: str
+) -> None:
+    method = f"int8-after: {{pruner: {trained}, training: {{epochs: 1}}}}"
+    with pytest.raises(RequestError, match=f"'{trained}' trains already.*train once"):
+        load_suite(toy_suite(pruners=f"[{method}]", levels="[0.5]"))
+
+
+def test_a_method_of_another_package_that_trains_twice_fails_with_the_reason(
+    toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gradual, "trains", False)  # one that does not say that it trains
     method = "int8-after: {pruner: {gradual: {training: {epochs: 1}}}, training: {epochs: 1}}"
     path = toy_suite(pruners=f"[{method}]", levels="[0.5]")
     results = run(load_suite(path), store=tmp_path / "store", tracking_uri="")

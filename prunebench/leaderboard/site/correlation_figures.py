@@ -8,10 +8,9 @@ from typing import Any
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rows import Row, level_name
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.plots import COLOURS, SYMBOLS, figure, label
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, figure, label
 
 MOST_POINTS = 1500  # of one figure
-BELOW = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
 DIVERGING = (
     (0.0, "#B2591B"),
     (0.25, "#E3B185"),

@@ -10,6 +10,9 @@ from prunebench.leaderboard.cells import plain
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 """Okabe and Ito's, which all eyes tell apart; yellow and black are left out for their contrast."""
 
+BELOW = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
+"""A legend below the figure, clear of the axis's title."""
+
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
 

@@ -12,7 +12,7 @@ from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import MOST_ACCURACY_LOST, by_pruner
 from prunebench.leaderboard.rescaling import preservation
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.plots import COLOURS, figure, label
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, figure, label
 from prunebench.leaderboard.site.pruner_lines import (
     MOST_OTHERS,
     Levels,
@@ -25,7 +25,6 @@ from prunebench.leaderboard.site.pruner_lines import (
 from prunebench.trust import THRESHOLDS
 
 MOST_LINES = 12  # of one figure
-BELOW = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rows import Row
-from prunebench.leaderboard.site.plots import COLOURS, figure, label
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, figure, label
 from prunebench.record import Epoch
 
 STEPS = {
@@ -75,7 +75,9 @@ def _terms(row: Row, step: str) -> Iterator[Drawn]:
         yield {
             "title": f"Terms: {what}",
             "alt": f"What the training of {what} tells of each epoch: {'; '.join(said)}.",
-            "figure": figure(lines, "epoch", "value (above 0)", yaxis={"type": "log"}),
+            "figure": figure(
+                lines, "epoch", "value (above 0)", yaxis={"type": "log"}, legend=BELOW
+            ),
         }
 
 

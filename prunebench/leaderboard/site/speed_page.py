@@ -13,7 +13,7 @@ from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rows import Row, level_name
 from prunebench.leaderboard.site.links import row_link, section_name
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.plots import COLOURS, SYMBOLS, figure, label
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, figure, label
 from prunebench.leaderboard.speed import LEAST_GAP, Explained, explained
 
 MOST_POINTS = 1500  # of one axis in one figure
@@ -149,7 +149,7 @@ def _figure(place: str, timed: Sequence[Timed]) -> dict[str, Any]:
         "time, ratio to the baseline",
         xaxis={"range": [0, 1.08], "zeroline": False},
         yaxis={"range": [0, max(1.15, min(highest * 1.08, 4))], "zeroline": False},
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+        legend=BELOW,
         hovermode="closest",
     )
     caption = "Above the dashed line, less is gained than the MACs tell."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ class SoftFilter(TrainingFilterPruner):
     Zeroed filters are trained like all others in the next epoch and may grow back; those that are
     smallest after the last one go (He, Kang, Dong, Fu and Yang 2018).
     """
+
+    trains: ClassVar[bool] = True
 
     scope: Scope = Field(
         "layerwise",
