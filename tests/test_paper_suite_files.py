@@ -229,29 +229,6 @@ def test_the_rates_of_hrank_are_the_authors_and_stay_so_at_their_level(
     assert removed == pytest.approx(rates, abs=0.04)
 
 
-def test_what_hrank_says_was_removed_of_vgg16_is_of_its_convolutions_alone() -> None:
-    (experiment,) = (e for e in read_works()["hrank"].experiments if e.name == "cifar10-vgg16")
-    (model,) = repeated(experiment).models
-    network = model.plugin.build(10, 3, (32, 32)).eval()
-    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    params, macs = sum(p.numel() for layer in convolutions for p in layer.parameters()), 0
-
-    def count(layer: nn.Conv2d, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        nonlocal macs
-        macs += layer.weight[0].numel() * output[0].numel()
-
-    for layer in convolutions:
-        layer.register_forward_hook(count)
-    network(torch.zeros(1, 3, 32, 32))
-    assert any(f"{macs:,}" in note and f"{params:,}" in note for note in experiment.notes)
-    by_label = {row.label: row for row in experiment.rows}
-    for label in ("HRank", "HRank, less"):
-        row = by_label[label]
-        left = re.findall(r"([\d.]+) million", str(row.note))
-        for printed, key, whole in zip(left, ("flops", "params"), (macs, params), strict=True):
-            assert f"{100 * (1 - 1e6 * float(printed) / whole):.1f}%" == row.values[key]
-
-
 def context(network: nn.Module) -> Context:
     return Context(
         example=torch.zeros(1, 3, 32, 32),
