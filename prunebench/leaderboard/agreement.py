@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from prunebench.leaderboard.orders import Height, Order, Swaps, swaps
 from prunebench.leaderboard.rank import CLOSE, Axis, by_pruner, interpolate
 from prunebench.leaderboard.rows import Estimate, Row, the
 
+__all__ = ["LEAST_PRUNERS", "Agreement", "Order", "agree", "agree_between", "in_words", "leaders"]
+
 LEAST_PRUNERS = 3
-
-
-@dataclass(frozen=True)
-class Height:
-    """A pruner's value at the compression where all are compared.
-
-    Attributes:
-        value: Interpolated between its levels and the ``none`` control.
-        low: Of the values' lower bounds; the value itself where there are none.
-        high: Of their upper bounds.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Order:
-    """The pruners by one value.
-
-    Attributes:
-        name: The value, such as ``sp2ps/grad-cam``.
-        heights: By pruner, best first.
-    """
-
-    name: str
-    heights: dict[str, Height]
-
-    @property
-    def leader(self) -> str:
-        """The pruner with the highest value."""
-        return next(iter(self.heights))
-
-    @property
-    def beside(self) -> tuple[str, ...]:
-        """Other pruners whose interval overlaps the leader's."""
-        low = self.heights[self.leader].low
-        others = (pruner for pruner in self.heights if pruner != self.leader)
-        return tuple(pruner for pruner in others if self.heights[pruner].high >= low)
 
 
 @dataclass(frozen=True)
@@ -97,6 +60,22 @@ class Agreement:
             for a in names
         ]
 
+    def swaps(self, first: str, second: str) -> Swaps:
+        """The pairs of pruners that two orders both tell apart, and those that they turn round."""
+        return swaps(self.order(first), self.order(second))
+
+    def order(self, name: str) -> Order:
+        """The order of this name."""
+        return next(order for order in self.orders if order.name == name)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What orders are read from: the control, and the rows of each pruner by compression."""
+
+    control: Row
+    lines: dict[str, list[Row]]
+
 
 def agree(rows: Sequence[Row], axis: Axis, names: Sequence[str]) -> Agreement | None:
     """Orders the pruners of one protocol by several values at one compression.
@@ -113,38 +92,75 @@ def agree(rows: Sequence[Row], axis: Axis, names: Sequence[str]) -> Agreement | 
     Returns:
         None without a control, or where no two pruners can be compared.
     """
-    control = the(rows, "control")
-    if control is None:
+    side = _side(rows, axis)
+    if side is None:
         return None
-    lines: dict[str, list[Row]] = {}
+    known = [name for name in names if side.control.get(name).mean is not None]
+    return _agreement(axis, {name: (side, name) for name in known})
+
+
+def agree_between(sections: Mapping[str, Sequence[Row]], axis: Axis, name: str) -> Agreement | None:
+    """Orders the pruners of several protocols by the same value at one compression.
+
+    Args:
+        sections: Rows of each protocol, the control among them, by what its order is called. It is
+            up to the caller that a pruner's rows are the same networks in all of them.
+        axis: Which axis.
+        name: The value, for which more is better.
+
+    Returns:
+        As ``agree``; None also where a control has no such value.
+    """
+    sides = {title: _side(rows, axis) for title, rows in sections.items()}
+    found = {
+        title: (side, name)
+        for title, side in sides.items()
+        if side is not None and side.control.get(name).mean is not None
+    }
+    return _agreement(axis, found) if len(found) == len(sections) else None
+
+
+def _side(rows: Sequence[Row], axis: Axis) -> _Side | None:
+    control = the(rows, "control")
+    return None if control is None else _Side(control, dict(by_pruner(rows, axis)))
+
+
+def _agreement(axis: Axis, values: Mapping[str, tuple[_Side, str]]) -> Agreement | None:
+    """The orders by some values, each of a side, over the pruners that can be compared in all."""
+    if not values:
+        return None
+    sides = list({id(side): side for side, _ in values.values()}.values())
     left_out: dict[str, str] = {}
-    names = [name for name in names if control.get(name).mean is not None]
-    for pruner, levels in by_pruner(rows, axis):
-        reason = _objection(levels, names)
+    pruners: list[str] = []
+    for pruner in sides[0].lines:
+        reason = _objection(pruner, values.values())
         if reason:
             left_out[pruner] = reason
         else:
-            lines[pruner] = levels
-    if len(lines) < 2 or not names:
+            pruners.append(pruner)
+    if len(pruners) < 2:
         return None
-    at = min(max(row.removed() for row in levels) for levels in lines.values())
+    at = min(max(row.removed() for row in side.lines[p]) for side in sides for p in pruners)
     orders = []
-    for name in names:
-        heights = {pruner: _height(control, rows, name, at) for pruner, rows in lines.items()}
+    for title, (side, name) in values.items():
+        heights = {p: _height(side.control, side.lines[p], name, at) for p in pruners}
         best = sorted(heights, key=lambda pruner: (-heights[pruner].value, pruner))
-        orders.append(Order(name, {pruner: heights[pruner] for pruner in best}))
-    return Agreement(axis, at, tuple(sorted(lines)), tuple(orders), left_out)
+        orders.append(Order(title, {pruner: heights[pruner] for pruner in best}))
+    return Agreement(axis, at, tuple(sorted(pruners)), tuple(orders), left_out)
 
 
-def _objection(levels: Sequence[Row], names: Iterable[str]) -> str | None:
-    if max(row.removed() for row in levels) <= CLOSE:
-        return "nothing is removed on this axis"
-    for row in levels:
-        if row.missing:
-            return f"a level has {row.seeds} seeds"
-    for name in names:
-        if any(row.get(name).mean is None for row in levels):
-            return f"a level has no {name}"
+def _objection(pruner: str, values: Iterable[tuple[_Side, str]]) -> str | None:
+    for side, name in values:
+        levels = side.lines.get(pruner)
+        if not levels:
+            return "it was not measured everywhere"
+        if max(row.removed() for row in levels) <= CLOSE:
+            return "nothing is removed on this axis"
+        for row in levels:
+            if row.missing:
+                return f"a level has {row.seeds} seeds"
+            if row.get(name).mean is None:
+                return f"a level has no {name}"
     return None
 
 
@@ -155,7 +171,8 @@ def _height(control: Row, levels: Sequence[Row], name: str, at: float) -> Height
         interpolate(xs, [_bound(each, side) for each in values], [at])[0]
         for side in ("mean", "low", "high")
     )
-    return Height(value, low, high)
+    bounded = all(each.low is not None and each.high is not None for each in values)
+    return Height(value, low, high, bounded)
 
 
 def _bound(value: Estimate, side: str) -> float:

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
 from prunebench.errors import did_you_mean
+from prunebench.papers.figures import Curves, Heatmaps, Plot
 from prunebench.papers.printed import Printed, Words
 from prunebench.papers.reading import Reading, ReadingText, parse
+from prunebench.papers.strict import Key, Name, Patterns, Strict, Text
 from prunebench.recipe import Recipe
-
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
-Patterns = tuple[Text, ...]
-
-
-class Strict(BaseModel):
-    """Base of the card: nothing unknown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keys_are_known(cls, data: Any) -> Any:
-        for key in data if isinstance(data, dict) else ():
-            if key not in cls.model_fields:
-                message = f"unknown key {key!r}; {did_you_mean(str(key), cls.model_fields)}"
-                raise PydanticCustomError(
-                    "unknown_key", "{message}", {"message": message, "at": key}
-                )
-        return data
 
 
 class Quantity(Strict):
@@ -128,15 +107,8 @@ class Stated(Strict):
         return recovery
 
 
-class Plot(Strict):
-    """A figure of an experiment: two of its columns."""
-
-    x: Key
-    y: Key
-
-
 class Experiment(Strict):
-    """One experiment of a work.
+    """One experiment of a work: a table, figures, or both.
 
     Attributes:
         name: Short, for addresses.
@@ -148,9 +120,12 @@ class Experiment(Strict):
         nearest: The column by which our nearest row is found.
         sorted_by: The column by which our rows are sorted in among the published ones.
         plot: Two columns to draw.
+        curves: Its figures of curves over levels.
+        heatmaps: Its figures of heatmaps.
         ours: Rows of the same experiment.
         similar: Rows of something like it, to stand beside where there are none of the same.
         rows: What was published.
+        findings: What the source concludes from its figures, each with its place.
         notes: Contradictions and gaps of the source.
     """
 
@@ -159,13 +134,16 @@ class Experiment(Strict):
     source: Text
     suite: str | None = Field(None, pattern=r"^benchmarks/([a-z0-9-]+/)*[a-z0-9-]+\.yaml$")
     conditions: Stated
-    quantities: dict[Key, Quantity] = Field(min_length=1)
+    quantities: dict[Key, Quantity] = {}
     nearest: Key | None = None
     sorted_by: Key | None = None
     plot: Plot | None = None
+    curves: tuple[Curves, ...] = ()
+    heatmaps: Heatmaps | None = None
     ours: Rows
     similar: tuple[Rows, ...] = ()
-    rows: tuple[PublishedRow, ...] = Field(min_length=1)
+    rows: tuple[PublishedRow, ...] = ()
+    findings: tuple[Text, ...] = ()
     notes: tuple[Text, ...] = ()
 
     @property
@@ -175,10 +153,22 @@ class Experiment(Strict):
             return None
         return self.suite.removeprefix("benchmarks/").removesuffix(".yaml").replace("/", "-")
 
+    @property
+    def figures(self) -> tuple[Curves | Heatmaps, ...]:
+        """All figures to be drawn again from our records."""
+        return (*self.curves, *([self.heatmaps] if self.heatmaps else []))
+
+    @model_validator(mode="after")
+    def _something_was_published(self) -> Experiment:
+        if not self.rows and not self.figures:
+            raise ValueError("an experiment has 'rows', 'curves' or 'heatmaps'")
+        return self
+
     @model_validator(mode="after")
     def _columns_exist(self) -> Experiment:
         used = [key for key in (self.nearest, self.sorted_by) if key]
         used += [self.plot.x, self.plot.y] if self.plot else []
+        used += [key for curves in self.curves for key in (curves.x, *curves.y)]
         used_by_rows = [key for row in self.rows for key in row.values]
         for key in used + used_by_rows:
             if key not in self.quantities:
@@ -187,6 +177,9 @@ class Experiment(Strict):
             reading = self.quantities[key].reading
             if reading is None or reading.levels:
                 raise ValueError(f"quantity {key!r} needs 'ours', read off one row")
+        for curves in self.curves:
+            if len({self.quantities[key].unit for key in curves.y}) > 1:
+                raise ValueError(f"the columns {', '.join(curves.y)} share an axis, but no unit")
         return self
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.papers.differences import differences, matches, of_model, of_pruner
+from prunebench.leaderboard.papers.differences import differences
 from prunebench.leaderboard.papers.nearest import (
     candidates,
     levels_of_one_method,
@@ -15,8 +15,10 @@ from prunebench.leaderboard.papers.nearest import (
     other_level,
 )
 from prunebench.leaderboard.papers.numbers import Number, compare_number, printed_numbers
+from prunebench.leaderboard.papers.places import Place, places_of
+from prunebench.leaderboard.papers.regenerated import Regenerated, regenerate
 from prunebench.leaderboard.rows import Row
-from prunebench.papers.work import Experiment, PublishedRow, Rows, Work
+from prunebench.papers.work import Experiment, PublishedRow, Work
 
 State = Literal["run", "similar rows only", "not run yet"]
 
@@ -70,36 +72,22 @@ class Compared:
         rows: Every published row, in the order of the source.
         own: All our compressed rows of the same data set and network, where they can be sorted in
             or drawn.
+        figures: Its figures drawn again, by the protocols that draw them.
     """
 
     experiment: Experiment
     rows: tuple[Beside, ...]
     own: tuple[Own, ...] = ()
+    figures: tuple[Regenerated, ...] = ()
 
     @property
     def state(self) -> State:
         """Whether it was run: with its own data set, network and one of its methods."""
-        if any(beside.row and beside.exact for beside in self.rows):
+        exact = [beside.exact for beside in self.rows if beside.row]
+        if any(exact) or any(each.place.exact for each in self.figures):
             return "run"
-        similar = self.own or any(beside.row for beside in self.rows)
+        similar = self.own or self.figures or exact
         return "similar rows only" if similar else "not run yet"
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A section in which rows may be found, and how they are meant.
-
-    Attributes:
-        section: The section.
-        meant: Which rows the card asks for.
-        exact: Whether they are of the same experiment.
-        rows: Those of the section, its baseline and controls among them.
-    """
-
-    section: Section
-    meant: Rows
-    exact: bool
-    rows: tuple[Row, ...]
 
 
 def compare_works(
@@ -131,12 +119,13 @@ def compare(experiment: Experiment, sections: Sequence[Section]) -> Compared:
         experiment: The experiment.
         sections: The board.
     """
-    ours = list(_places(experiment.ours, sections, exact=True))
+    ours = list(places_of(experiment.ours, sections, exact=True))
     places = list(ours)
     for similar in experiment.similar:
-        places += _places(similar, sections, exact=False)
+        places += places_of(similar, sections, exact=False)
     rows = tuple(_beside(experiment, published, places) for published in experiment.rows)
-    return Compared(experiment, rows, tuple(_own(experiment, ours)))
+    own, figures = tuple(_own(experiment, ours)), regenerate(experiment, sections)
+    return Compared(experiment, rows, own, figures)
 
 
 def not_run(experiment: Experiment) -> str:
@@ -144,22 +133,7 @@ def not_run(experiment: Experiment) -> str:
     return f"not run yet: {experiment.suite or 'no suite repeats it so far'}"
 
 
-def _places(meant: Rows, sections: Iterable[Section], *, exact: bool) -> Iterator[_Place]:
-    """Sections of this data set and network in which one of the compressors was run."""
-    for section in sections:
-        if matches(section.first.dataset, meant.datasets) and of_model(section.first, meant):
-            rows = tuple(row for row in section.rows if _is_meant(row, meant))
-            if any(row.first.role == "compressed" for row in rows):
-                # The first is the work's own data; the others are only like it.
-                own = matches(section.first.dataset, meant.datasets[:1])
-                yield _Place(section, meant, exact and own, rows)
-
-
-def _is_meant(row: Row, meant: Rows) -> bool:
-    return row.first.role != "compressed" or of_pruner(row.first, meant.pruners)
-
-
-def _beside(experiment: Experiment, published: PublishedRow, places: Iterable[_Place]) -> Beside:
+def _beside(experiment: Experiment, published: PublishedRow, places: Iterable[Place]) -> Beside:
     reason = _unmatched(experiment, published)
     if reason:
         return Beside(published, printed_numbers(published), why=(reason,))
@@ -197,7 +171,7 @@ def _order(experiment: Experiment, beside: Beside) -> tuple[object, ...]:
     return (not beside.exact, not own_suite, missing, differing, record.protocol, record.id)
 
 
-def _in_place(experiment: Experiment, published: PublishedRow, place: _Place) -> Beside | None:
+def _in_place(experiment: Experiment, published: PublishedRow, place: Place) -> Beside | None:
     """The row of one section that stands beside a published one; None if there is none."""
     section, quantities = place.section, experiment.quantities
     rows = candidates(place.rows, published)
@@ -222,7 +196,7 @@ def _in_place(experiment: Experiment, published: PublishedRow, place: _Place) ->
     return Beside(published, numbers, row, place.exact, tuple(dict.fromkeys(why)), tuple(levels))
 
 
-def _own(experiment: Experiment, places: Iterable[_Place]) -> Iterator[Own]:
+def _own(experiment: Experiment, places: Iterable[Place]) -> Iterator[Own]:
     """All our compressed rows of the same data set and network, for a sorted table or a figure.
 
     Left out is what lies at 0 of the column they are sorted by: masks, where that is FLOPs.

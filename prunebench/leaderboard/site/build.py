@@ -16,6 +16,7 @@ from prunebench.leaderboard.site import (
     gallery_page,
     papers_page,
     pruner_pages,
+    questions_page,
     row_page,
     speed_page,
 )
@@ -26,6 +27,7 @@ WRITERS: tuple[Callable[[Sequence[Section], Path], None], ...] = (
     pruner_pages.write,
     gallery_page.write,
     correlations_page.write,
+    questions_page.write,
     papers_page.write,
     speed_page.write,
 )

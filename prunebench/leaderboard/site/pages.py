@@ -14,6 +14,7 @@ NAVIGATION = (
     ("gallery.html", "Gallery"),
     ("correlations.html", "Correlations"),
     ("papers.html", "Papers"),
+    ("questions.html", "Questions"),
     ("speed.html", "Why not faster?"),
 )
 

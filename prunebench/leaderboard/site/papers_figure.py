@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from prunebench.leaderboard.papers.compare import Compared
-from prunebench.leaderboard.site.papers_text import row_title
+from prunebench.leaderboard.site.papers_text import axis_title, row_title
 from prunebench.leaderboard.site.plots import figure, label, series
 from prunebench.papers.printed import number
-from prunebench.papers.work import Quantity
 
 Point = tuple[float, float, str]
 
@@ -24,7 +23,7 @@ def figure_of(compared: Compared) -> dict[str, Any] | None:
     for index, (name, points) in enumerate(named):
         if points:
             data.append(_trace(index, name, points))
-    return figure(data, _title(quantities[plot.x]), _title(quantities[plot.y]))
+    return figure(data, axis_title(quantities[plot.x]), axis_title(quantities[plot.y]))
 
 
 def _trace(index: int, name: str, points: list[Point]) -> dict[str, Any]:
@@ -68,7 +67,3 @@ def _ours(compared: Compared) -> list[Point]:
         if x is not None and y is not None
     }
     return sorted(found)
-
-
-def _title(quantity: Quantity) -> str:
-    return f"{quantity.title} (%)" if quantity.unit == "percent" else quantity.title

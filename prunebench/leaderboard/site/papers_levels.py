@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunebench.leaderboard.rows import Row, level_name
-from prunebench.leaderboard.site.correlation_figures import BELOW, value_title
-from prunebench.leaderboard.site.plots import COLOURS, figure, label, series
+from prunebench.leaderboard.site.correlation_figures import value_title
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, figure, label, series
 from prunebench.leaderboard.site.pruner_figures import Drawn, plain_words
 from prunebench.leaderboard.site.pruner_lines import removed_name
 

@@ -12,6 +12,7 @@ from prunebench.leaderboard.papers.compare import Beside, Compared, compare_work
 from prunebench.leaderboard.papers.numbers import Number
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.pages import render
+from prunebench.leaderboard.site.papers_again import Again, drawn_again, not_drawn
 from prunebench.leaderboard.site.papers_figure import figure_of
 from prunebench.leaderboard.site.papers_levels import figures_over_levels
 from prunebench.leaderboard.site.papers_table import Table, table_of
@@ -72,6 +73,8 @@ class View:
         table: The published table, where the groups do not show all of it.
         figure: Two of its columns, for plotly.js.
         over_levels: Where it is a correlation over levels, its two values over these.
+        again: Its own figures, drawn again from our records.
+        not_drawn: What to say of those that nothing of ours draws.
     """
 
     experiment: Experiment
@@ -83,6 +86,8 @@ class View:
     table: Table | None
     figure: dict[str, Any] | None
     over_levels: tuple[Drawn, ...]
+    again: tuple[Again, ...]
+    not_drawn: str | None
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
@@ -120,6 +125,8 @@ def view(compared: Compared) -> View:
         table_of(compared) if unmatched or (compared.own and experiment.sorted_by) else None,
         figure_of(compared),
         tuple(drawn for beside in matched for drawn in _over_levels(experiment, beside)),
+        drawn_again(compared),
+        not_drawn(compared),
     )
 
 

@@ -47,6 +47,11 @@ def row_title(row: Row, levels: int = 0) -> str:
     return f"{network}, {plain(record.pruner)}, {level}"
 
 
+def axis_title(quantity: Quantity) -> str:
+    """A column as the heading of an axis."""
+    return f"{quantity.title} (%)" if quantity.unit == "percent" else quantity.title
+
+
 def shared(each: Iterable[Sequence[str]]) -> tuple[str, ...]:
     """What all of several lists hold, in the order of the first."""
     lists = list(each)

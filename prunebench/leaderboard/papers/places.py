@@ -1,0 +1,49 @@
+"""Where rows of an experiment may be found: sections of its data set, network and methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.papers.differences import matches, of_model, of_pruner
+from prunebench.leaderboard.rows import Row
+from prunebench.papers.work import Rows
+
+
+@dataclass(frozen=True)
+class Place:
+    """A section in which rows may be found, and how they are meant.
+
+    Attributes:
+        section: The section.
+        meant: Which rows the card asks for.
+        exact: Whether they are of the same experiment.
+        rows: Those of the section, its baseline and controls among them.
+    """
+
+    section: Section
+    meant: Rows
+    exact: bool
+    rows: tuple[Row, ...]
+
+
+def places_of(meant: Rows, sections: Iterable[Section], *, exact: bool) -> Iterator[Place]:
+    """Sections of this data set and network in which one of the compressors was run.
+
+    Args:
+        meant: Which rows the card asks for.
+        sections: The board.
+        exact: Whether the card means rows of the same experiment by them.
+    """
+    for section in sections:
+        if matches(section.first.dataset, meant.datasets) and of_model(section.first, meant):
+            rows = tuple(row for row in section.rows if _is_meant(row, meant))
+            if any(row.first.role == "compressed" for row in rows):
+                # The first is the work's own data; the others are only like it.
+                own = matches(section.first.dataset, meant.datasets[:1])
+                yield Place(section, meant, exact and own, rows)
+
+
+def _is_meant(row: Row, meant: Rows) -> bool:
+    return row.first.role != "compressed" or of_pruner(row.first, meant.pruners)

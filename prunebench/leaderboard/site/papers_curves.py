@@ -1,0 +1,186 @@
+"""A work's figure of curves drawn again: values over the levels of methods, with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.papers.numbers import Number, scale
+from prunebench.leaderboard.papers.regenerated import Figure, Regenerated
+from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.site.links import row_link
+from prunebench.leaderboard.site.papers_points import Curve, Point, points_of
+from prunebench.leaderboard.site.papers_text import axis_title, measured, row_title
+from prunebench.leaderboard.site.plots import BELOW, figure, label
+from prunebench.leaderboard.site.pruner_lines import look
+from prunebench.papers.figures import Curves
+from prunebench.papers.work import Experiment, Quantity
+
+LONGEST = 44  # characters of a curve's name
+ROOM = 0.03  # of an axis, beyond its ends
+
+
+@dataclass(frozen=True)
+class Line:
+    """One network's numbers, as text."""
+
+    label: str
+    link: str
+    cells: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class DrawnCurves:
+    """A figure with its numbers.
+
+    Attributes:
+        title: Which figure of the work it is.
+        figure: For plotly.js.
+        alt: What it shows, in numbers.
+        caption: How to read it.
+        headings: Of the table of its numbers.
+        lines: The table, a network each: values with their intervals.
+    """
+
+    title: str
+    figure: dict[str, Any]
+    alt: str
+    caption: str
+    headings: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def curves_of(experiment: Experiment, found: Regenerated) -> Iterator[DrawnCurves]:
+    """The figures of curves that rows of one protocol draw again."""
+    for drawn in found.figures:
+        if isinstance(drawn.asked, Curves):
+            yield _draw(experiment, drawn.asked, drawn, found)
+
+
+def _draw(experiment: Experiment, asked: Curves, drawn: Figure, found: Regenerated) -> DrawnCurves:
+    quantities = experiment.quantities
+    curves = list(points_of(experiment, asked, drawn, found))
+    points = [point for curve in curves for point in curve.points]
+    across, up = quantities[asked.x], quantities[asked.y[0]]
+    several = len(asked.y) > 1
+    plot = figure(
+        [_trace(curve, asked, across, up) for curve in curves],
+        axis_title(across),
+        asked.axis or ", ".join(axis_title(quantities[key]) for key in asked.y),
+        xaxis=_span(across, [point.x for point in points], to_end=False),
+        yaxis=_span(up, [point.value for point in points], to_end=True),
+        legend=BELOW,
+        hovermode="closest",
+    )
+    said = "; ".join(_told(curve, quantities[curve.key], across) for curve in curves)
+    what = " and ".join(quantities[key].title for key in asked.y) if several else up.title
+    return DrawnCurves(
+        f"{asked.source[0].upper()}{asked.source[1:]}: {asked.title}",
+        plot,
+        f"{asked.title}, {what} over {across.title}: {said}. All numbers are in the table below.",
+        _caption(drawn, found, curves, quantities),
+        tuple(axis_title(quantities[key]) for key in (asked.x, *asked.y)),
+        tuple(_lines(experiment, asked, curves)),
+    )
+
+
+def _trace(curve: Curve, asked: Curves, across: Quantity, up: Quantity) -> dict[str, Any]:
+    """A line with its intervals; a single level has none, since a line would invent the rest."""
+    several = sum(point.row.first.role == "compressed" for point in curve.points) > 1
+    style = look(curve.method, asked.y.index(curve.key), len(asked.y))
+    unit, digits = ("%", 2) if up.unit == "percent" else ("", 3)
+    place = ":.1f}%" if across.unit == "percent" else "}"
+    short = curve.name if len(curve.name) <= LONGEST else curve.name[: LONGEST - 1] + "…"
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if several else "markers",
+        "name": label(short),
+        "x": [round(point.x, 4) for point in curve.points],
+        "y": [round(point.value, 5) for point in curve.points],
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [round(point.ends[1] - point.value, 5) for point in curve.points],
+            "arrayminus": [round(point.value - point.ends[0], 5) for point in curve.points],
+            "thickness": 1,
+            "width": 3,
+            "color": f"{style['line']['color']}A0",  # the last two digits are its opacity
+        },
+        "text": [label(f"{row_title(point.row)}: {curve.name}") for point in curve.points],
+        "hovertemplate": f"%{{text}}<br>%{{x{place}: %{{y:.{digits}f}}{unit}<extra></extra>",
+        **style,
+    }
+
+
+def _span(quantity: Quantity, values: Sequence[float], *, to_end: bool) -> dict[str, Any]:
+    """An axis from 0 on, as far as there is something or to all there can be; free otherwise."""
+    whole = scale(quantity)
+    if not values or min(values) < 0 or max(values) > whole:
+        return {"zeroline": False}
+    end = whole if to_end else max(values)
+    return {"range": [-ROOM * end, end * (1 + ROOM)], "zeroline": False}
+
+
+def _told(curve: Curve, quantity: Quantity, across: Quantity) -> str:
+    """A curve in words: where it starts, its lowest point, and where it ends."""
+
+    def at(point: Point) -> str:
+        return f"{_number(quantity, point.value)} at {_number(across, point.x)}"
+
+    first, last = curve.points[0], curve.points[-1]
+    lowest = min(curve.points, key=lambda point: point.value)
+    parts = [at(first)]
+    if lowest not in (first, last):
+        parts.append(f"lowest {at(lowest)}")
+    if last is not first:
+        parts.append(at(last))
+    return f"{curve.name} {', '.join(parts)}"
+
+
+def _number(quantity: Quantity, value: float | None) -> str:
+    return measured(quantity, value, 1 if quantity.unit == "percent" else 3)
+
+
+def _caption(
+    drawn: Figure, found: Regenerated, curves: Sequence[Curve], quantities: dict[str, Quantity]
+) -> str:
+    parts = []
+    if found.start is not None:
+        control = found.start.first.role == "control"
+        start = "the none control, trained as long as the others" if control else "the baseline"
+        parts.append(f"The start is {start}.")
+    if not drawn.has_levels:
+        parts.append("A single level was measured: points, no curve.")
+    kinds = {kind for curve in curves for kind in _intervals(curve, quantities)}
+    if kinds:
+        parts.append(f"Bars are 95% intervals ({' / '.join(sorted(kinds))}).")
+    return " ".join(parts)
+
+
+def _intervals(curve: Curve, quantities: dict[str, Quantity]) -> Iterator[str]:
+    reading = quantities[curve.key].reading
+    for point in curve.points:
+        kind = point.row.get(reading.name).interval if reading else None
+        if kind and point.y.low is not None:
+            yield plain(kind)
+
+
+def _lines(experiment: Experiment, asked: Curves, curves: Sequence[Curve]) -> Iterator[Line]:
+    """The numbers of the figure, each network once."""
+    networks: dict[str, tuple[Row, float, dict[str, Number]]] = {}
+    for curve in curves:
+        for point in curve.points:
+            named = networks.setdefault(point.row.first.id, (point.row, point.x, {}))
+            named[2][curve.key] = point.y
+    for row, x, values in networks.values():
+        cells = [(_number(experiment.quantities[asked.x], x), "")]
+        for key in asked.y:
+            quantity, number = experiment.quantities[key], values.get(key)
+            bounds = ""
+            if number and number.low is not None and number.high is not None:
+                ends = (_number(quantity, end) for end in (number.low, number.high))
+                bounds = f"[{', '.join(ends)}]"
+            cells.append((_number(quantity, number.ours if number else None), bounds))
+        yield Line(row_title(row), row_link(row), tuple(cells))

@@ -1,0 +1,172 @@
+"""A work's figures of heatmaps drawn again: one image, ever less network, a line a method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.papers.regenerated import Figure, Levels, Regenerated
+from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.site.correlation_figures import spread
+from prunebench.leaderboard.site.links import row_link
+from prunebench.papers.figures import Heatmaps
+
+MOST_IMAGES = 4  # of one figure: each has a map of every network under every method
+MOST_LEVELS = 10  # of one figure: columns
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A map, with what is said of it.
+
+    Attributes:
+        png: Base64 PNG of a record; None where it keeps none.
+        alt: What it is, in words.
+        link: The page of its row.
+        sp2ps: The mean over all images, as text; empty for the baseline.
+    """
+
+    png: str | None
+    alt: str
+    link: str
+    sp2ps: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method's maps, a level each; None where a level is not its own."""
+
+    method: str
+    tiles: tuple[Tile | None, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One figure: an image, the baseline's map, and a line of maps a method.
+
+    Attributes:
+        title: Which figure of the work it is.
+        cam: The explanation method.
+        photo: The image, base64 PNG; None where it is not kept, or may not be shown.
+        baseline: The baseline's map; None without a baseline.
+        levels: Headings of the other columns.
+        lines: The methods.
+    """
+
+    title: str
+    cam: str
+    photo: str | None
+    baseline: Tile | None
+    levels: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class DrawnHeatmaps:
+    """Figures of heatmaps.
+
+    Attributes:
+        images: For each image, by its index in the test split, a figure an explanation method.
+        caption: How to read them.
+    """
+
+    images: dict[int, tuple[Grid, ...]]
+    caption: str
+
+
+def heatmaps_of(found: Regenerated) -> DrawnHeatmaps | None:
+    """The figures of heatmaps that rows of one protocol draw again; None if there are none."""
+    for drawn in found.figures:
+        if isinstance(drawn.asked, Heatmaps):
+            return _draw(drawn.asked, drawn, found)
+    return None
+
+
+def _draw(asked: Heatmaps, drawn: Figure, found: Regenerated) -> DrawnHeatmaps:
+    baseline = found.place.section.baseline
+    compressed = [row for method in drawn.methods for row in method.rows]
+    rows = [*([baseline] if baseline else []), *compressed]
+    withheld = next((r.first.pictures_withheld for r in rows if r.first.pictures_withheld), None)
+    images = {}
+    for image in _images(asked, compressed):
+        photo = None if withheld else _picture(rows, None, image)
+        images[image] = tuple(_grids(asked, drawn, baseline, photo, image))
+    return DrawnHeatmaps(images, _caption(found, rows, withheld))
+
+
+def _images(asked: Heatmaps, rows: Sequence[Row]) -> list[int]:
+    """The images of which most maps are kept, by their index."""
+    kept: dict[int, int] = {}
+    for row in rows:
+        for heat in row.first.heatmaps:
+            if heat.cam in asked.cams:
+                kept[heat.image] = kept.get(heat.image, 0) + 1
+    return sorted(sorted(kept, key=lambda image: (-kept[image], image))[:MOST_IMAGES])
+
+
+def _picture(rows: Sequence[Row], cam: str | None, image: int) -> str | None:
+    """The first picture kept of an image, or of its map under a method."""
+    for row in rows:
+        for heat in row.first.heatmaps:
+            if heat.cam == cam and heat.image == image:
+                return heat.png
+    return None
+
+
+def _grids(
+    asked: Heatmaps, drawn: Figure, baseline: Row | None, photo: str | None, image: int
+) -> Iterator[Grid]:
+    rows = [row for method in drawn.methods for row in method.rows]
+    columns = spread(_columns(rows), MOST_LEVELS)
+    for cam, source in asked.cams.items():
+        if any(_picture([row], cam, image) for row in rows):
+            yield Grid(
+                f"{source[0].upper()}{source[1:]}",
+                plain(cam),
+                photo,
+                _tile(baseline, cam, image, "the baseline") if baseline else None,
+                tuple(level_name(row) for row in columns),
+                tuple(_line(method, columns, cam, image) for method in drawn.methods),
+            )
+
+
+def _columns(rows: Sequence[Row]) -> list[Row]:
+    """A row for each level there is, by rising level."""
+    found: dict[tuple[float, int], Row] = {}
+    for row in rows:
+        found.setdefault(_level(row), row)
+    return [found[level] for level in sorted(found)]
+
+
+def _level(row: Row) -> tuple[float, int]:
+    return (row.first.level or 0.0, row.first.round or 0)
+
+
+def _line(method: Levels, columns: Sequence[Row], cam: str, image: int) -> Line:
+    own = {_level(row): row for row in method.rows}
+    name = plain(method.pruner)
+    tiles = []
+    for column in columns:
+        row = own.get(_level(column))
+        tiles.append(_tile(row, cam, image, f"{name}, {level_name(row)}") if row else None)
+    return Line(name, tuple(tiles))
+
+
+def _tile(row: Row, cam: str, image: int, name: str) -> Tile:
+    mean = row.get(f"sp2ps/{cam}").mean
+    sp2ps = "" if mean is None or row.first.role == "baseline" else f"{mean:.3f}"
+    said = f": mean Sp2PS {sp2ps}" if sp2ps else ""
+    alt = f"{plain(cam)} of {name}, test image {image}{said}"
+    return Tile(_picture([row], cam, image), alt, row_link(row), sp2ps)
+
+
+def _caption(found: Regenerated, rows: Sequence[Row], withheld: str | None) -> str:
+    record = found.place.section.first
+    parts = ["Brightest is where the network looks most; a map leads to its row."]
+    parts.append(f"Below a map: mean Sp2PS over {record.conditions.explained_images:,} images.")
+    if any(len(row.records) > 1 for row in rows):
+        parts.append(f"Maps are of seed {rows[0].first.seed}.")
+    if withheld:
+        parts.append(f"Images are not shown: {plain(withheld)}.")
+    return " ".join(parts)

@@ -1,0 +1,32 @@
+"""What all parts of a work's card have in common: nothing unknown, and how its texts look."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from prunebench.errors import did_you_mean
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
+Patterns = tuple[Text, ...]
+
+
+class Strict(BaseModel):
+    """Base of the card: nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, data: Any) -> Any:
+        for key in data if isinstance(data, dict) else ():
+            if key not in cls.model_fields:
+                message = f"unknown key {key!r}; {did_you_mean(str(key), cls.model_fields)}"
+                raise PydanticCustomError(
+                    "unknown_key", "{message}", {"message": message, "at": key}
+                )
+        return data
