@@ -161,6 +161,11 @@ def test_the_lock_files_are_everybodys(tmp_path: Path) -> None:
     assert modes == {"prunebench-gate.lock": 0o666, "prunebench-room.lock": 0o666}
 
 
+def test_the_folder_of_the_lock_files_is_made(tmp_path: Path) -> None:
+    with occupy(False, tmp_path / "not" / "there"):
+        assert len(list((tmp_path / "not" / "there").iterdir())) == 2
+
+
 def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "prunebench-gate.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="gate"), occupy(False, tmp_path):
