@@ -181,6 +181,11 @@ def test_the_experiments_own_suite_comes_first_and_flattering_numbers_do_not_cou
     one = experiment(suite="benchmarks/papers/digits.yaml")
     compared = compare(one, board([*flattering, *own]))
     assert all(b.row and b.row.first.suite == "papers-digits" for b in compared.rows)
+    # A suite reduced from it comes before others, one that is only called alike does not.
+    for name, first in (("papers-digits-small", True), ("papers-digits2", False)):
+        reduced = [found.model_copy(update={"suite": name}) for found in own]
+        compared = compare(one, board([*flattering, *reduced]))
+        assert all(b.row and (b.row.first.suite == name) is first for b in compared.rows)
     # Without a suite of its own, the protocol that differs less is taken, not the nearer number.
     nearer = other({"explained_images": 100}, losses=(0.01, 0.0677))
     compared = compare(experiment(), board([*suite((0.3,)), *nearer]))

@@ -15,7 +15,7 @@ from prunebench.leaderboard.papers.nearest import (
     other_level,
 )
 from prunebench.leaderboard.papers.numbers import Number, compare_number, printed_numbers
-from prunebench.leaderboard.papers.places import Place, places_of
+from prunebench.leaderboard.papers.places import Place, from_suite, places_of
 from prunebench.leaderboard.papers.regenerated import Regenerated, regenerate
 from prunebench.leaderboard.rows import Row
 from prunebench.papers.work import Experiment, PublishedRow, Work
@@ -157,18 +157,18 @@ def _unmatched(experiment: Experiment, published: PublishedRow) -> str | None:
 
 
 def _order(experiment: Experiment, beside: Beside) -> tuple[object, ...]:
-    """The same experiment first, then its own suite, then what answers more and differs less.
+    """The same experiment first, then its own suite or one reduced from it, then the rest.
 
-    How near our numbers are to the published ones does not count: the choice would flatter us.
+    Among these, what answers more columns and differs less. How near our numbers are to the published ones does not count: the choice would flatter us.
     Nor does, for that reason, whether the level is the published one.
     """
     assert beside.row is not None
     record = beside.row.first
     missing = sum(number.printed is not None and number.ours is None for number in beside.numbers)
-    own_suite = record.suite == experiment.suite_name
+    suite = from_suite(experiment, record.suite)
     level = other_level(experiment, beside.published, beside.numbers)
     differing = sum(text not in level for text in beside.why)
-    return (not beside.exact, not own_suite, missing, differing, record.protocol, record.id)
+    return (not beside.exact, suite, missing, differing, record.protocol, record.id)
 
 
 def _in_place(experiment: Experiment, published: PublishedRow, place: Place) -> Beside | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.papers.differences import matches, of_model, of_pruner
 from prunebench.leaderboard.rows import Row
-from prunebench.papers.work import Rows
+from prunebench.papers.work import Experiment, Rows
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,15 @@ def places_of(meant: Rows, sections: Iterable[Section], *, exact: bool) -> Itera
 
 def _is_meant(row: Row, meant: Rows) -> bool:
     return row.first.role != "compressed" or of_pruner(row.first, meant.pruners)
+
+
+def from_suite(experiment: Experiment, suite: str) -> int:
+    """How far a suite is from the one that repeats an experiment.
+
+    Returns:
+        0 for that suite, 1 for one reduced from it (its name with a suffix), 2 for any other.
+    """
+    own = experiment.suite_name
+    if own is None or not f"{suite}-".startswith(f"{own}-"):
+        return 2
+    return int(suite != own)

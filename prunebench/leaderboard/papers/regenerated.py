@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.papers.differences import differences, of_pruner
-from prunebench.leaderboard.papers.places import Place, places_of
+from prunebench.leaderboard.papers.places import Place, from_suite, places_of
 from prunebench.leaderboard.papers.readings import read
 from prunebench.leaderboard.rows import Row
 from prunebench.papers.figures import Curves, Heatmaps
@@ -94,21 +94,13 @@ def _order(experiment: Experiment, drawn: Regenerated) -> tuple[object, ...]:
     record = drawn.place.section.first
     return (
         not drawn.place.exact,
-        _foreign(experiment, record.suite),
+        from_suite(experiment, record.suite),
         -sum(figure.has_levels for figure in drawn.figures),
         -sum(len(method.rows) for figure in drawn.figures for method in figure.methods),
         sum(map(len, drawn.why)),
         record.protocol,
         record.id,
     )
-
-
-def _foreign(experiment: Experiment, suite: str) -> int:
-    """How far a suite is from the experiment's own: it, one cut down from it, or another."""
-    own = experiment.suite_name
-    if own is None or not f"{suite}-".startswith(f"{own}-"):
-        return 2
-    return int(suite != own)
 
 
 def _drawn(experiment: Experiment, place: Place) -> Regenerated:
