@@ -16,8 +16,8 @@ from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.compare import Beside, Compared, compare, compare_works
 from prunebench.leaderboard.papers.readings import CAUTION
 from prunebench.leaderboard.publish import read_results
-from prunebench.leaderboard.site import papers_page
-from prunebench.leaderboard.site.papers_table import table_of
+from prunebench.leaderboard.site.papers import page as papers_page
+from prunebench.leaderboard.site.papers.table import table_of
 from prunebench.papers.printed import Words
 from prunebench.papers.registry import read_works
 from prunebench.papers.work import Experiment

@@ -159,8 +159,9 @@ def _unmatched(experiment: Experiment, published: PublishedRow) -> str | None:
 def _order(experiment: Experiment, beside: Beside) -> tuple[object, ...]:
     """The same experiment first, then its own suite or one reduced from it, then the rest.
 
-    Among these, what answers more columns and differs less. How near our numbers are to the published ones does not count: the choice would flatter us.
-    Nor does, for that reason, whether the level is the published one.
+    Among these, what answers more columns and differs less. How near our numbers are to the
+    published ones does not count: the choice would flatter us. Nor does, for that reason, whether
+    the level is the published one.
     """
     assert beside.row is not None
     record = beside.row.first

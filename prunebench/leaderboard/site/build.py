@@ -10,26 +10,23 @@ from tempfile import TemporaryDirectory
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.site import (
-    board_page,
-    correlations_page,
-    gallery_page,
-    papers_page,
-    pruner_pages,
-    questions_page,
-    row_page,
-    speed_page,
-)
+from prunebench.leaderboard.site import gallery, speed
+from prunebench.leaderboard.site.board import page as board
+from prunebench.leaderboard.site.correlations import page as correlations
+from prunebench.leaderboard.site.papers import page as papers
+from prunebench.leaderboard.site.pruners import pages as pruners
+from prunebench.leaderboard.site.questions import page as questions
+from prunebench.leaderboard.site.row import page as row
 
 WRITERS: tuple[Callable[[Sequence[Section], Path], None], ...] = (
-    board_page.write,
-    row_page.write,
-    pruner_pages.write,
-    gallery_page.write,
-    correlations_page.write,
-    questions_page.write,
-    papers_page.write,
-    speed_page.write,
+    board.write,
+    row.write,
+    pruners.write,
+    gallery.write,
+    correlations.write,
+    questions.write,
+    papers.write,
+    speed.write,
 )
 OURS = "assets/theme.js"
 """A file by which a folder is known as a site that may be written anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from dataclasses import dataclass
 from typing import Any
 
 from prunebench.leaderboard.cells import plain
@@ -14,6 +15,23 @@ BELOW = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
 """A legend below the figure, clear of the axis's title."""
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with what is said of it.
+
+    Attributes:
+        title: What it shows.
+        figure: For the macro ``late``.
+        alt: What it shows, in numbers.
+        caption: How to read it.
+    """
+
+    title: str
+    figure: dict[str, Any]
+    alt: str
+    caption: str
 
 
 def label(text: str) -> str:
@@ -41,3 +59,8 @@ def figure(data: list[dict[str, Any]], x: str, y: str, **layout: Any) -> dict[st
     for name, axis in axes.items():
         axis.update(layout.pop(name, {}))
     return {"data": data, "layout": {**axes, **layout}}
+
+
+def plain_words(text: str) -> str:
+    """Text of any length on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

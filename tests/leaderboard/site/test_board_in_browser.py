@@ -11,7 +11,7 @@ from visiting import Visit
 from prunebench.leaderboard.board import Section, board
 from prunebench.leaderboard.publish import read_results
 from prunebench.leaderboard.rank import is_eligible
-from prunebench.leaderboard.site.board_rows import Entry, entries
+from prunebench.leaderboard.site.board.rows import Entry, entries
 from prunebench.leaderboard.site.links import row_name
 from prunebench.record import Value
 
@@ -247,7 +247,7 @@ def test_the_first_part_is_shown_before_the_last_is_there(
 ) -> None:
     from synthetic import suite
 
-    from prunebench.leaderboard.site import board_page
+    from prunebench.leaderboard.site.board import page as board_page
 
     monkeypatch.setattr(board_page, "ROWS_OF_PART", 10)
     site = write(suite(floors=True, protocol="a") + suite(protocol="b"), tmp_path / "site")

@@ -11,9 +11,9 @@ from nasty_records import records as nasty_records
 from synthetic import CONDITIONS, baseline, control, floor, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.site import board_page
-from prunebench.leaderboard.site.board_columns import FIRST_SHOWN, VALUE, columns
-from prunebench.leaderboard.site.board_rows import entries
+from prunebench.leaderboard.site.board import page as board_page
+from prunebench.leaderboard.site.board.columns import FIRST_SHOWN, VALUE, columns
+from prunebench.leaderboard.site.board.rows import entries
 from prunebench.leaderboard.site.families import FAMILIES, family_of, title_of
 from prunebench.leaderboard.site.links import row_name, section_name
 from prunebench.record import Record, Value

@@ -12,7 +12,7 @@ from test_pruner_pages import NASTY, Page
 from visiting import Visit
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.site import gallery_page
+from prunebench.leaderboard.site import gallery as gallery_page
 from prunebench.leaderboard.site.links import row_link, section_name
 from prunebench.record import Heatmap, Record
 

@@ -10,7 +10,7 @@ from drawing import experiment, measured
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.regenerated import regenerate
-from prunebench.leaderboard.site.papers_curves import DrawnCurves, curves_of
+from prunebench.leaderboard.site.papers.curves import DrawnCurves, curves_of
 from prunebench.record import Record
 
 

@@ -13,8 +13,9 @@ from visiting import Visit
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.regenerated import regenerate
-from prunebench.leaderboard.site import papers_heatmaps, papers_page
-from prunebench.leaderboard.site.papers_heatmaps import DrawnHeatmaps, heatmaps_of
+from prunebench.leaderboard.site.papers import heatmaps as papers_heatmaps
+from prunebench.leaderboard.site.papers import page as papers_page
+from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, heatmaps_of
 from prunebench.record import Heatmap, Record
 
 CIFAR = {"dataset": "parquet(path=cifar10-jpeg)", "model": "resnet20"}

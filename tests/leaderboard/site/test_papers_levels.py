@@ -11,7 +11,7 @@ from synthetic import control, record
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.nearest import levels_of_one_method
 from prunebench.leaderboard.rows import Row
-from prunebench.leaderboard.site.papers_levels import figures_over_levels
+from prunebench.leaderboard.site.papers.levels import figures_over_levels
 from prunebench.record import Record, Value
 
 IOU = "mask_iou/grad-cam++"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from synthetic import baseline, control, record
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.site.pareto import Point, front, pareto
+from prunebench.leaderboard.site.board.pareto import Point, front, pareto
 from prunebench.record import Record, Value
 
 numbers = st.integers(0, 4).map(float) | st.floats(-1, 1)

@@ -9,8 +9,8 @@ from synthetic import CONDITIONS, baseline, control, record
 from test_pruner_pages import NASTY, Page, traces
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.site import questions_page
 from prunebench.leaderboard.site.links import section_name
+from prunebench.leaderboard.site.questions import page as questions_page
 from prunebench.record import Record
 
 CAMS = ("a-cam", "b-cam")

@@ -9,7 +9,7 @@ from visiting import Visit
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.publish import read_results
-from prunebench.leaderboard.site.excerpt_text import suite_text
+from prunebench.leaderboard.site.row.excerpt import suite_text
 
 ROW = "cifar10-resnet20-parquet-resnet20-l1-filter-0.4-s0-edb637-2ecdf5"
 PIXELS = "(canvas) => canvas.toDataURL()"

@@ -13,10 +13,10 @@ from synthetic import baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.rows import Row
-from prunebench.leaderboard.site import row_page
-from prunebench.leaderboard.site.excerpt_text import suite_text
 from prunebench.leaderboard.site.links import row_name
-from prunebench.leaderboard.site.row_parts import parts
+from prunebench.leaderboard.site.row import page as row_page
+from prunebench.leaderboard.site.row.excerpt import suite_text
+from prunebench.leaderboard.site.row.parts import parts
 from prunebench.leaderboard.site.written import told, written
 from prunebench.record import Epoch, Record, Times, Value
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.papers.regenerated import Figure, Levels, Regenerated
 from prunebench.leaderboard.rows import Row, level_name
-from prunebench.leaderboard.site.correlation_figures import spread
+from prunebench.leaderboard.site.correlations.figures import spread
 from prunebench.leaderboard.site.links import row_link
 from prunebench.papers.figures import Heatmaps
 

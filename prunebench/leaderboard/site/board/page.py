@@ -11,13 +11,13 @@ from typing import Any
 from prunebench.leaderboard.board import AXES, UNRANKED, Section
 from prunebench.leaderboard.cells import plain, title
 from prunebench.leaderboard.rescaling import LEAST_APART
-from prunebench.leaderboard.site.board_columns import (
+from prunebench.leaderboard.site.board.columns import (
     FIRST_SHOWN,
     Column,
     columns,
     order_of_cams,
 )
-from prunebench.leaderboard.site.board_rows import ROLES, Codes, Entry, Part, entries
+from prunebench.leaderboard.site.board.rows import ROLES, Codes, Entry, Part, entries
 from prunebench.leaderboard.site.families import FAMILIES
 from prunebench.leaderboard.site.links import section_name
 from prunebench.leaderboard.site.pages import render

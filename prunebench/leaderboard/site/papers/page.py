@@ -12,11 +12,11 @@ from prunebench.leaderboard.papers.compare import Beside, Compared, compare_work
 from prunebench.leaderboard.papers.numbers import Number
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.papers_again import Again, drawn_again, not_drawn
-from prunebench.leaderboard.site.papers_figure import figure_of
-from prunebench.leaderboard.site.papers_levels import figures_over_levels
-from prunebench.leaderboard.site.papers_table import Table, table_of
-from prunebench.leaderboard.site.papers_text import (
+from prunebench.leaderboard.site.papers.again import Again, drawn_again, not_drawn
+from prunebench.leaderboard.site.papers.figure import figure_of
+from prunebench.leaderboard.site.papers.levels import figures_over_levels
+from prunebench.leaderboard.site.papers.table import Table, table_of
+from prunebench.leaderboard.site.papers.text import (
     addresses,
     citation,
     digits_of,
@@ -26,7 +26,7 @@ from prunebench.leaderboard.site.papers_text import (
     shared,
     signed,
 )
-from prunebench.leaderboard.site.pruner_figures import Drawn
+from prunebench.leaderboard.site.plots import Drawn
 from prunebench.papers.registry import read_works
 from prunebench.papers.work import Experiment, Quantity
 

@@ -9,8 +9,8 @@ from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.questions.training import Part, Training, training
 from prunebench.leaderboard.site.links import section_name
-from prunebench.leaderboard.site.questions_figures import drops
-from prunebench.leaderboard.site.questions_text import (
+from prunebench.leaderboard.site.questions.figures import drops
+from prunebench.leaderboard.site.questions.text import (
     brief,
     counted,
     training_sentence,

@@ -13,8 +13,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import Place, is_eligible
 from prunebench.leaderboard.rows import Estimate, Row, level_name
-from prunebench.leaderboard.site.board_rows import NAMES
-from prunebench.leaderboard.site.excerpt_text import suite_text
+from prunebench.leaderboard.site.board.rows import NAMES
 from prunebench.leaderboard.site.families import (
     FAMILIES,
     Kind,
@@ -24,10 +23,11 @@ from prunebench.leaderboard.site.families import (
     title_of,
 )
 from prunebench.leaderboard.site.links import pruner_link, row_name, section_name
-from prunebench.leaderboard.site.row_curves import curves
-from prunebench.leaderboard.site.row_latency import latency
-from prunebench.leaderboard.site.row_parts import parts
-from prunebench.leaderboard.site.row_pictures import pictures
+from prunebench.leaderboard.site.row.curves import curves
+from prunebench.leaderboard.site.row.excerpt import suite_text
+from prunebench.leaderboard.site.row.latency import latency
+from prunebench.leaderboard.site.row.parts import parts
+from prunebench.leaderboard.site.row.pictures import pictures
 from prunebench.leaderboard.site.written import bounds, told, written
 from prunebench.leaderboard.speed import explained
 from prunebench.record import Record, Value

@@ -17,9 +17,9 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import Axis
 from prunebench.leaderboard.rescaling import preservation
-from prunebench.leaderboard.site.correlation_figures import matrix, value_title
+from prunebench.leaderboard.site.correlations.figures import matrix, value_title
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.pruner_lines import removed_name
+from prunebench.leaderboard.site.pruners.lines import removed_name
 
 MOST_COMPARED = 14  # orders in one matrix
 MOST_METHODS = 3  # whose metrics are compared

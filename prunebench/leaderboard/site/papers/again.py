@@ -8,9 +8,9 @@ from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.papers.compare import Compared, not_run
 from prunebench.leaderboard.papers.regenerated import Regenerated
 from prunebench.leaderboard.site.links import row_link
-from prunebench.leaderboard.site.papers_curves import DrawnCurves, curves_of
-from prunebench.leaderboard.site.papers_heatmaps import DrawnHeatmaps, heatmaps_of
-from prunebench.leaderboard.site.papers_text import shared
+from prunebench.leaderboard.site.papers.curves import DrawnCurves, curves_of
+from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, heatmaps_of
+from prunebench.leaderboard.site.papers.text import shared
 from prunebench.papers.figures import Curves
 from prunebench.papers.work import Experiment
 

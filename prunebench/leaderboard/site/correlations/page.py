@@ -22,12 +22,12 @@ from prunebench.leaderboard.correlations import (
 )
 from prunebench.leaderboard.rank import Axis
 from prunebench.leaderboard.rows import Row
-from prunebench.leaderboard.site.agreement_part import agreement
-from prunebench.leaderboard.site.correlation_figures import scatter, value_title
+from prunebench.leaderboard.site.correlations.agreement import agreement
+from prunebench.leaderboard.site.correlations.figures import scatter, value_title
 from prunebench.leaderboard.site.families import is_part, title_of
 from prunebench.leaderboard.site.links import pruner_link, section_name
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.pruner_lines import removed_name
+from prunebench.leaderboard.site.pruners.lines import removed_name
 
 WEAK = 0.3
 """Spearman's rho below which, either way, no direction is told."""

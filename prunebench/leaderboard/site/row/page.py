@@ -7,10 +7,10 @@ from pathlib import Path
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.rows import Row
-from prunebench.leaderboard.site.board_rows import Entry, entries
+from prunebench.leaderboard.site.board.rows import Entry, entries
 from prunebench.leaderboard.site.links import row_name
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.row_content import Shown, content
+from prunebench.leaderboard.site.row.content import Shown, content
 from prunebench.leaderboard.site.scripts import write_call
 
 

@@ -11,10 +11,10 @@ from prunebench.leaderboard.papers.numbers import Number, scale
 from prunebench.leaderboard.papers.regenerated import Figure, Regenerated
 from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.site.links import row_link
-from prunebench.leaderboard.site.papers_points import Curve, Point, points_of
-from prunebench.leaderboard.site.papers_text import axis_title, measured, row_title
+from prunebench.leaderboard.site.papers.points import Curve, Point, points_of
+from prunebench.leaderboard.site.papers.text import axis_title, measured, row_title
 from prunebench.leaderboard.site.plots import BELOW, figure, label
-from prunebench.leaderboard.site.pruner_lines import look
+from prunebench.leaderboard.site.pruners.lines import look
 from prunebench.papers.figures import Curves
 from prunebench.papers.work import Experiment, Quantity
 

@@ -7,7 +7,7 @@ from math import inf
 
 from prunebench.leaderboard.papers.compare import Compared, Own
 from prunebench.leaderboard.site.links import row_link
-from prunebench.leaderboard.site.papers_text import (
+from prunebench.leaderboard.site.papers.text import (
     digits_of,
     has_sign,
     measured,

@@ -14,13 +14,13 @@ from prunebench.leaderboard.horizon import Horizon
 from prunebench.leaderboard.rank import Place
 from prunebench.leaderboard.rescaling import preservation
 from prunebench.leaderboard.rows import Row, level_name
-from prunebench.leaderboard.site.citation import address, bibtex
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.pruner_data import UNTOLD, Measured, Pruner, collect
-from prunebench.leaderboard.site.pruner_figures import figures
-from prunebench.leaderboard.site.pruner_lines import removed_name
+from prunebench.leaderboard.site.pruners.data import UNTOLD, Measured, Pruner, collect
+from prunebench.leaderboard.site.pruners.figures import figures
+from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.site.row.citation import address, bibtex
 
 MOST_GROUPS = 12  # groups of one pruner with figures and rows
 MOST_VARIANTS = 12  # variants of a pruner in one group

@@ -9,7 +9,7 @@ from typing import Any
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.site.plots import COLOURS, figure, label
-from prunebench.leaderboard.site.row_curves import Drawn
+from prunebench.leaderboard.site.row.curves import Drawn
 from prunebench.leaderboard.speed import timings
 
 MEDIANS = (

@@ -17,9 +17,9 @@ from prunebench.leaderboard.questions.within import by_measure, by_method, by_va
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.links import section_name
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.pruner_lines import removed_name
-from prunebench.leaderboard.site.questions_figures import two_orders
-from prunebench.leaderboard.site.questions_text import (
+from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.site.questions.figures import two_orders
+from prunebench.leaderboard.site.questions.text import (
     RARELY,
     SOMETIMES,
     brief,
@@ -28,7 +28,7 @@ from prunebench.leaderboard.site.questions_text import (
     sentence,
     verdict,
 )
-from prunebench.leaderboard.site.questions_training import training_part
+from prunebench.leaderboard.site.questions.training import training_part
 
 MOST_LINES = 60  # of one table
 MOST_OPEN = 15  # lines of a table that is shown at once

@@ -12,9 +12,9 @@ from prunebench.leaderboard.board import AXES, UNRANKED, Section
 from prunebench.leaderboard.cells import plain, undefined_note, verdict
 from prunebench.leaderboard.rank import Place, is_eligible
 from prunebench.leaderboard.rows import Row, level_name
-from prunebench.leaderboard.site.board_columns import VALUE
+from prunebench.leaderboard.site.board.columns import VALUE
+from prunebench.leaderboard.site.board.pareto import pareto
 from prunebench.leaderboard.site.links import row_name
-from prunebench.leaderboard.site.pareto import pareto
 from prunebench.trust import THRESHOLDS
 
 ROLES = ("compressed", "baseline", "control", "floor")

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunebench.leaderboard.rows import Row, level_name
-from prunebench.leaderboard.site.correlation_figures import value_title
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, figure, label, series
-from prunebench.leaderboard.site.pruner_figures import Drawn, plain_words
-from prunebench.leaderboard.site.pruner_lines import removed_name
+from prunebench.leaderboard.site.correlations.figures import value_title
+from prunebench.leaderboard.site.plots import (
+    BELOW,
+    COLOURS,
+    Drawn,
+    figure,
+    label,
+    plain_words,
+    series,
+)
+from prunebench.leaderboard.site.pruners.lines import removed_name
 
 CAPTION = (
     "Lines are means over the seeds, shades reach from the lowest seed to the highest; the first "

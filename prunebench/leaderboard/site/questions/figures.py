@@ -11,10 +11,9 @@ from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.orders import Height, Order
 from prunebench.leaderboard.questions.comparison import Comparison
 from prunebench.leaderboard.questions.training import LEAST_DROP, Training
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, figure, label
-from prunebench.leaderboard.site.pruner_figures import Drawn
-from prunebench.leaderboard.site.pruner_lines import removed_name
-from prunebench.leaderboard.site.questions_text import brief, counted, number
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, Drawn, figure, label
+from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.site.questions.text import brief, counted, number
 
 MOST_POINTS = 400  # of one figure
 MOST_NAMED = 6  # pruners named below a figure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from prunebench.leaderboard.board import Section
@@ -12,8 +11,8 @@ from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rank import MOST_ACCURACY_LOST, by_pruner
 from prunebench.leaderboard.rescaling import preservation
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, figure, label
-from prunebench.leaderboard.site.pruner_lines import (
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, Drawn, figure, label, plain_words
+from prunebench.leaderboard.site.pruners.lines import (
     MOST_OTHERS,
     Levels,
     grey,
@@ -25,23 +24,6 @@ from prunebench.leaderboard.site.pruner_lines import (
 from prunebench.trust import THRESHOLDS
 
 MOST_LINES = 12  # of one figure
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure with what is said of it.
-
-    Attributes:
-        title: What it shows.
-        figure: For the macro ``late``.
-        alt: What it shows, in numbers.
-        caption: How to read it.
-    """
-
-    title: str
-    figure: dict[str, Any]
-    alt: str
-    caption: str
 
 
 def figures(section: Section, axis: str, levels: Levels) -> list[Drawn]:
@@ -130,11 +112,6 @@ def _caption(names: Sequence[str], others: Levels, compared: str, lines: int) ->
     if lines > MOST_LINES:
         parts.append(f"{MOST_LINES} of {lines} lines are drawn; the table has all.")
     return " ".join(parts)
-
-
-def plain_words(text: str) -> str:
-    """Text of any length on one line, without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _key(pruner: str, name: str, levels: Levels, names: Sequence[str]) -> str:
