@@ -7,16 +7,19 @@ READY  := $(VENV)/.ready
 # what is measured. Both sides of every ratio keep theirs.
 KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=2000000000 MALLOC_MMAP_THRESHOLD_=2000000000
 
+# As many tests at a time as there are cores, a file's in one process.
+PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
 .PHONY: bench test test-slow lint ui leaderboard screenshots perf clean
 
 bench: $(READY)            ## run the quick suite on real images; ends with a leaderboard
 	$(BIN)/prunebench run benchmarks/quick.yaml
 
 test: $(READY)             ## all tests but the slow ones
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(READY)        ## the slow tests too
-	$(BIN)/pytest
+	$(PYTEST)
 
 lint: $(READY)             ## the same checks as in CI
 	$(BIN)/ruff check .

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parent.parent
 
 
+def pytest_configure() -> None:
+    """Gives each of several test processes cores of its own: threads that share one wait for it."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores, workers = sorted(os.sched_getaffinity(0)), os.environ["PYTEST_XDIST_WORKER_COUNT"]
+        own = cores[int(worker.removeprefix("gw")) :: int(workers)]
+        os.sched_setaffinity(0, own or cores)
+
+
 def _finder(variable: str, beside: str) -> Callable[[str], Path]:
     root = Path(os.environ.get(variable, REPOSITORY.parent / "shared" / beside))
 
