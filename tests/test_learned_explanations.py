@@ -107,7 +107,7 @@ pruners:
   - isp: {predictor: &few {epochs: 4, images: 800}, selector: *few, gates: {epochs: 30, lr: 1e-2}}
   - random-filter: {target: macs}
 levels: [0.5]
-recovery: {epochs: 2, lr: 1e-2}
+recovery: {epochs: 6, lr: 1e-2}
 cams: [grad-cam, {aem-rbf: {predictor: *few, selector: *few}}]
 metrics: [accuracy, macs, sp2ps, rbf-distance, pointing-game, mask-iou]
 explain: {images: 200}
@@ -124,7 +124,12 @@ def test_pruning_steered_by_explanations_on_digits(tmp_path: Path) -> None:
     steered, drawn = record["isp"], record["random-filter"]
     assert steered.reached.macs == pytest.approx(0.5, abs=0.01)
     assert steered.axis == "dense"
-    # Some of its 30 epochs of gates and 2 of recovery differ from processor to processor.
+    # How well so short a training ends differs from processor to processor; that it learns not.
+    first, last = (steered.curves["compressed"][epoch].terms for epoch in (0, -1))
+    assert last["interpretation"] < first["interpretation"]
+    assert last["classification"] < first["classification"]
+    first, last = (steered.curves["prepared-selector"][epoch].terms for epoch in (0, -1))
+    assert last["divergence"] < first["divergence"]
     assert mean(steered, "accuracy") > 0.7
     assert mean(steered, "accuracy") > mean(drawn, "accuracy") - 0.1
     assert mean(steered, "sp2ps/grad-cam") > mean(record["random-weights"], "sp2ps/grad-cam") + 0.1

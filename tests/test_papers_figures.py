@@ -79,11 +79,12 @@ def test_heatmaps_need_no_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "line", "message"),
     [
-        ("x: rate", "x: rat", 8, "no quantity 'rat'; did you mean 'rate'"),
-        ("[accuracy, maps]", "[accuracy, mops]", 8, "did you mean 'maps'"),
+        ("x: rate", "x: rat", 17, "no quantity 'rat'; did you mean 'rate'"),
+        ("[accuracy, maps]", "[accuracy, mops]", 17, "did you mean 'maps'"),
         ("[accuracy, maps]", "[]", 17, "at least 1 item"),
-        ("[accuracy, maps]", "[accuracy, rate]", 8, "share an axis, but no unit"),
-        ("ours: sp2ps/grad-cam", "ours: max(sp2ps/grad-cam)", 8, "read off one row"),
+        ("[accuracy, maps]", "[maps, maps]", 17, "column 'maps' is named twice"),
+        ("[accuracy, maps]", "[accuracy, rate]", 17, "share an axis, but no unit"),
+        ("ours: sp2ps/grad-cam", "ours: max(sp2ps/grad-cam)", 17, "read off one row"),
         ("title: L1, ", "titel: L1, ", 17, "unknown key 'titel'; did you mean 'title'?"),
         ("pruners: [l1-filter], x", "pruners: [], x", 17, "at least 1 item"),
         ("{grad-cam: figure 2}", "{}", 18, "at least 1 item"),

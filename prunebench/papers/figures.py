@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prunebench.papers.strict import Key, Patterns, Strict, Text
 
@@ -34,6 +34,14 @@ class Curves(Strict):
     x: Key
     y: tuple[Key, ...] = Field(min_length=1)
     axis: Text | None = None
+
+    @field_validator("y")
+    @classmethod
+    def _differ(cls, y: tuple[str, ...]) -> tuple[str, ...]:
+        for key in y:
+            if y.count(key) > 1:
+                raise ValueError(f"column {key!r} is named twice")
+        return y
 
 
 class Heatmaps(Strict):

@@ -27,7 +27,8 @@ def read_work(path: Path) -> Work:
         return Work.model_validate(source.data)
     except ValidationError as error:
         first = error.errors()[0]
-        place = (*first["loc"], *([first["ctx"]["at"]] if first["type"] == "unknown_key" else []))
+        below = first["ctx"]["place"] if first["type"] == "misplaced" else ()
+        place = (*first["loc"], *below)
         name = ".".join(map(str, place)) or "card"
         message = first["msg"].removeprefix("Value error, ")
         raise RequestError(f"{name}: {message}", where=source.where(place)) from None

@@ -25,8 +25,12 @@ class Strict(BaseModel):
     def _keys_are_known(cls, data: Any) -> Any:
         for key in data if isinstance(data, dict) else ():
             if key not in cls.model_fields:
-                message = f"unknown key {key!r}; {did_you_mean(str(key), cls.model_fields)}"
-                raise PydanticCustomError(
-                    "unknown_key", "{message}", {"message": message, "at": key}
+                raise misplaced(
+                    f"unknown key {key!r}; {did_you_mean(str(key), cls.model_fields)}", (key,)
                 )
         return data
+
+
+def misplaced(message: str, place: tuple[Any, ...]) -> PydanticCustomError:
+    """What is wrong at a place below the part that is being read."""
+    return PydanticCustomError("misplaced", "{message}", {"message": message, "place": place})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -10,7 +11,7 @@ from prunebench.errors import did_you_mean
 from prunebench.papers.figures import Curves, Heatmaps, Plot
 from prunebench.papers.printed import Printed, Words
 from prunebench.papers.reading import Reading, ReadingText, parse
-from prunebench.papers.strict import Key, Name, Patterns, Strict, Text
+from prunebench.papers.strict import Key, Name, Patterns, Strict, Text, misplaced
 from prunebench.recipe import Recipe
 
 
@@ -166,21 +167,30 @@ class Experiment(Strict):
 
     @model_validator(mode="after")
     def _columns_exist(self) -> Experiment:
+        for row in self.rows:
+            self._require(row.values)
         used = [key for key in (self.nearest, self.sorted_by) if key]
         used += [self.plot.x, self.plot.y] if self.plot else []
-        used += [key for curves in self.curves for key in (curves.x, *curves.y)]
-        used_by_rows = [key for row in self.rows for key in row.values]
-        for key in used + used_by_rows:
-            if key not in self.quantities:
-                raise ValueError(f"no quantity {key!r}; {did_you_mean(key, self.quantities)}")
-        for key in used:
-            reading = self.quantities[key].reading
-            if reading is None or reading.levels:
-                raise ValueError(f"quantity {key!r} needs 'ours', read off one row")
-        for curves in self.curves:
+        self._require(used, read=True)
+        for index, curves in enumerate(self.curves):
+            place = ("curves", index)
+            self._require((curves.x, *curves.y), read=True, place=place)
             if len({self.quantities[key].unit for key in curves.y}) > 1:
-                raise ValueError(f"the columns {', '.join(curves.y)} share an axis, but no unit")
+                raise misplaced(
+                    f"the columns {', '.join(curves.y)} share an axis, but no unit", place
+                )
         return self
+
+    def _require(
+        self, keys: Iterable[str], *, read: bool = False, place: tuple[str | int, ...] = ()
+    ) -> None:
+        """Refuses columns that are not there, or that are not read off one row of ours."""
+        for key in keys:
+            if key not in self.quantities:
+                raise misplaced(f"no quantity {key!r}; {did_you_mean(key, self.quantities)}", place)
+            reading = self.quantities[key].reading
+            if read and (reading is None or reading.levels):
+                raise misplaced(f"quantity {key!r} needs 'ours', read off one row", place)
 
 
 class Work(Strict):

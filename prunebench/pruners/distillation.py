@@ -26,6 +26,7 @@ class Distillation(Nesting, Pruner):
     study: see ``distilling.py``.
     """
 
+    trains: ClassVar[bool] = True
     levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"
     random: ClassVar[bool] = True
     nested: ClassVar[Mapping[str, str]] = {"student": "models"}

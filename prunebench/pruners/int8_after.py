@@ -25,6 +25,7 @@ class Int8After(Nesting, Int8):
     """
 
     levels: ClassVar[Literal["continuous", "rounds", "none"]] = "continuous"
+    trains: ClassVar[bool] = True
     nested: ClassVar[Mapping[str, str]] = {"pruner": "pruners"}
 
     pruner: Named = Field(

@@ -66,6 +66,13 @@ def test_without_a_control_the_curves_start_at_the_baseline_and_say_so() -> None
     assert "The start is the baseline." in first.caption
 
 
+def test_a_control_that_trained_otherwise_is_not_said_to_have_trained_as_long() -> None:
+    records = measured()
+    records[1] = records[1].model_copy(update={"images_seen": 7})
+    assert records[1].role == "control"
+    assert drawn(records)[0].caption.startswith("The start is the none control. ")
+
+
 def test_methods_of_one_figure_are_named_and_told_apart() -> None:
     quantities = {
         "gone": {"title": "removed", "unit": "percent", "ours": "reached.params"},

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawing import COLOUR, GREY, KEPT, experiment, measured
+from synthetic import png
 from visiting import Visit
 
 from prunebench.leaderboard.board import board
@@ -66,6 +68,21 @@ def test_a_level_that_one_method_lacks_leaves_its_place_empty() -> None:
     records = [one for one in measured() if (one.pruner, one.level) != ("random-filter", 0.4)]
     grid = drawn(records).images[3][0]
     assert [tile is None for tile in grid.lines[1].tiles] == [False, True, False]
+
+
+def test_all_maps_are_of_a_seed_that_all_networks_have() -> None:
+    other = png(np.full((4, 4), 0.25))
+    records = []
+    for seed, picture in ((0, GREY), (1, other)):
+        kept = tuple(heat.model_copy(update={"png": picture}) for heat in KEPT if heat.cam)
+        found = measured((0.2, 0.4), heatmaps=kept, seed=seed, seeds=(0, 1))
+        records += [r.model_copy(update={"id": f"{r.id}-s{seed}"}) for r in found]
+    assert "Maps are of seed 0." in drawn(records).caption
+    left = [one for one in records if (one.pruner, one.level, one.seed) != ("l1-filter", 0.4, 0)]
+    maps = drawn(left)
+    assert "Maps are of seed 1. Of 1 of 5 rows not all seeds were measured." in maps.caption
+    shown = {tile.png for line in maps.images[3][0].lines for tile in line.tiles if tile}
+    assert shown == {other}
 
 
 def test_images_that_may_not_be_shown_are_not() -> None:

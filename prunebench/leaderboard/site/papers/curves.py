@@ -12,7 +12,7 @@ from prunebench.leaderboard.papers.regenerated import Figure, Regenerated
 from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.papers.points import Curve, Point, points_of
-from prunebench.leaderboard.site.papers.text import axis_title, measured, row_title
+from prunebench.leaderboard.site.papers.text import axis_title, measured, row_title, seeds_missing
 from prunebench.leaderboard.site.plots import BELOW, figure, label
 from prunebench.leaderboard.site.pruners.lines import look
 from prunebench.papers.figures import Curves
@@ -147,16 +147,23 @@ def _caption(
     drawn: Figure, found: Regenerated, curves: Sequence[Curve], quantities: dict[str, Quantity]
 ) -> str:
     parts = []
+    rows = [row for method in drawn.methods for row in method.rows]
     if found.start is not None:
-        control = found.start.first.role == "control"
-        start = "the none control, trained as long as the others" if control else "the baseline"
-        parts.append(f"The start is {start}.")
+        parts.append(f"The start is {_start(found.start, rows)}.")
     if not drawn.has_levels:
         parts.append("A single level was measured: points, no curve.")
+    parts += seeds_missing(rows)
     kinds = {kind for curve in curves for kind in _intervals(curve, quantities)}
     if kinds:
         parts.append(f"Bars are 95% intervals ({' / '.join(sorted(kinds))}).")
     return " ".join(parts)
+
+
+def _start(start: Row, rows: Sequence[Row]) -> str:
+    if start.first.role != "control":
+        return "the baseline"
+    as_long = all(row.images_seen == start.images_seen for row in rows)
+    return f"the none control{', trained as long as the others' if as_long else ''}"
 
 
 def _intervals(curve: Curve, quantities: dict[str, Quantity]) -> Iterator[str]:

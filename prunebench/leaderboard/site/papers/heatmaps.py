@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,14 @@ from prunebench.leaderboard.papers.regenerated import Figure, Levels, Regenerate
 from prunebench.leaderboard.rows import Row, level_name
 from prunebench.leaderboard.site.correlations.figures import spread
 from prunebench.leaderboard.site.links import row_link
+from prunebench.leaderboard.site.papers.text import seeds_missing
 from prunebench.papers.figures import Heatmaps
 
 MOST_IMAGES = 4  # of one figure: each has a map of every network under every method
 MOST_LEVELS = 10  # of one figure: columns
+
+Pictures = dict[tuple[str, str | None, int], str]
+"""By a row's first record, an explanation method (None for the image itself) and an image."""
 
 
 @dataclass(frozen=True)
@@ -88,46 +93,57 @@ def _draw(asked: Heatmaps, drawn: Figure, found: Regenerated) -> DrawnHeatmaps:
     compressed = [row for method in drawn.methods for row in method.rows]
     rows = [*([baseline] if baseline else []), *compressed]
     withheld = next((r.first.pictures_withheld for r in rows if r.first.pictures_withheld), None)
+    seed = _shared_seed(rows)
+    kept = _kept(rows, seed)
     images = {}
-    for image in _images(asked, compressed):
-        photo = None if withheld else _picture(rows, None, image)
-        images[image] = tuple(_grids(asked, drawn, baseline, photo, image))
-    return DrawnHeatmaps(images, _caption(found, rows, withheld))
+    for image in _images(asked, kept):
+        photos = (png for (_, cam, at), png in kept.items() if cam is None and at == image)
+        photo = None if withheld else next(photos, None)
+        images[image] = tuple(_grids(asked, drawn, baseline, photo, image, kept))
+    return DrawnHeatmaps(images, _caption(found, rows, seed, withheld))
 
 
-def _images(asked: Heatmaps, rows: Sequence[Row]) -> list[int]:
+def _shared_seed(rows: Sequence[Row]) -> int | None:
+    """The lowest seed that all networks have; maps of different seeds do not belong together."""
+    shared = set.intersection(*({record.seed for record in row.records} for row in rows))
+    return min(shared, default=None)
+
+
+def _kept(rows: Sequence[Row], seed: int | None) -> Pictures:
+    """Pictures of that seed, or of each row's lowest where they share none."""
+    found: Pictures = {}
+    for row in rows:
+        record = next((each for each in row.records if each.seed == seed), row.first)
+        for heat in record.heatmaps:
+            found.setdefault((row.first.id, heat.cam, heat.image), heat.png)
+    return found
+
+
+def _images(asked: Heatmaps, kept: Pictures) -> list[int]:
     """The images of which most maps are kept, by their index."""
-    kept: dict[int, int] = {}
-    for row in rows:
-        for heat in row.first.heatmaps:
-            if heat.cam in asked.cams:
-                kept[heat.image] = kept.get(heat.image, 0) + 1
-    return sorted(sorted(kept, key=lambda image: (-kept[image], image))[:MOST_IMAGES])
-
-
-def _picture(rows: Sequence[Row], cam: str | None, image: int) -> str | None:
-    """The first picture kept of an image, or of its map under a method."""
-    for row in rows:
-        for heat in row.first.heatmaps:
-            if heat.cam == cam and heat.image == image:
-                return heat.png
-    return None
+    maps = Counter(image for _, cam, image in kept if cam in asked.cams)
+    return sorted(sorted(maps, key=lambda image: (-maps[image], image))[:MOST_IMAGES])
 
 
 def _grids(
-    asked: Heatmaps, drawn: Figure, baseline: Row | None, photo: str | None, image: int
+    asked: Heatmaps,
+    drawn: Figure,
+    baseline: Row | None,
+    photo: str | None,
+    image: int,
+    kept: Pictures,
 ) -> Iterator[Grid]:
     rows = [row for method in drawn.methods for row in method.rows]
     columns = spread(_columns(rows), MOST_LEVELS)
     for cam, source in asked.cams.items():
-        if any(_picture([row], cam, image) for row in rows):
+        if any((row.first.id, cam, image) in kept for row in rows):
             yield Grid(
                 f"{source[0].upper()}{source[1:]}",
                 plain(cam),
                 photo,
-                _tile(baseline, cam, image, "the baseline") if baseline else None,
+                _tile(baseline, cam, image, "the baseline", kept) if baseline else None,
                 tuple(level_name(row) for row in columns),
-                tuple(_line(method, columns, cam, image) for method in drawn.methods),
+                tuple(_line(method, columns, cam, image, kept) for method in drawn.methods),
             )
 
 
@@ -143,30 +159,33 @@ def _level(row: Row) -> tuple[float, int]:
     return (row.first.level or 0.0, row.first.round or 0)
 
 
-def _line(method: Levels, columns: Sequence[Row], cam: str, image: int) -> Line:
+def _line(method: Levels, columns: Sequence[Row], cam: str, image: int, kept: Pictures) -> Line:
     own = {_level(row): row for row in method.rows}
     name = plain(method.pruner)
     tiles = []
     for column in columns:
         row = own.get(_level(column))
-        tiles.append(_tile(row, cam, image, f"{name}, {level_name(row)}") if row else None)
+        tiles.append(_tile(row, cam, image, f"{name}, {level_name(row)}", kept) if row else None)
     return Line(name, tuple(tiles))
 
 
-def _tile(row: Row, cam: str, image: int, name: str) -> Tile:
+def _tile(row: Row, cam: str, image: int, name: str, kept: Pictures) -> Tile:
     mean = row.get(f"sp2ps/{cam}").mean
     sp2ps = "" if mean is None or row.first.role == "baseline" else f"{mean:.3f}"
     said = f": mean Sp2PS {sp2ps}" if sp2ps else ""
     alt = f"{plain(cam)} of {name}, test image {image}{said}"
-    return Tile(_picture([row], cam, image), alt, row_link(row), sp2ps)
+    return Tile(kept.get((row.first.id, cam, image)), alt, row_link(row), sp2ps)
 
 
-def _caption(found: Regenerated, rows: Sequence[Row], withheld: str | None) -> str:
+def _caption(
+    found: Regenerated, rows: Sequence[Row], seed: int | None, withheld: str | None
+) -> str:
     record = found.place.section.first
     parts = ["Brightest is where the network looks most; a map leads to its row."]
     parts.append(f"Below a map: mean Sp2PS over {record.conditions.explained_images:,} images.")
     if any(len(row.records) > 1 for row in rows):
-        parts.append(f"Maps are of seed {rows[0].first.seed}.")
+        parts.append(f"Maps are of {f'seed {seed}' if seed is not None else 'different seeds'}.")
+    parts += seeds_missing(rows)
     if withheld:
         parts.append(f"Images are not shown: {plain(withheld)}.")
     return " ".join(parts)

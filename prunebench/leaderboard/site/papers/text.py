@@ -75,3 +75,9 @@ def addresses(work: Work) -> list[tuple[str, str]]:
     if work.url:
         found.append((work.url, work.url.removeprefix("https://")))
     return found
+
+
+def seeds_missing(rows: Sequence[Row]) -> list[str]:
+    """One sentence where networks of some seeds were asked for and are not there; else nothing."""
+    few = sum(bool(row.missing) for row in rows)
+    return [f"Of {few} of {len(rows)} rows not all seeds were measured."] if few else []
