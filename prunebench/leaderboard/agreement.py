@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
+from prunebench.leaderboard.cells import undefined_note
 from prunebench.leaderboard.orders import Height, Order, Swaps, swaps
 from prunebench.leaderboard.rank import CLOSE, Axis, by_pruner, interpolate
 from prunebench.leaderboard.rows import Estimate, Row, the
@@ -77,7 +78,14 @@ class _Side:
     lines: dict[str, list[Row]]
 
 
-def agree(rows: Sequence[Row], axis: Axis, names: Sequence[str]) -> Agreement | None:
+def agree(
+    rows: Sequence[Row],
+    axis: Axis,
+    names: Sequence[str],
+    *,
+    undefined: float = 1.0,
+    least: int = 2,
+) -> Agreement | None:
     """Orders the pruners of one protocol by several values at one compression.
 
     Each pruner's value is a line over the compression that it really reached, from the ``none``
@@ -88,18 +96,28 @@ def agree(rows: Sequence[Row], axis: Axis, names: Sequence[str]) -> Agreement | 
         rows: Rows of one protocol, the control among them.
         axis: Which axis.
         names: Values for which more is better.
+        undefined: A pruner with a value that is not defined on a larger share of images, in
+            [0, 1], is left out.
+        least: Pruners that it takes.
 
     Returns:
-        None without a control, or where no two pruners can be compared.
+        None without a control, or where fewer pruners than ``least`` can be compared.
     """
     side = _side(rows, axis)
     if side is None:
         return None
     known = [name for name in names if side.control.get(name).mean is not None]
-    return _agreement(axis, {name: (side, name) for name in known})
+    return _agreement(axis, {name: (side, name) for name in known}, undefined, least)
 
 
-def agree_between(sections: Mapping[str, Sequence[Row]], axis: Axis, name: str) -> Agreement | None:
+def agree_between(
+    sections: Mapping[str, Sequence[Row]],
+    axis: Axis,
+    name: str,
+    *,
+    undefined: float = 1.0,
+    least: int = 2,
+) -> Agreement | None:
     """Orders the pruners of several protocols by the same value at one compression.
 
     Args:
@@ -107,6 +125,8 @@ def agree_between(sections: Mapping[str, Sequence[Row]], axis: Axis, name: str) 
             up to the caller that a pruner's rows are the same networks in all of them.
         axis: Which axis.
         name: The value, for which more is better.
+        undefined: As for ``agree``.
+        least: As for ``agree``.
 
     Returns:
         As ``agree``; None also where a control has no such value.
@@ -117,7 +137,9 @@ def agree_between(sections: Mapping[str, Sequence[Row]], axis: Axis, name: str) 
         for title, side in sides.items()
         if side is not None and side.control.get(name).mean is not None
     }
-    return _agreement(axis, found) if len(found) == len(sections) else None
+    if len(found) < len(sections):
+        return None
+    return _agreement(axis, found, undefined, least)
 
 
 def _side(rows: Sequence[Row], axis: Axis) -> _Side | None:
@@ -125,7 +147,9 @@ def _side(rows: Sequence[Row], axis: Axis) -> _Side | None:
     return None if control is None else _Side(control, dict(by_pruner(rows, axis)))
 
 
-def _agreement(axis: Axis, values: Mapping[str, tuple[_Side, str]]) -> Agreement | None:
+def _agreement(
+    axis: Axis, values: Mapping[str, tuple[_Side, str]], undefined: float, least: int
+) -> Agreement | None:
     """The orders by some values, each of a side, over the pruners that can be compared in all."""
     if not values:
         return None
@@ -133,14 +157,15 @@ def _agreement(axis: Axis, values: Mapping[str, tuple[_Side, str]]) -> Agreement
     left_out: dict[str, str] = {}
     pruners: list[str] = []
     for pruner in sides[0].lines:
-        reason = _objection(pruner, values.values())
+        reason = _objection(pruner, values.values(), undefined)
         if reason:
             left_out[pruner] = reason
         else:
             pruners.append(pruner)
-    if len(pruners) < 2:
+    if len(pruners) < least:
         return None
-    at = min(max(row.removed() for row in side.lines[p]) for side in sides for p in pruners)
+    ends = [max(row.removed() for row in side.lines[p]) for side in sides for p in pruners]
+    at = min(ends, default=0.0)
     orders = []
     for title, (side, name) in values.items():
         heights = {p: _height(side.control, side.lines[p], name, at) for p in pruners}
@@ -149,7 +174,9 @@ def _agreement(axis: Axis, values: Mapping[str, tuple[_Side, str]]) -> Agreement
     return Agreement(axis, at, tuple(sorted(pruners)), tuple(orders), left_out)
 
 
-def _objection(pruner: str, values: Iterable[tuple[_Side, str]]) -> str | None:
+def _objection(
+    pruner: str, values: Iterable[tuple[_Side, str]], undefined: float
+) -> str | None:
     for side, name in values:
         levels = side.lines.get(pruner)
         if not levels:
@@ -159,8 +186,11 @@ def _objection(pruner: str, values: Iterable[tuple[_Side, str]]) -> str | None:
         for row in levels:
             if row.missing:
                 return f"a level has {row.seeds} seeds"
-            if row.get(name).mean is None:
+            value = row.get(name)
+            if value.mean is None:
                 return f"a level has no {name}"
+            if value.undefined > undefined:
+                return f"at a level {name} is {undefined_note(row, value)}"
     return None
 
 

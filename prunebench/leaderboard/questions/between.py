@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 from prunebench.leaderboard.agreement import agree_between
 from prunebench.leaderboard.board import AXES, Section
-from prunebench.leaderboard.questions.comparison import (
-    MOST_ORDERS,
-    Answer,
-    Comparison,
-    Gap,
-    answered,
-    compared,
-    methods,
-    too_few,
-    unfit,
-)
+from prunebench.leaderboard.questions.answer import Answer, Found, answer
+from prunebench.leaderboard.questions.comparison import Gap, compared, methods, unfit, unread
+from prunebench.leaderboard.questions.networks import network_keys, sets_of_networks
 from prunebench.leaderboard.rows import Row, same_row
+from prunebench.record import Record
+from prunebench.trust import MOST_UNDEFINED
 
 MOST_SECTIONS = 6
 """Sections of one group that are compared with each other."""
+MOST_METHODS = 14
+"""Explanation methods under which two sections are compared."""
 
 Condition = Literal["target_layer", "class_policy"]
+Pair = tuple[Section, Section]
 
 
-def by_condition(sections: Iterable[Section], condition: Condition) -> Answer:
+def by_condition(sections: Sequence[Section], condition: Condition) -> Answer:
     """Compares the orders by Sp2PS of sections whose conditions are equal but for one.
 
-    Only rows whose networks are the same in both count: what differs is then how they were
-    explained, and nothing else.
+    Only rows whose networks are the same in both count, explained and measured by the same
+    versions: what differs is then how they were explained, and nothing else.
 
     Args:
         sections: The board.
         condition: The one that differs.
     """
-    comparisons: list[Comparison] = []
-    gaps: list[Gap] = []
-    unmade = 0
+    found = Found()
     for group in _groups(sections, condition):
         shown = group[:MOST_SECTIONS]
-        unmade += sum(range(len(shown), len(group)))
+        found.unpaired += sum(range(len(shown), len(group)))
         for pair in combinations(shown, 2):
-            made, missing = _compare(pair, condition)
-            comparisons += made
-            gaps += missing
-    return answered(comparisons, gaps, unmade)
+            _compare(pair, condition, found)
+    return answer(found, sets_of_networks(sections))
 
 
 def _groups(sections: Iterable[Section], condition: Condition) -> list[list[Section]]:
@@ -62,31 +55,39 @@ def _groups(sections: Iterable[Section], condition: Condition) -> list[list[Sect
     return [[found[value] for value in sorted(found)] for found in groups.values()]
 
 
-def _compare(
-    pair: tuple[Section, Section], condition: Condition
-) -> tuple[list[Comparison], list[Gap]]:
-    first, second = (getattr(each.first.conditions, condition) for each in pair)
-    common = [cam for cam in methods(pair[0]) if cam in methods(pair[1])][:MOST_ORDERS]
-    whole = next((why for section in pair if (why := unfit(section))), None)
-    if whole or not common:
-        return [], [Gap(pair, None, whole or "they share no explanation method")]
+def _compare(pair: Pair, condition: Condition, found: Found) -> None:
+    """Adds the comparisons of two sections, under each explanation method and on each axis."""
+    common = [cam for cam in methods(pair[0]) if cam in methods(pair[1])]
+    reason = next((why for section in pair if (why := unfit(section))), None)
     rows = _shared(*pair)
-    if all(row.first.role != "control" for row in rows[0]):
-        return [], [Gap(pair, None, "their `none` controls are not the same network")]
-    made, gaps = [], []
-    for axis in AXES:
-        if not any(axis in section.rankings for section in pair):
+    if reason is None and not common:
+        reason = "they share no explanation method"
+    if reason is None and all(row.first.role != "control" for row in rows[0]):
+        reason = "their `none` controls are not the same network"
+    if reason:
+        found.add(Gap(pair, None, reason))
+        return
+    first, second = (getattr(each.first.conditions, condition) for each in pair)
+    axes = [axis for axis in AXES if any(axis in section.rankings for section in pair)]
+    found.unmade += len(axes) * len(common[MOST_METHODS:])
+    for cam in common[:MOST_METHODS]:
+        if why := _unread(pair, f"sp2ps/{cam}") or _versions(rows, cam):
+            found.add(Gap(pair, None, why))
             continue
-        reason = None
-        for cam in common:
-            sides = dict(zip((first, second), rows, strict=True))
-            found = agree_between(sides, axis, f"sp2ps/{cam}")
-            reason = too_few(found)
-            if found is not None and not reason:
-                made.append(compared(pair, cam, found, first, second))
-        if reason and not any(each.axis == axis for each in made):
-            gaps.append(Gap(pair, axis, f"of the same networks, {reason}"))
-    return made, gaps
+        for axis in axes:
+            orders = agree_between(
+                {first: rows[0], second: rows[1]},
+                axis,
+                f"sp2ps/{cam}",
+                undefined=MOST_UNDEFINED,
+                least=0,
+            )
+            found.add(compared(pair, cam, orders))
+
+
+def _unread(pair: Pair, name: str) -> str | None:
+    controls = [section.control for section in pair if section.control]
+    return next((why for control in controls if (why := unread(control, [name]))), None)
 
 
 def _shared(first: Section, second: Section) -> tuple[list[Row], list[Row]]:
@@ -95,13 +96,23 @@ def _shared(first: Section, second: Section) -> tuple[list[Row], list[Row]]:
     both = [
         (row, other)
         for row in first.rows
-        if (other := there.get(same_row(row.first))) and _networks(row) == _networks(other) != []
+        if (other := there.get(same_row(row.first)))
+        and network_keys(row) == network_keys(other) != []
     ]
     return [row for row, _ in both], [other for _, other in both]
 
 
-def _networks(row: Row) -> Sequence[tuple[int, str]]:
-    """The key of each seed's network; none at all where a record does not tell it."""
-    keys = [(record.seed, record.keys.get("network")) for record in row.records]
-    known = [(seed, key) for seed, key in keys if isinstance(key, str) and key]
-    return known if len(known) == len(keys) else []
+def _versions(rows: tuple[list[Row], list[Row]], cam: str) -> str | None:
+    """Which version differs, of the explanation method or of Sp2PS, where both records tell it."""
+    for row, other in zip(*rows, strict=True):
+        for one, two in zip(row.records, other.records, strict=True):
+            here, there = _plugins(one), _plugins(two)
+            for name in (f"cams/{cam.partition('(')[0]}", "metrics/sp2ps"):
+                if name in here and name in there and here[name] != there[name]:
+                    return f"{name} is of version {here[name]} in one, {there[name]} in the other"
+    return None
+
+
+def _plugins(record: Record) -> Mapping[str, Any]:
+    found = record.provenance.get("plugins")
+    return found if isinstance(found, Mapping) else {}

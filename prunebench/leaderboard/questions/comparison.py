@@ -1,17 +1,18 @@
-"""Two orders of the same pruners, and what many such comparisons answer together."""
+"""Two orders of the same pruners, and what keeps others from being compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from prunebench.leaderboard.agreement import LEAST_PRUNERS, Agreement
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import undefined_note
 from prunebench.leaderboard.orders import Order, Swaps
 from prunebench.leaderboard.rank import Axis
+from prunebench.leaderboard.rows import Row, level_name
+from prunebench.trust import MOST_UNDEFINED
 
-MOST_ORDERS = 14
-"""Orders of one section that are compared with each other; the pairs grow with the square."""
 EQUAL = 1e-6
 """Values nearer than this are one: maps are stored in 16 bits."""
 DRAWN = "random-cam"
@@ -31,6 +32,9 @@ class Comparison:
         second: An order of the same pruners.
         tau: Kendall's tau-b; None where a value is the same for all.
         swaps: The pairs that both tell apart, and those that they turn round.
+        left_out: Pruners that are not compared, with the reason.
+        counts: Whether a verdict rests on it: not where another section, whose networks are the
+            same, has answered already.
     """
 
     sections: tuple[Section, Section]
@@ -41,6 +45,8 @@ class Comparison:
     second: Order
     tau: float | None
     swaps: Swaps
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    counts: bool = True
 
     @property
     def stays(self) -> bool:
@@ -69,81 +75,44 @@ class Gap:
         sections: The section, or the two between which it was asked.
         axis: Where the answer is for an axis.
         reason: What is missing there.
+        left_out: Pruners that cannot be compared, with the reason.
     """
 
     sections: tuple[Section, ...]
     axis: Axis | None
     reason: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What all sections say to one question.
-
-    Attributes:
-        comparisons: The least agreeing first.
-        gaps: Where there is no answer.
-        equal: Comparisons left out, since every value is the same in both.
-        unmade: Comparisons not made, since there would be too many.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    gaps: tuple[Gap, ...]
-    equal: int
-    unmade: int
-
-    @property
-    def told(self) -> int:
-        """Pairs of pruners that both orders tell apart, over all comparisons."""
-        return sum(each.swaps.told for each in self.comparisons)
-
-    @property
-    def turned(self) -> int:
-        """Those of them that are reversed."""
-        return sum(each.swaps.turned for each in self.comparisons)
-
-    @property
-    def taus(self) -> list[float]:
-        """The comparisons' Kendall's tau-b, rising."""
-        return sorted(each.tau for each in self.comparisons if each.tau is not None)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def compared(
-    sections: tuple[Section, Section], cam: str | None, found: Agreement, first: str, second: str
-) -> Comparison:
-    """Compares two orders of an agreement.
+    sections: tuple[Section, Section], cam: str | None, found: Agreement | None
+) -> Comparison | Gap | None:
+    """The comparison of an agreement's two orders, or why there is none.
 
     Args:
         sections: Where each order is from.
         cam: The explanation method that both share, if they do.
-        found: The orders, of three pruners or more.
-        first: Name of an order.
-        second: Name of another.
+        found: Two orders of any number of pruners.
+
+    Returns:
+        A gap where there are fewer than three pruners.
     """
+    if found is None:
+        return None
+    if len(found.pruners) < LEAST_PRUNERS:
+        where = sections[:1] if sections[0] is sections[1] else sections
+        return Gap(where, found.axis, _too_few(len(found.pruners)), found.left_out)
+    first, second = (order.name for order in found.orders)
     return Comparison(
         sections,
         cam,
         found.axis,
         found.at,
-        found.order(first),
-        found.order(second),
+        *found.orders,
         found.tau(first, second),
         found.swaps(first, second),
+        found.left_out,
     )
-
-
-def answered(comparisons: Iterable[Comparison], gaps: Iterable[Gap], unmade: int) -> Answer:
-    """Sorts comparisons by tau-b, then by reversed pairs, and sets apart those that say nothing.
-
-    Args:
-        comparisons: Those without a tau-b are put last.
-        gaps: Where there are none.
-        unmade: How many were not made.
-    """
-    made = list(comparisons)
-    says = [each for each in made if not each.equal]
-    says.sort(key=lambda each: (2.0 if each.tau is None else each.tau, -each.swaps.turned))
-    return Answer(tuple(says), tuple(gaps), len(made) - len(says), unmade)
 
 
 def methods(section: Section) -> tuple[str, ...]:
@@ -160,10 +129,24 @@ def unfit(section: Section) -> str | None:
     return None
 
 
-def too_few(found: Agreement | None) -> str | None:
-    """Why an order would mean little; None where there are three pruners or more."""
-    pruners = 0 if found is None else len(found.pruners)
-    if pruners >= LEAST_PRUNERS:
-        return None
-    counted = "1 pruner" if pruners == 1 else f"{pruners or 'fewer than 2'} pruners"
+def unread(row: Row, names: Iterable[str]) -> str | None:
+    """Why values of a row cannot be read; None where all can.
+
+    Args:
+        row: Such as the ``none`` control.
+        names: Such as ``sp2ps/grad-cam``. A value counts up to 5% of images without a defined one.
+    """
+    control = row.first.role == "control"
+    who = "the `none` control" if control else f"{row.first.pruner_name} {level_name(row)}"
+    for name in names:
+        value = row.get(name)
+        if value.mean is None:
+            return f"{who} has no {name}: {value.reason}"
+        if value.undefined > MOST_UNDEFINED:
+            return f"{name} of {who} is {undefined_note(row, value)}"
+    return None
+
+
+def _too_few(pruners: int) -> str:
+    counted = "1 pruner" if pruners == 1 else f"{pruners or 'no'} pruners"
     return f"{counted} can be compared, and it takes {LEAST_PRUNERS}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from prunebench.leaderboard.board import AXES, Section
-from prunebench.leaderboard.questions.comparison import methods
+from prunebench.leaderboard.questions.comparison import methods, unread
+from prunebench.leaderboard.questions.networks import sets_of_networks
 from prunebench.leaderboard.rank import by_pruner
 from prunebench.leaderboard.rows import Estimate, Row
 
@@ -22,7 +23,7 @@ class Part:
     Attributes:
         drop: 1 - Sp2PS, median over the rows.
         share: The control's drop over it; above 1 where training alone moves maps farther. None
-            where the drop is below 0.001.
+            where the drop is below 0.001, or a value is undefined on too many images.
     """
 
     drop: float
@@ -43,6 +44,8 @@ class Training:
         every: Of all these rows.
         lightest: Of each pruner's row with the least removed.
         heaviest: Of each pruner's row with the most removed.
+        reason: Why nothing follows from it: the value of one of these rows, or of the control, is
+            undefined on more than 5% of images.
     """
 
     section: Section
@@ -54,11 +57,59 @@ class Training:
     every: Part
     lightest: Part
     heaviest: Part
+    reason: str | None = None
 
     @property
     def drop(self) -> float:
         """The control's drop, 1 - Sp2PS."""
         return 1 - (self.none.mean or 0.0)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """All that one section tells of training alone.
+
+    Attributes:
+        lines: By axis and explanation method; at least one.
+        counts: Whether an answer rests on it: not where another section, whose networks are the
+            same, has answered already, or where nothing follows from any line.
+    """
+
+    lines: tuple[Training, ...]
+    counts: bool
+
+    @property
+    def telling(self) -> tuple[Training, ...]:
+        """The lines from which something follows."""
+        return tuple(line for line in self.lines if line.reason is None)
+
+    @property
+    def drop(self) -> float:
+        """The control's drop, median over explanation methods; at least one line tells it."""
+        return median({line.cam: line.drop for line in self.telling}.values())
+
+    @property
+    def share(self) -> float | None:
+        """The control's share of the median drop, median over explanation methods and axes."""
+        shares = [line.every.share for line in self.telling if line.every.share is not None]
+        return median(shares) if shares else None
+
+
+def by_training(sections: Iterable[Section]) -> list[Trained]:
+    """What the sections tell of training alone; one of each distinct set of networks counts.
+
+    Args:
+        sections: The board.
+    """
+    found = []
+    for same in sets_of_networks(sections):
+        answered = False
+        for section in same:
+            lines = training(section)
+            counts = not answered and any(line.reason is None for line in lines)
+            found += [Trained(lines, counts)] if lines else []
+            answered = answered or counts
+    return found
 
 
 def training(section: Section) -> tuple[Training, ...]:
@@ -85,32 +136,33 @@ def _training(
 ) -> Training | None:
     name = f"sp2ps/{cam}"
     none = control.get(name)
-    same = [[row for row in levels if _as_long(row, control)] for levels in lines]
-    drops = [
-        [1 - mean for row in levels if (mean := row.get(name).mean) is not None] for levels in same
-    ]
-    drops = [each for each in drops if each]
-    if none.mean is None or not drops:
+    same = [[row for row in levels if _counts(row, control, name)] for levels in lines]
+    same = [levels for levels in same if levels]
+    if none.mean is None or not same:
         return None
-    alone = 1 - none.mean
-    rows = sum(map(len, drops))
+    rows = [row for levels in same for row in levels]
+    reason = next((why for row in (control, *rows) if (why := unread(row, [name]))), None)
+
+    def part(which: Sequence[Row]) -> Part:
+        middle = median(1 - (row.get(name).mean or 0.0) for row in which)
+        share = (1 - (none.mean or 0.0)) / middle if middle >= LEAST_DROP else None
+        return Part(middle, None if reason else share)
+
     return Training(
         section,
         cam,
         axis,
         none,
-        rows,
-        sum(map(len, lines)) - rows,
-        _part(alone, [drop for each in drops for drop in each]),
-        _part(alone, [each[0] for each in drops]),
-        _part(alone, [each[-1] for each in drops]),
+        len(rows),
+        sum(map(len, lines)) - len(rows),
+        part(rows),
+        part([levels[0] for levels in same]),
+        part([levels[-1] for levels in same]),
+        reason,
     )
 
 
-def _as_long(row: Row, control: Row) -> bool:
-    return not row.missing and row.images_seen == control.images_seen
-
-
-def _part(alone: float, drops: Sequence[float]) -> Part:
-    middle = median(drops)
-    return Part(middle, alone / middle if middle >= LEAST_DROP else None)
+def _counts(row: Row, control: Row, name: str) -> bool:
+    """Whether a row has the value and trained as long as the control."""
+    as_long = not row.missing and row.images_seen == control.images_seen
+    return as_long and row.get(name).mean is not None

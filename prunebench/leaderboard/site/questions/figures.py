@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, log10
 from typing import Any
 
 from prunebench.leaderboard import cells
-from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.orders import Height, Order
 from prunebench.leaderboard.questions.comparison import Comparison
 from prunebench.leaderboard.questions.training import LEAST_DROP, Training
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, Drawn, figure, label
 from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.site.questions.names import short_names
 from prunebench.leaderboard.site.questions.text import brief, counted, number
 
 MOST_POINTS = 400  # of one figure
 MOST_NAMED = 6  # pruners named below a figure
-SHORT = 22  # characters of a name within a figure
+SHORT = 30  # characters of a name within a figure
 SHARES = (1.0, 0.5, 0.1)
 TICKS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
 
@@ -30,6 +30,7 @@ def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
         titles: What the orders' values are called.
         total: Of how many comparisons it is the least agreeing one.
     """
+    short = short_names(shown.first.heights)
     moved = set(shown.swaps.moved)
     still = [pruner for pruner in shown.first.heights if pruner not in moved]
     groups = [("in no reversed pair", still, 0), ("in a reversed pair", sorted(moved), 1)]
@@ -55,18 +56,19 @@ def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
         "Higher is better; bars are 95% intervals. Where orders agree, points rise to the right."
     )
     if moved:
-        names = [brief(pruner) for pruner in shown.swaps.moved[:MOST_NAMED]]
+        names = [short[pruner] for pruner in shown.swaps.moved[:MOST_NAMED]]
         more = f" and {len(moved) - len(names)} more" if len(moved) > len(names) else ""
         caption += f" In reversed pairs: {'; '.join(names)}{more}."
     if left:
         caption += f" {left} of {len(shown.first.heights)} pruners are not drawn."
-    return Drawn("", drawing, _told(shown, titles), caption)
+    return Drawn("", drawing, _told(shown, titles, short), caption)
 
 
 def _points(shown: Comparison, pruners: Sequence[str], name: str, index: int) -> dict[str, Any]:
     best = (shown.first.leader, shown.second.leader)
     over, up = ([order.heights[p] for p in pruners] for order in (shown.first, shown.second))
     values = [height.value for height in shown.first.heights.values()]
+    short = short_names(shown.first.heights, SHORT)
     middle = (max(values) + min(values)) / 2  # names are written towards it, to stay within
     return {
         "type": "scatter",
@@ -77,10 +79,10 @@ def _points(shown: Comparison, pruners: Sequence[str], name: str, index: int) ->
         "y": [round(height.value, 5) for height in up],
         "error_x": _bars(over),
         "error_y": _bars(up),
-        "text": [_short(pruner) if pruner in best else "" for pruner in pruners],
+        "text": [label(short[pruner]) if pruner in best else "" for pruner in pruners],
         "textposition": [f"top {'right' if each.value < middle else 'left'}" for each in over],
         "textfont": {"size": 11},
-        "hovertext": [label(brief(pruner)) for pruner in pruners],
+        "hovertext": [label(pruner) for pruner in pruners],
         "hovertemplate": "%{hovertext}<br>%{x:.3f}, %{y:.3f}<extra></extra>",
         "marker": {"color": COLOURS[index], "symbol": SYMBOLS[index], "size": 8},
         "cliponaxis": False,
@@ -98,19 +100,14 @@ def _bars(heights: Sequence[Height]) -> dict[str, Any]:
     }
 
 
-def _short(pruner: str) -> str:
-    text = plain(pruner)
-    return label(text if len(text) <= SHORT else f"{text[: SHORT - 1]}…")
-
-
-def _told(shown: Comparison, titles: tuple[str, str]) -> str:
+def _told(shown: Comparison, titles: tuple[str, str], short: Mapping[str, str]) -> str:
     tau = "not defined" if shown.tau is None else number(shown.tau)
     under = f", both under {brief(shown.cam)}" if shown.cam else ""
     parts = [
         f"{titles[1]} over {titles[0]} of {counted(len(shown.first.heights), 'pruner')}{under}",
         f"Kendall's τ-b {tau}",
         *(
-            f"best by {title} {_leader(order)}"
+            f"best by {title} {short[order.leader]} ({order.heights[order.leader].value:.3f})"
             for title, order in zip(titles, (shown.first, shown.second), strict=True)
         ),
         f"{shown.swaps.turned} of {counted(shown.swaps.told, 'pair')} told apart by both reversed",
@@ -118,15 +115,11 @@ def _told(shown: Comparison, titles: tuple[str, str]) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _leader(order: Order) -> str:
-    return f"{brief(order.leader)} ({order.heights[order.leader].value:.3f})"
-
-
 def drops(parts: Sequence[Training]) -> Drawn:
     """The control's drop over the median compressed network's, one point a method and axis.
 
     Args:
-        parts: All lines of all tables.
+        parts: The lines that the answer rests on; at least one.
     """
     drawn = parts[:: ceil(len(parts) / MOST_POINTS)]
     axes = sorted({part.axis for part in drawn})

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from statistics import median
 
 from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.questions.comparison import Answer
-from prunebench.leaderboard.questions.training import Training
+from prunebench.leaderboard.questions.answer import Answer
+from prunebench.leaderboard.questions.training import Trained
 
 RARELY, SOMETIMES = 0.05, 0.2
 """Shares of reversed pairs below which an order changes rarely, and sometimes."""
-LONGEST = 90  # characters of a pruner's or a method's name in a table or a sentence
+LONGEST = 90  # characters of a name in a table or a sentence
 
 
 def verdict(answer: Answer) -> str:
     """How often an order changes beyond noise, in one or two words."""
     if not answer.comparisons:
-        return "Not known yet"
+        return "Every value is the same" if answer.equal else "Not known yet"
     if not answer.told:
         return "Cannot be told"
     share = answer.turned / answer.told
@@ -28,14 +28,26 @@ def verdict(answer: Answer) -> str:
 
 def sentence(answer: Answer) -> str:
     """The answer over all sections; nothing where there is no comparison."""
-    if not answer.comparisons:
-        return ""
-    return f"{_best(answer)}; {_taus(answer)}; {_pairs(answer)}."
+    if answer.comparisons:
+        return f"{_best(answer)}; {_taus(answer)}; {_pairs(answer)}. {_rests(answer)}."
+    if answer.equal:
+        what = "the one comparison" if answer.equal == 1 else f"all {answer.equal} comparisons"
+        return f"In {what} both orders have equal values. {_rests(answer)}."
+    return ""
+
+
+def _rests(answer: Answer) -> str:
+    """Such as ``This rests on 3 distinct sets of networks, each under one seed``."""
+    few, most = min(answer.seeds), max(answer.seeds)
+    one = len(answer.seeds) == 1
+    sets = "one set of networks" if one else f"{len(answer.seeds)} distinct sets of networks"
+    seeds = f"{few} to {most} seeds" if few < most else "one seed" if most == 1 else f"{most} seeds"
+    return f"This rests on {sets}, {'' if one or few < most else 'each '}under {seeds}"
 
 
 def _best(answer: Answer) -> str:
-    total = len(answer.comparisons)
-    stays = sum(each.stays for each in answer.comparisons)
+    total = len(answer.counting)
+    stays = sum(each.stays for each in answer.counting)
     if total == 1:
         said = f"In the one comparison the best pruner {'stays' if stays else 'changes'}"
     else:
@@ -43,7 +55,7 @@ def _best(answer: Answer) -> str:
         said = f"In {some} {total} comparisons the best pruner stays"
     if stays == total:
         return said
-    beyond = sum(each.changes_beyond_noise for each in answer.comparisons)
+    beyond = sum(each.changes_beyond_noise for each in answer.counting)
     if total - stays == 1:
         return f"{said} ({'the change is' if beyond else 'no change'} beyond noise)"
     return f"{said} ({beyond or 'none'} of the {total - stays} changes beyond noise)"
@@ -70,28 +82,45 @@ def _pairs(answer: Answer) -> str:
     return f"{some} of {answer.told} pairs that both tell apart {verb} reversed{percent}"
 
 
-def training_verdict(parts: Sequence[Training]) -> str:
-    """The control's drop as a share of the compressed networks', the median over all."""
-    shares = [part.every.share for part in parts if part.every.share is not None]
-    return f"{median(shares):.0%}, as a median" if shares else "Not known yet"
+def training_verdict(found: Sequence[Trained]) -> str:
+    """The control's drop as a share of the compressed networks', the median over the sets."""
+    shares = _shares(found)
+    if not shares:
+        return "Not known yet"
+    said = f"{median(shares):.0%} of the drop of compressed networks"
+    if len(shares) == 1:
+        return f"{said} (one set of networks)"
+    lowest, highest = f"{shares[0]:.0%}", f"{shares[-1]:.0%}"
+    return f"{said} (median of {len(shares)} sets of networks, {lowest} to {highest})"
 
 
-def training_sentence(parts: Sequence[Training]) -> str:
+def training_sentence(found: Sequence[Trained]) -> str:
     """What training alone costs, and of which share of the drops that is."""
-    by_method = {(each.section.first.protocol, each.cam): each.drop for each in parts}
-    drops = sorted(by_method.values())
-    sections = len({protocol for protocol, _ in by_method})
+    drops = sorted(each.drop for each in found if each.counts)
+    if not drops:
+        return "Every line below lacks a value that can be read."
+    many = len(drops) > 1
     said = (
         f"Training alone costs {_spread([f'{drop:.3f}' for drop in drops], median(drops), '.3f')} "
-        f"of Sp2PS (1 − Sp2PS of the control, over {counted(sections, 'section')})"
+        "of Sp2PS (1 − Sp2PS of the control)"
     )
-    shares = sorted(part.every.share for part in parts if part.every.share is not None)
+    whose = (
+        f"One value for each of {len(drops)} distinct sets of networks, its"
+        if many
+        else "Of one set of networks, the"
+    )
+    each = f"{whose} median over explanation methods and axes."
+    shares = _shares(found)
     if not shares:
-        return f"{said}. No compressed network dropped by more."
+        return f"{said}. No compressed network dropped by more. {each}"
     return (
         f"{said}: {_spread([f'{share:.0%}' for share in shares], median(shares), '.0%')} of the "
-        "median drop of the compressed networks that trained as long."
+        f"median drop of the compressed networks that trained as long. {each}"
     )
+
+
+def _shares(found: Sequence[Trained]) -> list[float]:
+    return sorted(each.share for each in found if each.counts and each.share is not None)
 
 
 def _spread(texts: Sequence[str], middle: float, form: str) -> str:
