@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from prunebench.steps import Step
 
 LINE_EVERY = 20.0  # seconds between lines in a log
+LONGEST_NAME = 24  # characters, so that the epoch is still on the line
 
 
 class RunProgress:
@@ -53,6 +54,8 @@ class RunProgress:
     def working(self, step: Step, fraction: float = 0.0, text: str = "") -> None:
         """Shows what is being done."""
         name = getattr(step.plugin, "label", "")
+        if len(name) > LONGEST_NAME:
+            name = f"{name[:LONGEST_NAME]}…"
         level = step.options.get("level")
         now = " ".join(filter(None, [step.kind, name, "" if level is None else f"{level:g}", text]))
         self._bars.update(self._task, now=now)

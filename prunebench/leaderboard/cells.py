@@ -149,8 +149,14 @@ def mark(verdict: bool | None) -> str:
 
 
 def title(record: Record) -> str:
-    """What a section is about; the model's parameters are among its conditions."""
-    return f"{plain(record.dataset)} · {plain(record.model).partition('(')[0]}"
+    """What a section is about: data, network, and what of it is explained.
+
+    The model's parameters are among its conditions.
+    """
+    of = record.conditions
+    policy = "" if of.class_policy == "baseline" else f" · {plain(of.class_policy)} class"
+    network = plain(record.model).partition("(")[0]
+    return f"{plain(record.dataset)} · {network} · {plain(of.target_layer)}{policy}"
 
 
 def conditions(of: Conditions, digest: str) -> str:

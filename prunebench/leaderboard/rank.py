@@ -15,6 +15,8 @@ from prunebench.statistics import seed_interval
 
 MOST_ACCURACY_LOST = 0.02  # of the untouched baseline: 2 points
 CLOSE = 1e-9  # reached compressions nearer than this are one
+DRAWN = "random-cam"
+"""An explanation method whose maps are drawn: they tell nothing of what a network looks at."""
 
 Axis = Literal["dense", "masked"]
 
@@ -100,9 +102,10 @@ def by_pruner(rows: Iterable[Row], axis: str) -> list[tuple[str, list[Row]]]:
 
 
 def cams_of(control: Row | None) -> tuple[str, ...]:
-    """Explanation methods for which the control has an Sp2PS."""
+    """Explanation methods for which the control has an Sp2PS, but for maps drawn at random."""
     names = [] if control is None else list(control.estimates)
-    return tuple(name.partition("/")[2] for name in names if name.startswith("sp2ps/"))
+    cams = (name.partition("/")[2] for name in names if name.startswith("sp2ps/"))
+    return tuple(cam for cam in cams if cam != DRAWN)
 
 
 def is_eligible(row: Row, baseline: Row | None) -> bool:

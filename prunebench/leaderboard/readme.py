@@ -17,13 +17,15 @@ from prunebench.leaderboard.rows import level_name
 from prunebench.saving import write_whole
 
 BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
+MOST_ROWS = 20  # of a sample
 
 
 def sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
     """A small board in markdown: few columns, all axes.
 
-    Of all protocols, the one with the most networks of one pruner, since its levels show what more
-    pruning does; of several, the one with the most pruners.
+    Of all protocols that are small enough to be read and tell times, too, the one with the most
+    networks of one pruner, since its levels show what more pruning does; of several, the one with
+    the most pruners.
 
     Args:
         sections: The published board.
@@ -31,14 +33,23 @@ def sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
     """
     if not sections:
         return "No records yet."
-    section = max(
-        sections,
-        key=lambda found: (max(_networks(found).values(), default=0), len(_networks(found))),
-    )
+    section = max(sections, key=_shows)
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
     conditions = cells.conditions(section.first.conditions, section.first.protocol)
     table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
     return f"{table}\n\n<sub>{escape_line(conditions)}</sub>"
+
+
+def _shows(section: Section) -> tuple[int, ...]:
+    """How well a protocol serves as a sample: more is better."""
+    networks = _networks(section)
+    timed = cells.latency_name(section.rows) is not None
+    return (
+        networks.total() <= MOST_ROWS,
+        timed,
+        max(networks.values(), default=0),
+        len(networks),
+    )
 
 
 def _networks(section: Section) -> Counter[str]:

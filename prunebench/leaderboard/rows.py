@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import quantiles
 from typing import Any
 
 from prunebench.record import Reached, Record, Value
 from prunebench.statistics import seed_interval
 
+LEAST_PASSES = 8  # of which it is told how their times spread
+WIDE = 1.5
+"""How far apart the quartiles of ratios of times may be before a row says so."""
 ROLES = ("baseline", "control", "floor", "compressed")
 """What a network can be, in the order in which a board tells of them."""
 
@@ -75,7 +79,8 @@ class Row:
     @property
     def flags(self) -> tuple[str, ...]:
         """Things to know about any of the seeds' networks."""
-        return tuple(sorted({flag for record in self.records for flag in record.flags}))
+        found = {flag for record in self.records for flag in (*record.flags, *unsteady(record))}
+        return tuple(sorted(found))
 
     @property
     def images_seen(self) -> int:
@@ -121,6 +126,19 @@ class Row:
         here = self.get("accuracy").mean
         there = baseline.get("accuracy").mean if baseline else None
         return None if here is None or there is None else there - here
+
+
+def unsteady(record: Record) -> Iterator[str]:
+    """Where times say little, since their ratio to the baseline's differs from pass to pass."""
+    for place, times in sorted(record.times.items()):
+        pairs = zip(times.baseline, times.network, strict=False)
+        ratios = [network / baseline for baseline, network in pairs if baseline > 0]
+        if len(ratios) < LEAST_PASSES:
+            continue
+        low, _, high = quantiles(ratios, n=4)
+        if high > WIDE * low:
+            middle = f"the middle half of the ratios is ×{low:.2f} to ×{high:.2f}"
+            yield f"times of {place} are unsteady: {middle}"
 
 
 def the(rows: Iterable[Row], role: str) -> Row | None:

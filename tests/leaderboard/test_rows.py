@@ -5,7 +5,7 @@ from synthetic import record, suite
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.rows import estimate, group
-from prunebench.record import Value
+from prunebench.record import Times, Value
 
 
 def bootstrap(mean: float, width: float = 0.1) -> Value:
@@ -92,3 +92,23 @@ def test_a_table_starts_with_the_baseline_and_the_control() -> None:
         roles = [row.first.role for row, _ in section.table(axis)]
         assert roles[:3] == ["baseline", "control", "compressed"]
         assert all(row.first.axis == axis for row, _ in section.table(axis)[2:])
+
+
+def test_times_whose_ratio_differs_from_pass_to_pass_are_flagged() -> None:
+    baseline = tuple(1.0 for _ in range(20))
+    steady = tuple(2.0 + 0.01 * k for k in range(20))
+    wild = tuple(0.5 if k % 2 else 8.0 for k in range(20))
+
+    def flags(network: tuple[float, ...], passes: int = 20) -> tuple[str, ...]:
+        times = {"cpu_b1": Times(baseline=baseline[:passes], network=network[:passes])}
+        (row,) = group([record(times=times)])[0]
+        return row.flags
+
+    assert flags(steady) == ()
+    assert flags(wild) == (
+        "times of cpu_b1 are unsteady: the middle half of the ratios is ×0.50 to ×8.00",
+    )
+    assert flags(wild, passes=4) == ()  # too few to tell
+    # Both networks slowed down together: the ratio holds.
+    baseline = wild
+    assert flags(tuple(2 * time for time in wild)) == ()

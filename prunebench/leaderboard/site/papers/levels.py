@@ -58,6 +58,8 @@ def figures_over_levels(rows: Sequence[Row], names: tuple[str, str]) -> list[Dra
                     "overlaying": "y",
                     "side": "right",
                     "showgrid": False,
+                    "tickmode": "auto",
+                    "nticks": 6,
                 },
                 legend=BELOW,
                 hovermode="closest",

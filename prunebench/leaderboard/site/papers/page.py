@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.papers.compare import Beside, Compared, compare_works, not_run
 from prunebench.leaderboard.papers.numbers import Number
 from prunebench.leaderboard.site.links import row_link
@@ -54,6 +55,7 @@ class Group:
     note: str | None
     lines: tuple[Line, ...]
     ours: str
+    suite: str
     link: str
     exact: bool
     why: tuple[str, ...]
@@ -151,6 +153,7 @@ def _group(experiment: Experiment, beside: Beside, common: Sequence[str]) -> Gro
             for found in beside.numbers
         ),
         row_title(row, len(beside.levels)),
+        plain(row.first.suite),
         row_link(row),
         beside.exact,
         tuple(text for text in beside.why if text not in common),

@@ -86,7 +86,8 @@ def _ours(compared: Compared, own: Own, common: tuple[str, ...]) -> TableRow:
     for key, quantity in compared.experiment.quantities.items():
         printed = [row.values.get(key) for row in compared.experiment.rows]
         plus = any(has_sign(value) for value in printed if isinstance(value, str))
-        digits = max(digits_of(value) for value in printed if not isinstance(value, Words))
+        numbers = (value for value in printed if not isinstance(value, Words))
+        digits = max(map(digits_of, numbers), default=digits_of(None))
         cells.append(measured(quantity, own.get(key), digits, plus=plus))
     why = tuple(text for text in own.why if text not in common)
     return TableRow(row_title(own.row), tuple(cells), link=row_link(own.row), why=why)
