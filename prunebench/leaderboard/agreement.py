@@ -174,9 +174,7 @@ def _agreement(
     return Agreement(axis, at, tuple(sorted(pruners)), tuple(orders), left_out)
 
 
-def _objection(
-    pruner: str, values: Iterable[tuple[_Side, str]], undefined: float
-) -> str | None:
+def _objection(pruner: str, values: Iterable[tuple[_Side, str]], undefined: float) -> str | None:
     for side, name in values:
         levels = side.lines.get(pruner)
         if not levels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from prunebench.leaderboard.board import AXES, Section
 from prunebench.leaderboard.questions.answer import Answer, Found, answer
 from prunebench.leaderboard.questions.comparison import Gap, compared, methods, unfit, unread
 from prunebench.leaderboard.questions.networks import network_keys, sets_of_networks
+from prunebench.leaderboard.rank import Axis, by_pruner
 from prunebench.leaderboard.rows import Row, same_row
 from prunebench.record import Record
 from prunebench.trust import MOST_UNDEFINED
@@ -82,7 +84,9 @@ def _compare(pair: Pair, condition: Condition, found: Found) -> None:
                 undefined=MOST_UNDEFINED,
                 least=0,
             )
-            found.add(compared(pair, cam, orders))
+            if orders:
+                left_out = orders.left_out | _elsewhere(pair, rows[0], axis)
+                found.add(compared(pair, cam, replace(orders, left_out=left_out)))
 
 
 def _unread(pair: Pair, name: str) -> str | None:
@@ -100,6 +104,13 @@ def _shared(first: Section, second: Section) -> tuple[list[Row], list[Row]]:
         and network_keys(row) == network_keys(other) != []
     ]
     return [row for row, _ in both], [other for _, other in both]
+
+
+def _elsewhere(pair: Pair, shared: Sequence[Row], axis: Axis) -> dict[str, str]:
+    """Pruners of two sections of which no network is the same in both."""
+    there = [pruner for section in pair for pruner, _ in by_pruner(section.rows, axis)]
+    both = {pruner for pruner, _ in by_pruner(shared, axis)}
+    return {pruner: "no network is the same in both" for pruner in there if pruner not in both}
 
 
 def _versions(rows: tuple[list[Row], list[Row]], cam: str) -> str | None:

@@ -9,14 +9,12 @@ from prunebench.leaderboard.agreement import LEAST_PRUNERS, Agreement
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.cells import undefined_note
 from prunebench.leaderboard.orders import Order, Swaps
-from prunebench.leaderboard.rank import Axis
+from prunebench.leaderboard.rank import DRAWN, Axis
 from prunebench.leaderboard.rows import Row, level_name
 from prunebench.trust import MOST_UNDEFINED
 
 EQUAL = 1e-6
 """Values nearer than this are one: maps are stored in 16 bits."""
-DRAWN = "random-cam"
-"""The explanation method whose maps are drawn: a floor for methods, and no opinion of pruners."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,8 @@ class Gap:
 
 
 def compared(
-    sections: tuple[Section, Section], cam: str | None, found: Agreement | None
-) -> Comparison | Gap | None:
+    sections: tuple[Section, Section], cam: str | None, found: Agreement
+) -> Comparison | Gap:
     """The comparison of an agreement's two orders, or why there is none.
 
     Args:
@@ -97,20 +95,19 @@ def compared(
     Returns:
         A gap where there are fewer than three pruners.
     """
-    if found is None:
-        return None
     if len(found.pruners) < LEAST_PRUNERS:
         where = sections[:1] if sections[0] is sections[1] else sections
         return Gap(where, found.axis, _too_few(len(found.pruners)), found.left_out)
-    first, second = (order.name for order in found.orders)
+    first, second = found.orders
     return Comparison(
         sections,
         cam,
         found.axis,
         found.at,
-        *found.orders,
-        found.tau(first, second),
-        found.swaps(first, second),
+        first,
+        second,
+        found.tau(first.name, second.name),
+        found.swaps(first.name, second.name),
         found.left_out,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import combinations, islice
 from math import comb
 
@@ -29,6 +30,11 @@ VARIANTS = {
 OTHERS = dict.fromkeys(PRESERVATION - PARTS.keys() - VARIANTS.keys(), PUBLISHED)
 """Other measures of preservation, which are compared with Sp2PS."""
 
+NO_METHODS = "Sp2PS was measured under fewer than two explanation methods"
+NO_VARIANT = "no measure was taken beside a variant of it"
+NO_PART = "neither SSIM nor SAM was taken beside Sp2PS"
+NO_OTHER = "no other measure was taken beside Sp2PS"
+
 Pair = tuple[str, str, str | None]
 """Two values, and the explanation method that both share."""
 
@@ -40,27 +46,26 @@ def by_method(sections: Iterable[Section]) -> Answer:
 
 def by_variant(sections: Iterable[Section]) -> Answer:
     """Compares SSIM, SAM and Sp2PS with their variants, under each explanation method."""
-    return answer_within(sections, lambda section: _measures(section, VARIANTS))
+    return answer_within(sections, partial(_measures, origins=VARIANTS, missing=NO_VARIANT))
 
 
 def by_part(sections: Iterable[Section]) -> Answer:
     """Compares Sp2PS with SSIM and SAM, of which it is made, under each explanation method."""
-    return answer_within(sections, lambda section: _measures(section, PARTS))
+    return answer_within(sections, partial(_measures, origins=PARTS, missing=NO_PART))
 
 
 def by_measure(sections: Iterable[Section]) -> Answer:
     """Compares Sp2PS with the other measures of preservation, under each explanation method."""
-    return answer_within(sections, lambda section: _measures(section, OTHERS))
+    return answer_within(sections, partial(_measures, origins=OTHERS, missing=NO_OTHER))
 
 
 def _methods(section: Section) -> Found:
     names = [f"{PUBLISHED}/{cam}" for cam in methods(section)]
     pairs = ((first, second, None) for first, second in combinations(names, 2))
-    missing = "Sp2PS was measured under fewer than two explanation methods"
-    return _compare(section, pairs, comb(len(names), 2), missing)
+    return _compare(section, pairs, comb(len(names), 2), NO_METHODS)
 
 
-def _measures(section: Section, origins: Mapping[str, str]) -> Found:
+def _measures(section: Section, origins: Mapping[str, str], missing: str) -> Found:
     """Each measure beside what it is a variant or a part of, where both were taken."""
     names = {name for row in section.rows for name in row.estimates}
     cams = set(methods(section))
@@ -70,7 +75,7 @@ def _measures(section: Section, origins: Mapping[str, str]) -> Found:
         origin = f"{origins.get(measure.partition('(')[0])}/{cam}"
         if cam in cams and origin in names and origin != name:
             pairs.append((origin, name, cam))
-    return _compare(section, iter(pairs), len(pairs), "no two such measures were taken together")
+    return _compare(section, iter(pairs), len(pairs), missing)
 
 
 def _compare(section: Section, pairs: Iterator[Pair], count: int, missing: str) -> Found:
@@ -88,9 +93,7 @@ def _compare(section: Section, pairs: Iterator[Pair], count: int, missing: str) 
             found.add(Gap((section,), None, why))
             continue
         for axis in section.rankings:
-            orders = agree(
-                section.rows, axis, (first, second), undefined=MOST_UNDEFINED, least=0
-            )
-            found.add(compared((section, section), cam, orders))
+            orders = agree(section.rows, axis, (first, second), undefined=MOST_UNDEFINED, least=0)
+            if orders:
+                found.add(compared((section, section), cam, orders))
     return found
-

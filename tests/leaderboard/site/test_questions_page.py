@@ -9,9 +9,11 @@ from synthetic import CONDITIONS, baseline, control, record
 from test_pruner_pages import NASTY, Page, traces
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.questions import between
 from prunebench.leaderboard.site.links import section_name
 from prunebench.leaderboard.site.questions import page as questions_page
-from prunebench.record import Record
+from prunebench.leaderboard.site.questions import part
+from prunebench.record import Record, Value
 
 CAMS = ("a-cam", "b-cam")
 SCORES = {"x": (0.9, 0.8), "y": (0.7, 0.5), "z": (0.5, 0.7)}
@@ -48,7 +50,8 @@ def test_the_answer_is_a_sentence_from_the_numbers(tmp_path: Path) -> None:
     found = page(networks(), tmp_path)
     assert (
         "Often. In the one comparison the best pruner stays; Kendall's τ-b 0.33; "
-        "1 of 3 pairs that both tell apart is reversed (33.3%)." in found.text
+        "1 of 3 pairs that both tell apart is reversed (33.3%). "
+        "This rests on one set of networks, under one seed." in found.text
     )
     assert "1 of 3" in found.text
     assert "50.0% of MACs" in found.text
@@ -75,9 +78,120 @@ def test_layers_are_compared_under_each_method(tmp_path: Path) -> None:
     found = page([*networks("one"), *networks("two", flip=True)], tmp_path)
     assert (
         "In all 2 comparisons the best pruner stays; Kendall's τ-b 0.33; "
-        "2 of 6 pairs that both tell apart are reversed (33.3%)." in found.text
+        "2 of 6 pairs that both tell apart are reversed (33.3%). "
+        "This rests on one set of networks, under one seed." in found.text
     )
     assert "one,two" in found.text  # a line break stands between
+
+
+def renamed(records: list[Record], prefix: str) -> list[Record]:
+    """The same numbers of other networks."""
+    return [
+        each.model_copy(update={"keys": {"network": f"{prefix}{each.keys.get('network')}"}})
+        for each in records
+    ]
+
+
+def test_the_same_networks_are_marked_and_counted_once(tmp_path: Path) -> None:
+    same = [*networks("one"), *networks("two", flip=True)]
+    found = page(same, tmp_path)
+    assert "1 of 3 pairs that both tell apart is reversed (33.3%). This rests on one" in found.text
+    assert "1 comparison, the least agreeing first; then 1 of the same networks" in found.text
+    assert found.text.count("p-two same networks") == 2  # a comparison, and training alone
+    assert "p-one same networks" not in found.text
+    assert "(one set of networks)" in found.text
+    other = page([*networks("one"), *renamed(networks("two", flip=True), "another ")], tmp_path)
+    assert "p-two same networks" not in other.text
+    assert "This rests on 2 distinct sets of networks, each under one seed." in other.text
+
+
+def test_a_share_is_said_to_be_the_median_of_what(tmp_path: Path) -> None:
+    cams = dict.fromkeys(CAMS, 0.8)
+    records = []
+    for index, drop in enumerate((0.02, 0.04, 0.1)):
+        fields: dict[str, Any] = {"protocol": f"p{index}"}
+        records += [
+            baseline(**fields),
+            control(dict.fromkeys(CAMS, 1 - drop), **fields),
+            record("x", 0.5, sp2ps=cams, keys={"network": str(index)}, **fields),
+        ]
+    found = page(records, tmp_path)
+    verdict = "20% of the drop of compressed networks (median of 3 sets of networks, 10% to 50%)."
+    assert found.text.count(verdict) == 2
+    assert (
+        "Training alone costs 0.020 to 0.100 (median 0.040) of Sp2PS (1 − Sp2PS of the control): "
+        "10% to 50% (median 20%) of the median drop of the compressed networks that trained as "
+        "long. One value for each of 3 distinct sets of networks, its median over explanation "
+        "methods and axes." in found.text
+    )
+
+
+def test_orders_of_equal_values_are_not_unknown(tmp_path: Path) -> None:
+    conditions = [CONDITIONS.model_copy(update={"target_layer": name}) for name in ("one", "two")]
+    records = [
+        each.model_copy(update={"conditions": other, "protocol": f"p-{other.target_layer}"})
+        for other in conditions
+        for each in networks()
+    ]
+    found = page(records, tmp_path)
+    assert (
+        "Every value is the same. In all 2 comparisons both orders have equal values. "
+        "This rests on one set of networks, under one seed." in found.text
+    )
+    assert "explained at another layer" not in found.text
+
+
+def test_who_is_left_out_is_told_with_the_reason(tmp_path: Path) -> None:
+    odd = record("w", 0.5, sp2ps={"a-cam": 0.6}, conditions=CONDITIONS, protocol="p-one")
+    found = page([*networks(), odd], tmp_path)
+    assert "3 of 4" in found.text
+    assert "Pruners left out of comparisons (1)" in found.text
+    assert "dense: w (a level has no sp2ps/b-cam)." in found.text
+    fewer = [r for r in networks() if r.pruner != "z"]
+    assert "it takes 3; left out: w (a level has no sp2ps/b-cam)." in (
+        page([*fewer, odd], tmp_path).text
+    )
+
+
+def test_a_line_of_undefined_values_has_a_reason_and_no_share(tmp_path: Path) -> None:
+    records = networks()
+    hollow = Value(mean=0.98, low=0.97, high=0.99, interval="images", n=90, undefined=10)
+    values = {**records[1].values, "sp2ps/a-cam": hollow}
+    records[1] = records[1].model_copy(update={"values": values})
+    found = page(records, tmp_path)
+    reason = "sp2ps/a-cam of the `none` control is not defined on 10% of images"
+    assert found.text.count(reason) == 2  # where orders cannot be compared, and in the table
+    assert f"not counted: {reason}" in found.text
+    (points,) = (trace for trace in found.figures[-1]["data"] if trace["name"] == "dense")
+    assert len(points["x"]) == 1
+
+
+def test_what_was_not_tried_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(between, "MOST_SECTIONS", 2)
+    monkeypatch.setattr(between, "MOST_METHODS", 1)
+    records = [*networks("one"), *networks("two", flip=True)]
+    records += [
+        each.model_copy(update={"protocol": "p-three", "conditions": conditions})
+        for conditions in (CONDITIONS.model_copy(update={"target_layer": "zzz"}),)
+        for each in networks()
+    ]
+    told = "Not tried, as there would be too many: 1 comparison and 2 pairs of sections."
+    assert told in page(records, tmp_path).text
+
+
+def test_pruners_are_named_by_what_tells_them_apart(tmp_path: Path) -> None:
+    long = "x(budget=100.0, predictor={epochs: 2, batch_size: 64}, selector={images: 5000}, y=1"
+    label = {"x": f"{long})", "y": f"{long}, z=2)", "z": "z(target=macs)"}
+    records = [
+        each.model_copy(update={"pruner": label.get(each.pruner, each.pruner)})
+        for each in networks()
+    ]
+    found = page(records, tmp_path)
+    still = found.figures[0]["data"][0]
+    assert (still["text"], still["hovertext"]) == (["x"], [label["x"]])
+    assert "In reversed pairs: x(z=2); z." in found.text
+    assert "budget" not in found.text
+    assert label["x"] in (tmp_path / "questions.html").read_text()
 
 
 def test_training_alone_is_told_beside_the_drops(tmp_path: Path) -> None:
@@ -92,11 +206,12 @@ def test_training_alone_is_told_beside_the_drops(tmp_path: Path) -> None:
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     found = page([], tmp_path)
     assert found.figures == []
-    assert found.text.count("Not known yet") == 12  # six answers, each on top and below
+    assert found.text.count("Not known yet") == 14  # seven answers, each on top and below
     assert "two explanation methods and sp2ps" in found.text
     assert "a suite of 3 pruners or more on one axis, run twice" in found.text
     found = page(networks(), tmp_path)
-    assert "such as the suite quick (digits · digits-cnn, protocol p-one) run again" in found.text
+    assert "such as the suite quick (digits · digits-cnn" in found.text
+    assert "protocol p-one) run again" in found.text
     assert "with another target_layer under explain" in found.text
     found = page([r for r in networks() if r.pruner != "z"], tmp_path)
     assert "Where it cannot be answered (1)" in found.text
@@ -104,9 +219,9 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
 
 
 def test_tables_say_what_they_leave_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions_page, "MOST_LINES", 1)
+    monkeypatch.setattr(part, "MOST_LINES", 1)
     found = page([*networks("one"), *networks("two", flip=True)], tmp_path)
-    assert "1 more that agree better are not shown" in found.text
+    assert "1 more are not shown" in found.text
 
 
 def test_text_of_records_is_text(tmp_path: Path) -> None:
@@ -116,7 +231,9 @@ def test_text_of_records_is_text(tmp_path: Path) -> None:
     assert "img" not in found.tags
     assert found.inline == 0
     shown = [[t.get(key) for key in ("name", "text", "hovertext")] for t in traces(found)]
-    titles = [f["layout"][axis]["title"]["text"] for f in found.figures for axis in ("xaxis",)]
+    axes = ("xaxis", "yaxis")
+    titles = [f["layout"][axis]["title"]["text"] for f in found.figures for axis in axes]
+    assert len(titles) == 2 * len(found.figures) > 0
     assert "<img" not in json.dumps([shown, titles])
     assert "&lt;" in json.dumps([shown, titles])
 

@@ -7,13 +7,13 @@ from math import ceil, log10
 from typing import Any
 
 from prunebench.leaderboard import cells
-from prunebench.leaderboard.orders import Height, Order
+from prunebench.leaderboard.orders import Height
 from prunebench.leaderboard.questions.comparison import Comparison
 from prunebench.leaderboard.questions.training import LEAST_DROP, Training
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, Drawn, figure, label
 from prunebench.leaderboard.site.pruners.lines import removed_name
 from prunebench.leaderboard.site.questions.names import short_names
-from prunebench.leaderboard.site.questions.text import brief, counted, number
+from prunebench.leaderboard.site.questions.text import brief, counted, number, place
 
 MOST_POINTS = 400  # of one figure
 MOST_NAMED = 6  # pruners named below a figure
@@ -39,7 +39,7 @@ def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
         for name, pruners, index in groups
         if pruners
     ]
-    where = f"{cells.title(shown.sections[0].first)}, {shown.axis}"
+    where = f"{place(shown.sections)}, {shown.axis}"
     under = f", {brief(shown.cam)}" if shown.cam else ""
     drawing = figure(
         traces,

@@ -10,10 +10,11 @@ from prunebench.leaderboard.agreement import LEAST_PRUNERS
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.questions.between import by_condition
-from prunebench.leaderboard.questions.comparison import DRAWN
 from prunebench.leaderboard.questions.within import by_measure, by_method, by_part, by_variant
+from prunebench.leaderboard.rank import DRAWN
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.questions.part import part
+from prunebench.leaderboard.site.questions.names import short_names
+from prunebench.leaderboard.site.questions.part import of_measures, of_methods, part
 from prunebench.leaderboard.site.questions.text import RARELY, SOMETIMES, brief
 from prunebench.leaderboard.site.questions.training import training_part
 from prunebench.trust import MOST_UNDEFINED
@@ -31,7 +32,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
                 "id": "method",
                 "title": "Does the ranking change with the explanation method?",
                 "how": "Orders by Sp2PS under every two explanation methods of one section.",
-                "parts": [part("", "Methods", by_method(sections), _methods_needed())],
+                "parts": [part("", "Methods", by_method(sections), of_methods, _methods_needed())],
             },
             {
                 "id": "layer",
@@ -42,6 +43,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
                         "",
                         "Layers",
                         by_condition(sections, "target_layer"),
+                        short_names,
                         f"It takes the same networks explained at another layer: {again} "
                         "with another target_layer under explain, and nothing else changed.",
                     )
@@ -57,6 +59,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
                         "",
                         "Class policies",
                         by_condition(sections, "class_policy"),
+                        short_names,
                         f"It takes the same networks explained for another class: {again} "
                         "with another entry for classes under explain, and nothing else changed.",
                     )
@@ -65,26 +68,29 @@ def write(sections: Sequence[Section], site: Path) -> None:
             {
                 "id": "variant",
                 "title": "Does the ranking change with the variant of SSIM or SAM?",
-                "how": "Orders of one section under one explanation method: SSIM, SAM and Sp2PS beside "
-                "their variants; Sp2PS beside the two that it is made of; Sp2PS beside other "
-                "measures of preservation.",
+                "how": "Orders of one section under one explanation method: SSIM, SAM and Sp2PS "
+                "beside their variants; Sp2PS beside the two that it is made of; Sp2PS beside "
+                "other measures of preservation.",
                 "parts": [
                     part(
                         "Variants",
                         "Measures",
                         by_variant(sections),
-                        _measures_needed("a variant, such as those of sam and ssim"),
+                        of_measures,
+                        _measures_needed("ssim, sam or sp2ps itself beside a variant of it"),
                     ),
                     part(
                         "Parts of Sp2PS",
                         "Measures",
                         by_part(sections),
+                        of_measures,
                         _measures_needed("ssim or sam"),
                     ),
                     part(
                         "Other measures",
                         "Measures",
                         by_measure(sections),
+                        of_measures,
                         _measures_needed("another measure, such as soft-iou or pe-score"),
                     ),
                 ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from prunebench.leaderboard import cells
+from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.questions.answer import Answer
 from prunebench.leaderboard.questions.training import Trained
@@ -127,6 +129,15 @@ def _spread(texts: Sequence[str], middle: float, form: str) -> str:
     """Such as ``0.010 to 0.050 (median 0.020)`` of numbers that rise."""
     ends = list(dict.fromkeys((texts[0], texts[-1])))
     return f"{' to '.join(ends)} (median {middle:{form}})" if len(ends) > 1 else ends[0]
+
+
+def place(sections: Sequence[Section]) -> str:
+    """What a section is about, or what two that are compared have in common."""
+    first = sections[0].first
+    titles = {cells.title(section.first) for section in sections}
+    if len(titles) == 1:
+        return cells.title(first)
+    return f"{plain(first.dataset)} · {plain(first.model).partition('(')[0]}"
 
 
 def number(value: float) -> str:

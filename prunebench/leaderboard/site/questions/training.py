@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.questions.training import Part, Training, training
+from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.questions.training import Part, Trained, Training, by_training
 from prunebench.leaderboard.site.links import section_name
 from prunebench.leaderboard.site.questions.figures import drops
+from prunebench.leaderboard.site.questions.names import short_names
 from prunebench.leaderboard.site.questions.text import (
-    brief,
     counted,
     training_sentence,
     training_verdict,
@@ -27,35 +28,44 @@ def training_part(sections: Sequence[Section]) -> dict[str, Any]:
     Args:
         sections: The board.
     """
-    found = {index: training(section) for index, section in enumerate(sections)}
-    known = {index: parts for index, parts in found.items() if parts}
-    every = [part for parts in known.values() for part in parts]
-    order = sorted(known, key=lambda index: (-sum(part.rows for part in known[index]), index))
-    without = len(sections) - len(known)
+    found = by_training(sections)
+    drawn = [line for each in found if each.counts for line in each.telling]
+    order = sorted(found, key=lambda each: (not each.counts, -sum(p.rows for p in each.lines)))
+    without = len(sections) - len(found)
     return {
-        "verdict": training_verdict(every),
-        "sentence": training_sentence(every) if every else "",
-        "figure": drops(every) if every else None,
-        "tables": [_table(sections[index], known[index]) for index in order[:MOST_TABLES]],
+        "verdict": training_verdict(found),
+        "sentence": training_sentence(found) if found else "",
+        "figure": drops(drawn) if drawn else None,
+        "tables": [_table(each) for each in order[:MOST_TABLES]],
+        "repeated": any(_repeated(each) for each in order[:MOST_TABLES]),
         "left": len(order) - MOST_TABLES,
         "without": counted(without, "section") if without else "",
     }
 
 
-def _table(section: Section, parts: Sequence[Training]) -> dict[str, Any]:
+def _table(found: Trained) -> dict[str, Any]:
+    section = found.lines[0].section
+    names = short_names(line.cam for line in found.lines)
     return {
         "title": cells.title(section.first),
         "protocol": section.first.protocol[:8],
         "link": f"correlations/{section_name(section)}.html",
-        "lines": [_line(part) for part in parts[:MOST_LINES]],
-        "left": len(parts) - MOST_LINES,
+        "lines": [_line(line, names) for line in found.lines[:MOST_LINES]],
+        "left": len(found.lines) - MOST_LINES,
+        "repeated": _repeated(found),
     }
 
 
-def _line(part: Training) -> dict[str, Any]:
+def _repeated(found: Trained) -> bool:
+    """Whether it does not count for its networks, and not since nothing follows from it."""
+    return bool(found.telling) and not found.counts
+
+
+def _line(part: Training, names: Mapping[str, str]) -> dict[str, Any]:
     low, high = part.none.low, part.none.high
     return {
-        "cam": brief(part.cam),
+        "cam": names[part.cam],
+        "reason": plain(part.reason or ""),
         "axis": part.axis,
         "drop": f"{part.drop:.3f}",
         "bounds": "" if low is None or high is None else f"[{1 - high:.3f}, {1 - low:.3f}]",

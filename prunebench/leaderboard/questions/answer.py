@@ -1,0 +1,132 @@
+"""What many comparisons answer together: each set of networks is heard once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.questions.comparison import Comparison, Gap
+from prunebench.leaderboard.questions.networks import sets_of_networks
+from prunebench.leaderboard.rows import comparable
+
+
+@dataclass
+class Found:
+    """What was found in one place.
+
+    Attributes:
+        comparisons: Those that could be made.
+        gaps: Where there are none.
+        unmade: Comparisons not tried, since there would be too many.
+        unpaired: Pairs of sections not looked at, since there would be too many.
+    """
+
+    comparisons: list[Comparison] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    unmade: int = 0
+    unpaired: int = 0
+
+    def add(self, more: Comparison | Gap) -> None:
+        """Adds what was found, a gap that is known already only once."""
+        if isinstance(more, Comparison):
+            self.comparisons.append(more)
+        elif more not in self.gaps:
+            self.gaps.append(more)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What all sections say to one question.
+
+    Attributes:
+        comparisons: Those that count first; of these and the others the least agreeing first.
+        gaps: Where there is no answer.
+        equal: Comparisons left out, since every value is the same in both.
+        unmade: Comparisons not tried, since there would be too many.
+        unpaired: Pairs of sections not looked at, since there would be too many.
+        seeds: Of each distinct set of networks that the verdict rests on, how many seeds it has.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    gaps: tuple[Gap, ...]
+    equal: int
+    unmade: int
+    unpaired: int
+    seeds: tuple[int, ...]
+
+    @property
+    def counting(self) -> tuple[Comparison, ...]:
+        """The comparisons that the verdict rests on."""
+        return tuple(each for each in self.comparisons if each.counts)
+
+    @property
+    def told(self) -> int:
+        """Pairs of pruners that both orders tell apart, over the comparisons that count."""
+        return sum(each.swaps.told for each in self.counting)
+
+    @property
+    def turned(self) -> int:
+        """Those of them that are reversed."""
+        return sum(each.swaps.turned for each in self.counting)
+
+    @property
+    def taus(self) -> list[float]:
+        """The Kendall's tau-b of the comparisons that count, rising."""
+        return sorted(each.tau for each in self.counting if each.tau is not None)
+
+
+def answer_within(sections: Iterable[Section], ask: Callable[[Section], Found]) -> Answer:
+    """Asks every section; of those with the same networks, the first that answers counts.
+
+    Args:
+        sections: The board.
+        ask: The question.
+    """
+    sets = sets_of_networks(sections)
+    whole = Found()
+    for same in sets:
+        answered = False
+        for section in same:
+            found = ask(section)
+            whole.comparisons += [replace(each, counts=not answered) for each in found.comparisons]
+            whole.gaps += found.gaps
+            whole.unmade += found.unmade
+            answered = answered or bool(found.comparisons)
+    return answer(whole, sets)
+
+
+def answer(found: Found, sets: Sequence[Sequence[Section]]) -> Answer:
+    """Sorts comparisons by tau-b, then by reversed pairs, and sets apart those that say nothing.
+
+    Args:
+        found: Comparisons without a tau-b are put last.
+        sets: The sections of each distinct set of networks.
+    """
+    says = [each for each in found.comparisons if not each.equal]
+    says.sort(
+        key=lambda each: (
+            not each.counts,
+            2.0 if each.tau is None else each.tau,
+            -each.swaps.turned,
+        )
+    )
+    return Answer(
+        tuple(says),
+        tuple(found.gaps),
+        len(found.comparisons) - len(says),
+        found.unmade,
+        found.unpaired,
+        _seeds(says or found.comparisons, sets),
+    )
+
+
+def _seeds(comparisons: Iterable[Comparison], sets: Sequence[Sequence[Section]]) -> tuple[int, ...]:
+    """How many seeds the networks have, once for each set that any comparison is of."""
+    place = {comparable(each.first): index for index, same in enumerate(sets) for each in same}
+    seeds: dict[int, int] = {}
+    for each in comparisons:
+        control = each.sections[0].control
+        if each.counts and control is not None:
+            seeds[place[comparable(each.sections[0].first)]] = len(control.records)
+    return tuple(seeds[index] for index in sorted(seeds))
