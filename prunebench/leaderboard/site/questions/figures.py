@@ -17,6 +17,7 @@ from prunebench.leaderboard.site.questions.text import brief, counted, number, p
 
 MOST_POINTS = 400  # of one figure
 MOST_NAMED = 6  # pruners named below a figure
+MOST_LABELLED = 12  # points of which each has its name beside it
 SHORT = 30  # characters of a name within a figure
 SHARES = (1.0, 0.5, 0.1)
 TICKS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
@@ -65,7 +66,8 @@ def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
 
 
 def _points(shown: Comparison, pruners: Sequence[str], name: str, index: int) -> dict[str, Any]:
-    best = (shown.first.leader, shown.second.leader)
+    few = len(shown.first.heights) <= MOST_LABELLED
+    named = pruners if few else (shown.first.leader, shown.second.leader)
     over, up = ([order.heights[p] for p in pruners] for order in (shown.first, shown.second))
     values = [height.value for height in shown.first.heights.values()]
     short = short_names(shown.first.heights, SHORT)
@@ -79,7 +81,7 @@ def _points(shown: Comparison, pruners: Sequence[str], name: str, index: int) ->
         "y": [round(height.value, 5) for height in up],
         "error_x": _bars(over),
         "error_y": _bars(up),
-        "text": [label(short[pruner]) if pruner in best else "" for pruner in pruners],
+        "text": [label(short[pruner]) if pruner in named else "" for pruner in pruners],
         "textposition": [f"top {'right' if each.value < middle else 'left'}" for each in over],
         "textfont": {"size": 11},
         "hovertext": [label(pruner) for pruner in pruners],
