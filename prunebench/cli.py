@@ -135,7 +135,7 @@ def plan(
     from prunebench.where import parse_where
 
     loaded, place = load_suite(suite), Store(store)
-    planner = Planner(loaded, current(device), place.digests)
+    planner = Planner(loaded, current(device), place.digests, counting=True)
     test = parse_where(where, FIELDS) if where else None
     summary = summarise(planner.trials(test), place.stored_keys(), place.times())
     table = Table("step", "distinct", "stored", title=f"{loaded.name}: {summary.cells:,} cells")
@@ -145,6 +145,12 @@ def plan(
     table.add_row("all", f"{steps:,}", f"{stored:,}")
     out.print(table)
     out.print(f"{summary.networks:,} networks, baselines included", highlight=False)
+    for waiting in planner.to_download():
+        out.print(
+            f"{waiting} is not downloaded yet: what is stored of it is not counted",
+            markup=False,
+            highlight=False,
+        )
     missing = steps - stored
     known = missing - summary.unknown
     if missing:

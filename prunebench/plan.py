@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from prunebench.branch import Branch
+from prunebench.datasets.downloads import NotDownloaded
 from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.metrics import Metric
@@ -29,11 +30,14 @@ class Planner:
         suite: What to measure.
         environment: Where it will run; enters keys as far as results depend on it.
         digests: Digests of data and weights.
+        counting: Whether to plan without data sets that a run would download first. What is
+            counted is right; the keys are not those that the run will have.
     """
 
     suite: Suite
     environment: Environment
     digests: Digests
+    counting: bool = False
 
     def trials(self, where: Test | None = None) -> Iterator[Trial]:
         """Every network of the suite, in the suite's order.
@@ -56,9 +60,18 @@ class Planner:
         # Once a plan, since a data set may have very many files. By object: the suite keeps it,
         # and not every parameter can be hashed.
         if id(chosen) not in self._identities:
-            found = plugin_identity(chosen.name, chosen.plugin, self.digests)
+            try:
+                found = plugin_identity(chosen.name, chosen.plugin, self.digests)
+            except NotDownloaded:
+                if not self.counting:
+                    raise
+                found = {"label": chosen.label, "content": "not downloaded"}
             self._identities[id(chosen)] = found
         return self._identities[id(chosen)]
+
+    def to_download(self) -> list[str]:
+        """Labels of the data sets that were planned without their files, and wait for them."""
+        return [one.label for one in self.suite.datasets if "label" in self.identity(one)]
 
     @cached_property
     def _identities(self) -> dict[int, dict[str, Any]]:

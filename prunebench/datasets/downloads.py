@@ -9,6 +9,10 @@ from pathlib import Path
 from prunebench.errors import RequestError
 
 
+class NotDownloaded(RequestError):
+    """Files are not there yet that a run would download."""
+
+
 def cache_folder() -> Path:
     """Where downloads are kept: ``$PRUNEBENCH_CACHE``, or ``~/.cache/prunebench``."""
     chosen = os.environ.get("PRUNEBENCH_CACHE")
@@ -19,11 +23,11 @@ def all_present(files: Sequence[Path], dataset: str) -> list[Path]:
     """Returns the files if all of them exist.
 
     Raises:
-        RequestError: One is missing.
+        NotDownloaded: One is missing.
     """
     for path in files:
         if not path.is_file():
-            raise RequestError(
+            raise NotDownloaded(
                 f"{dataset}: no such file; `prunebench run` downloads it, or set `root` to the "
                 "folder above the one that holds it",
                 where=str(path),

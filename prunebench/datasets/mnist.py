@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.datasets.dataset import Dataset
-from prunebench.datasets.downloads import cache_folder, download
+from prunebench.datasets.downloads import NotDownloaded, cache_folder, download
 from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Mnist(Dataset):
         # Speak of the folder that comes nearest to being whole.
         nearest = min(range(len(folders)), key=lambda i: found[i].count(None))
         missing = FILES[found[nearest].index(None)]
-        raise RequestError(
+        raise NotDownloaded(
             f"{name}: no {missing}[.gz] there, nor all four IDX files in any of "
             f"{', '.join(map(str, folders))}; `prunebench run` downloads them, or set `root`",
             where=str(folders[nearest]),

@@ -56,6 +56,20 @@ def _counts(done: Done) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
+def test_what_a_run_would_download_can_be_planned_before(
+    little: Write, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRUNEBENCH_CACHE", str(tmp_path / "nothing"))
+    path = little(dataset="cifar10", model="resnet20")
+    found = command("plan", path, "--store", tmp_path / "store", "--device", "cpu")
+    assert found.status == 0
+    assert _counts(found)[0] > 10
+    assert "cifar10 is not downloaded yet: what is stored of it is not counted" in found.out
+    # What nobody would download is as wrong as ever.
+    missing = little(dataset="{parquet: {path: nowhere}}", model="resnet20")
+    assert command("plan", missing, "--store", tmp_path / "store").status == 2
+
+
 def test_plan_counts_what_is_stored_and_computes_nothing(
     little: Write, run: Command, command: Command, tmp_path: Path
 ) -> None:
