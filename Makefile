@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 # what is measured. Both sides of every ratio keep theirs.
 KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=2000000000 MALLOC_MMAP_THRESHOLD_=2000000000
 
-# As many tests at a time as there are cores, a file's in one process.
+# Several tests at a time, one on each of up to four cores; those of a file in one process.
 PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: bench test test-slow lint ui leaderboard screenshots perf clean

@@ -31,7 +31,8 @@ class Planner:
         environment: Where it will run; enters keys as far as results depend on it.
         digests: Digests of data and weights.
         counting: Whether to plan without data sets that a run would download first. What is
-            counted is right; the keys are not those that the run will have.
+            counted is right, unless two of them turn out to be the same; the keys are not those
+            that the run will have.
     """
 
     suite: Suite

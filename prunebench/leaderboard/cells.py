@@ -153,10 +153,15 @@ def title(record: Record) -> str:
 
     The model's parameters are among its conditions.
     """
+    return " · ".join(filter(None, title_parts(record)))
+
+
+def title_parts(record: Record) -> tuple[str, str, str, str]:
+    """Data, network, layer, and the class that is explained: empty for the baseline's."""
     of = record.conditions
-    policy = "" if of.class_policy == "baseline" else f" · {plain(of.class_policy)} class"
+    policy = "" if of.class_policy == "baseline" else f"{plain(of.class_policy)} class"
     network = plain(record.model).partition("(")[0]
-    return f"{plain(record.dataset)} · {network} · {plain(of.target_layer)}{policy}"
+    return plain(record.dataset), network, plain(of.target_layer), policy
 
 
 def conditions(of: Conditions, digest: str) -> str:

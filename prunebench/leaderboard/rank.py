@@ -125,7 +125,7 @@ def _objection(
     if control is None:
         return "no `none` control to start from"
     if not names:
-        return "no Sp2PS was measured"
+        return "no Sp2PS under an explanation method was measured"
     if control.missing:
         return f"the `none` control has {control.seeds} seeds"
     for row in levels:

@@ -45,7 +45,7 @@ def _shows(section: Section) -> tuple[int, ...]:
     networks = _networks(section)
     timed = cells.latency_name(section.rows) is not None
     return (
-        networks.total() <= MOST_ROWS,
+        0 < networks.total() <= MOST_ROWS,
         timed,
         max(networks.values(), default=0),
         len(networks),

@@ -11,6 +11,7 @@ from prunebench.leaderboard.questions.between import by_condition
 from prunebench.leaderboard.questions.networks import sets_of_networks
 from prunebench.leaderboard.questions.training import by_training
 from prunebench.leaderboard.questions.within import by_method
+from prunebench.leaderboard.site.questions.text import sentence
 from prunebench.record import Record
 
 SAME: Scores = {pruner: (means[0], means[0] - 0.01) for pruner, means in UP.items()}
@@ -51,6 +52,14 @@ def test_networks_that_are_not_known_are_a_set_of_their_own(key: dict[str, Any])
         return key if pruner == "y" else {"network": pruner}
 
     assert sets(section("a", keys=keys), section("b", keys=keys)) == [["p-a"], ["p-b"]]
+
+
+def test_a_section_whose_values_are_all_equal_leaves_the_answer_to_the_next() -> None:
+    equal: Scores = {pruner: (means[0], means[0]) for pruner, means in UP.items()}
+    answer = by_method(board([*section("a", equal), *section("b", SAME)]))
+    assert [each.sections[0].first.protocol for each in answer.counting] == ["p-b"]
+    assert answer.equal == 1
+    assert sentence(answer).endswith("This rests on one set of networks, under one seed.")
 
 
 def test_the_same_networks_are_heard_once() -> None:

@@ -61,6 +61,21 @@ def test_methods_are_averaged() -> None:
     assert place(found, "a").score == pytest.approx(0.8)
 
 
+def test_maps_drawn_at_random_are_no_method() -> None:
+    both = {"grad-cam": 0.9, "random-cam": 0.1}
+    records = [
+        baseline(),
+        control(both),
+        record("a", 0.5, sp2ps={"grad-cam": 0.8, "random-cam": 0.0}),
+        record("b", 0.5, sp2ps={"grad-cam": 0.7, "random-cam": 1.0}),
+    ]
+    (section,) = board(records)
+    places = section.rankings["dense"].places
+    assert [(place.pruner, place.rank) for place in places] == [("a", 1), ("b", 2)]
+    assert places[0].score == pytest.approx(0.8)
+    assert {horizon.cam for horizon in section.horizons} == {"grad-cam"}
+
+
 def test_levels_that_lose_more_than_two_points_do_not_count() -> None:
     found = ranking(
         baseline(0.90),

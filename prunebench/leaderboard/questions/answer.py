@@ -92,7 +92,7 @@ def answer_within(sections: Iterable[Section], ask: Callable[[Section], Found]) 
             whole.comparisons += [replace(each, counts=not answered) for each in found.comparisons]
             whole.gaps += found.gaps
             whole.unmade += found.unmade
-            answered = answered or bool(found.comparisons)
+            answered = answered or not all(each.equal for each in found.comparisons)
     return answer(whole, sets)
 
 

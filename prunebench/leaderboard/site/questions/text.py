@@ -133,11 +133,8 @@ def _spread(texts: Sequence[str], middle: float, form: str) -> str:
 
 def place(sections: Sequence[Section]) -> str:
     """What a section is about, or what two that are compared have in common."""
-    first = sections[0].first
-    titles = {cells.title(section.first) for section in sections}
-    if len(titles) == 1:
-        return cells.title(first)
-    return f"{plain(first.dataset)} · {plain(first.model).partition('(')[0]}"
+    parts = zip(*(cells.title_parts(section.first) for section in sections), strict=True)
+    return " · ".join(first for first, *others in parts if first and set(others) <= {first})
 
 
 def number(value: float) -> str:
