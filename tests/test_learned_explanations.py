@@ -133,6 +133,6 @@ def test_pruning_steered_by_explanations_on_digits(tmp_path: Path) -> None:
     assert mean(steered, "accuracy") > 0.9
     assert mean(steered, "accuracy") > mean(drawn, "accuracy") - 0.05
     assert mean(steered, "sp2ps/grad-cam") > mean(record["random-weights"], "sp2ps/grad-cam") + 0.1
-    cam = next(n.partition("/")[2] for n in steered.values if n.startswith("rbf_distance/"))
+    cam = next(n.partition("/")[2] for n in steered.values if n.startswith("rbf_distance/aem"))
     assert mean(record["none"], f"rbf_distance/{cam}") > 0
     assert 0 < mean(record["baseline"], f"mask_iou/{cam}") < 1

@@ -112,7 +112,7 @@ def test_texts_of_records_are_shown_and_not_run(visit: Callable[..., Visit], nas
 
 
 def test_the_board_shows_texts_of_records(visit: Callable[..., Visit], nasty: Path) -> None:
-    page = visit().open(nasty, "index.html#rows=250")
+    page = visit().open(nasty, "index.html#rows=1000")
     page.fill("[name=q]", "onerror")
     page.get_by_text("without filters").wait_for()
     assert "l1-filter <img src=x onerror=window.pwned=1>" in page.locator("#board").inner_text()

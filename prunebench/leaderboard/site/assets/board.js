@@ -44,7 +44,7 @@
     searching: false,
     order: [],
     pageLength: 50,
-    lengthMenu: [25, 50, 100, 250],
+    lengthMenu: [25, 50, 100, 250, 1000],
     columns: head.columns.map((column) => ({
       data: ({ row }, use) => (use === "display" ? BoardCells.cell(row, column) : ""),
       type: "string",

@@ -69,7 +69,7 @@ const BoardAddress = (() => {
       .filter(([key, direction]) => key && ["asc", "desc"].includes(direction));
     const page = Math.max(Number.parseInt(parts.get("page"), 10) || 1, 1) - 1;
     const rows = Number.parseInt(parts.get("rows"), 10) || 50;
-    return { order, page, rows: [25, 50, 100, 250].includes(rows) ? rows : 50 };
+    return { order, page, rows: [25, 50, 100, 250, 1000].includes(rows) ? rows : 50 };
   };
 
   return { wanted, write, fill, view };
