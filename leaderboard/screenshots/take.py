@@ -12,10 +12,10 @@ HERE = Path(__file__).parent
 SITE = HERE.parent / "site"
 CIFAR = "cifar10-resnet20-parquet-resnet20-l1-unstructured-0.6-s0"
 PAGES = {
-    "board": ("index.html", 1280, 900),
+    "board": ("index.html#q=resnet20", 1280, 1250),
     "row": ("row.html#{row}", 1280, 1000),
     "gallery": ("gallery.html", 1280, 900),
-    "papers": ("papers.html", 1280, 900),
+    "papers": ("papers.html#thesis-iterative-correlation", 1280, 1000),
 }
 
 

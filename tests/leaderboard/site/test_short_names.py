@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.leaderboard.site.questions.names import short_names
+from prunebench.leaderboard.site.names import short_names
 
 ISP = "isp(budget=100.0, {}gates={{epochs: 8, lr: 0.1}}, interpretation=1.0, {}size=1.5)"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunebench.leaderboard.board import Section
@@ -16,6 +16,7 @@ from prunebench.leaderboard.site.families import (
     kind_of,
     title_of,
 )
+from prunebench.leaderboard.site.names import short_names
 from prunebench.record import Value
 from prunebench.trust import THRESHOLDS
 
@@ -104,10 +105,11 @@ def columns(sections: Sequence[Section]) -> list[Column]:
                     sample.setdefault(name, value)
     cams = order_of_cams(seen)
     names = sorted(name for name in sample if not is_part(name) and name not in LEFT_OUT)
-    found = [*FIXED, *(_of_value(name, sample[name]) for name in names)]
+    short = short_names(cams)
+    found = [*FIXED, *(_of_value(name, sample[name], short) for name in names)]
     for cam in cams:
         if f"sp2ps/{cam}" in sample:
-            found.append(_rescaled(cam))
+            found.append(_rescaled(cam, short[cam]))
             if cam in THRESHOLDS:
                 found.append(_trusted(cam))
     families = list(FAMILIES)
@@ -136,18 +138,21 @@ def _place(column: Column, cams: Sequence[str]) -> tuple[int, str, int]:
     return (2, measure, cams.index(cam))
 
 
-def _of_value(name: str, value: Value) -> Column:
+def _of_value(name: str, value: Value, short: Mapping[str, str]) -> Column:
     measure, _, cam = name.partition("/")
     family = family_of(name, value)
-    title = title_of(name) + (f" {plain(cam)}" if cam else "")
+    title = title_of(name) + (f" {short[cam]}" if cam else "")
     kind = kind_of(name, value, family)
-    return Column(VALUE + name, title, family, kind, plain(cam) or None, plain(measure))
+    about = plain(measure)
+    if cam and short[cam] != plain(cam):
+        about = f"{about}, {plain(cam)}"
+    return Column(VALUE + name, title, family, kind, plain(cam) or None, about)
 
 
-def _rescaled(cam: str) -> Column:
+def _rescaled(cam: str, short: str) -> Column:
     return Column(
         f"rescaled/{cam}",
-        f"Rescaled {plain(cam)}",
+        f"Rescaled {short}",
         "rescaled",
         "score",
         plain(cam),

@@ -10,9 +10,9 @@ from prunebench.leaderboard import cells
 from prunebench.leaderboard.orders import Height
 from prunebench.leaderboard.questions.comparison import Comparison
 from prunebench.leaderboard.questions.training import LEAST_DROP, Training
+from prunebench.leaderboard.site.names import short_names
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, Drawn, figure, label
 from prunebench.leaderboard.site.pruners.lines import removed_name
-from prunebench.leaderboard.site.questions.names import short_names
 from prunebench.leaderboard.site.questions.text import brief, counted, number, place
 
 MOST_POINTS = 400  # of one figure

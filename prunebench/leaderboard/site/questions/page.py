@@ -12,8 +12,8 @@ from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.questions.between import by_condition
 from prunebench.leaderboard.questions.within import by_measure, by_method, by_part, by_variant
 from prunebench.leaderboard.rank import DRAWN
+from prunebench.leaderboard.site.names import short_names
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.questions.names import short_names
 from prunebench.leaderboard.site.questions.part import of_measures, of_methods, part
 from prunebench.leaderboard.site.questions.text import RARELY, SOMETIMES, brief
 from prunebench.leaderboard.site.questions.training import training_part

@@ -11,10 +11,10 @@ from prunebench.leaderboard.questions.answer import Answer
 from prunebench.leaderboard.questions.comparison import Comparison, Gap
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.links import section_name
+from prunebench.leaderboard.site.names import short_names
 from prunebench.leaderboard.site.plots import Drawn
 from prunebench.leaderboard.site.pruners.lines import removed_name
 from prunebench.leaderboard.site.questions.figures import two_orders
-from prunebench.leaderboard.site.questions.names import short_names
 from prunebench.leaderboard.site.questions.text import counted, number, place, sentence, verdict
 
 MOST_LINES = 60  # of one table

@@ -10,8 +10,8 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.questions.training import Part, Trained, Training, by_training
 from prunebench.leaderboard.site.links import section_name
+from prunebench.leaderboard.site.names import short_names
 from prunebench.leaderboard.site.questions.figures import drops
-from prunebench.leaderboard.site.questions.names import short_names
 from prunebench.leaderboard.site.questions.text import (
     counted,
     training_sentence,
