@@ -29,6 +29,16 @@ class Plugin(BaseModel):
     method: ClassVar[str] = "__call__"
     """The method that a plain function provides when it serves as a plugin of this kind."""
 
+    key_name: ClassVar[str]
+    """The class in keys, where no registered name stands for it: ``module:class`` by default.
+    Written out, it stays what it was when the class is renamed or its file is moved."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Gives the class a name in keys, which a subclass never inherits."""
+        if "key_name" not in cls.__dict__:
+            cls.key_name = f"{cls.__module__}:{cls.__qualname__}"
+
     @classmethod
     def anchored(cls, parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         """Parameters as written in a file, with relative paths made relative to its folder."""
@@ -78,11 +88,16 @@ def from_function(function: Callable[..., Any], kind: type[Plugin]) -> type[Plug
     def call(self: Plugin, *args: Any) -> Any:
         return function(*args, **{name: getattr(self, name) for name in fields})
 
-    made = create_model(function.__name__, __base__=kind, __doc__=function.__doc__, **fields)
+    made = create_model(
+        function.__name__,
+        __base__=kind,
+        __doc__=function.__doc__,
+        __module__=function.__module__,
+        **fields,
+    )
     made.version = getattr(function, "plugin_version", 1)
     made.random = getattr(function, "plugin_random", False)
     setattr(made, kind.method, call)
-    made.__module__ = function.__module__
     return made
 
 

@@ -26,6 +26,7 @@ class EarlierWeights(Preparation):
     """The baseline as it was after some epochs of its own training; all rounds share it."""
 
     name: ClassVar[str] = "earlier-weights"
+    key_name: ClassVar[str] = "prunebench.pruners.iterative:EarlierWeights"
 
     epoch: int = Field(ge=0, description="epochs of the baseline's own training")
 

@@ -111,5 +111,5 @@ def _versions(preparations: Iterable[Preparation]) -> Iterator[tuple[str, int]]:
     """Of what a pruner prepares, the versions that are not the first: it is part of the method."""
     for preparation in preparations:
         if preparation.version != 1:
-            yield type(preparation).__qualname__, preparation.version
+            yield preparation.key_name.partition(":")[2], preparation.version
         yield from _versions(preparation.needs())

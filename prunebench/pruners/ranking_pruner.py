@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -43,6 +44,21 @@ class RankingPruner(Pruner):
         own = self.preparations()
         measured = self.scope == "sensitivity" and not self.rates
         return (*own, Sensitivity(pruner=self)) if measured else own
+
+    def prune_layers(
+        self, network: nn.Module, context: Context, steps: int
+    ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+        """Prunes one layer at a time, by this method's ranking within the layer.
+
+        Args:
+            network: The network; it is left as it is.
+            context: As for ``compress``.
+            steps: m: of each layer 1/m, 2/m, ... (m−1)/m go.
+
+        Yields:
+            The layer's name, and what makes the network without that part of it.
+        """
+        raise NotImplementedError
 
     def check(self, network: nn.Module, context: Context) -> None:
         """Looks whether ``rates`` names layers that there are."""

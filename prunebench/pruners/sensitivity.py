@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from pydantic import Field, SerializeAsAny
 
@@ -14,8 +13,17 @@ from prunebench.pruners.pruner import Pruner
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.pruners.filters.filter_pruner import FilterPruner
-    from prunebench.pruners.weights.mask_pruner import MaskPruner
+
+class Ranking(Protocol):
+    """What is asked of the method: see ``RankingPruner``."""
+
+    def preparations(self) -> tuple[Preparation, ...]:
+        """What the ranking needs that is computed once."""
+
+    def prune_layers(
+        self, network: nn.Module, context: Context, steps: int
+    ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+        """Prunes one layer at a time."""
 
 
 class Sensitivity(Preparation):
@@ -26,6 +34,7 @@ class Sensitivity(Preparation):
     """
 
     name: ClassVar[str] = "sensitivity"
+    key_name: ClassVar[str] = "prunebench.pruners.sensitivity:Sensitivity"
     random: ClassVar[bool] = True
 
     pruner: SerializeAsAny[Pruner] = Field(description="the method, a MaskPruner or FilterPruner")
@@ -38,15 +47,14 @@ class Sensitivity(Preparation):
 
     def changed_parameters(self) -> dict[str, Any]:
         """The method by its class, version and parameters, since several share this class."""
-        kind = type(self.pruner)
-        method = [f"{kind.__module__}:{kind.__qualname__}", kind.version]
+        method = [self.pruner.key_name, self.pruner.version]
         parameters = self.pruner.changed_parameters()
         # How the level is spread and counted does not change the ranking within a layer.
         own = {k: v for k, v in parameters.items() if k not in ("scope", "rates", "target")}
         return super().changed_parameters() | {"pruner": [*method, own]}
 
-    def _ranking(self) -> MaskPruner | FilterPruner:
-        return cast("MaskPruner | FilterPruner", self.pruner)
+    def _ranking(self, **changes: Any) -> Ranking:
+        return cast("Ranking", self.pruner.model_copy(update=changes))
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Measures each layer, by layer name: the rise of the mean cross-entropy, m."""
@@ -55,66 +63,12 @@ class Sensitivity(Preparation):
         pairs = [*context.batches(self.images, 256)]
         before = _loss(network.eval(), pairs)
         found: dict[str, list[float]] = {}
-        cuts = list(self._cuts(network, context))
-        for place, (name, pruned) in enumerate(cuts):
-            found.setdefault(name, [0.0]).append(_loss(pruned(), pairs) - before)
-            context.progress((place + 1) / len(cuts), f"layer {name}")
+        plain = self._ranking(scope="global", rates={})
+        cuts = list(plain.prune_layers(network, context, self.steps))
+        for done, (name, prune) in enumerate(cuts, start=1):
+            found.setdefault(name, [0.0]).append(_loss(prune(), pairs) - before)
+            context.progress(done / len(cuts), f"layer {name}")
         return {name: torch.tensor(rises, dtype=torch.float64) for name, rises in found.items()}
-
-    def _cuts(self, network: nn.Module, context: Context) -> Iterator[tuple[str, Any]]:
-        """For each layer and fraction, what makes the network without that part of the layer."""
-        from prunebench.pruners.filters.filter_pruner import FilterPruner
-
-        plain = self._ranking().model_copy(update={"scope": "global", "rates": {}})
-        if isinstance(plain, FilterPruner):
-            yield from self._without_channels(plain, network, context)
-        else:
-            yield from self._without_weights(plain, network, context)
-
-    def _without_channels(
-        self, pruner: FilterPruner, network: nn.Module, context: Context
-    ) -> Iterator[tuple[str, Any]]:
-        from prunebench.pruners.filters.coupling import prunable_channels, silence, trace
-
-        working = copy.deepcopy(network)
-        importance = pruner.importance(working, context)
-        channels = prunable_channels(
-            working,
-            trace(working, context.example),
-            importance,
-            context.fixed_channels,
-            pruner.whole_groups,
-        )
-        for name in dict.fromkeys(channel.layer for channel in channels):
-            own = [channel for channel in channels if channel.layer == name]
-            for k in range(1, self.steps):
-                lowest = own[: round(len(own) * k / self.steps)]
-
-                def pruned(lowest: Any = lowest) -> nn.Module:
-                    copied = copy.deepcopy(network)
-                    silence(copied, trace(copied, context.example), lowest)
-                    return copied
-
-                yield name, pruned
-
-    def _without_weights(
-        self, pruner: MaskPruner, network: nn.Module, context: Context
-    ) -> Iterator[tuple[str, Any]]:
-        import torch
-
-        for name, scores in pruner.scores(copy.deepcopy(network), context).items():
-            order = scores.flatten().argsort(stable=True)
-            for k in range(1, self.steps):
-                lowest = order[: round(len(order) * k / self.steps)]
-
-                def pruned(name: str = name, lowest: Any = lowest) -> nn.Module:
-                    copied = copy.deepcopy(network)
-                    weight: Any = copied.get_submodule(name).weight
-                    with torch.no_grad():
-                        weight.view(-1)[lowest] = 0
-                    return copied
-
-                yield name, pruned
 
 
 def _loss(module: nn.Module, pairs: list[tuple[Tensor, Tensor]]) -> float:

@@ -25,6 +25,7 @@ class Predictor(Preparation):
     """
 
     name: ClassVar[str] = "predictor"
+    key_name: ClassVar[str] = "prunebench.cams.amortized.predictor:Predictor"
     random: ClassVar[bool] = True
     trains: ClassVar[bool] = True
 

@@ -27,6 +27,7 @@ class Selector(Preparation):
     """
 
     name: ClassVar[str] = "selector"
+    key_name: ClassVar[str] = "prunebench.cams.amortized.selector:Selector"
     random: ClassVar[bool] = True
     trains: ClassVar[bool] = True
 

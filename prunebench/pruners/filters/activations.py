@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Activity(FilterScores):
     """How active each filter is, over images and places."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.activations:Activity"
+
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Looks at the feature maps.
 
@@ -51,10 +53,12 @@ class _ActivityPruner(FeaturePruner):
 class ActivationMean(_ActivityPruner):
     """Removes the filters whose feature maps are weakest on average."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.activations:ActivationMean"
     part: ClassVar[str] = "mean/"
 
 
 class Apoz(_ActivityPruner):
     """Removes the filters whose feature maps are most often zero."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.activations:Apoz"
     part: ClassVar[str] = "active/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ Cam = Literal["grad-cam", "hires-cam"]
 
 class ExplanationParts(FilterScores):
     """How large a part each filter has in the explanation of predictions at its layer."""
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.cam_guided:ExplanationParts"
 
     cam: Cam = Field("grad-cam", description="the explanation")
 
@@ -52,6 +54,8 @@ class CamGuided(FeaturePruner):
     in the explanations can go and leave them as they are. A filter that takes away from the
     explanation has a part, too: the size of the part counts.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.cam_guided:CamGuided"
 
     cam: Cam = Field("grad-cam", description="the explanation")
 

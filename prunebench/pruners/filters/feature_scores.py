@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from prunebench.context import Context
-from prunebench.pruners.filters.cam_guided import Cam
 from prunebench.pruners.filters.features import FeatureReader, Features, batch_size
 
 
@@ -99,7 +99,9 @@ def influences(maps: Tensor, gradients: Tensor) -> Tensor:
     return each / each.mean(1, keepdim=True)
 
 
-def parts(maps: Tensor, gradients: Tensor, cam: Cam = "grad-cam") -> Tensor:
+def parts(
+    maps: Tensor, gradients: Tensor, cam: Literal["grad-cam", "hires-cam"] = "grad-cam"
+) -> Tensor:
     """The part that each filter has in the explanation at its layer.
 
     The explanation is M = max(Σ_k c_k, 0), of contributions c_k = w_k A_k with Grad-CAM's weights

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from prunebench.pruners.filters.channels import Importance, Selection
+    from prunebench.pruners.filters.coupling import Channel
 
 
 class FilterPruner(RankingPruner):
@@ -67,3 +71,31 @@ class FilterPruner(RankingPruner):
         make_masks_permanent(network)
         importance = self.importance(network.eval(), context)
         return remove_channels(network, level, importance, context, self.selection)
+
+    def prune_layers(
+        self, network: nn.Module, context: Context, steps: int
+    ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+        """Silences the least important channels of one layer at a time."""
+        from prunebench.pruners.filters.coupling import prunable_channels, trace
+
+        working = copy.deepcopy(network)
+        channels = prunable_channels(
+            working,
+            trace(working, context.example),
+            self.importance(working, context),
+            context.fixed_channels,
+            self.whole_groups,
+        )
+        for name in dict.fromkeys(channel.layer for channel in channels):
+            own = [channel for channel in channels if channel.layer == name]
+            for k in range(1, steps):
+                lowest = own[: round(len(own) * k / steps)]
+                yield name, partial(_without_channels, network, context, lowest)
+
+
+def _without_channels(network: nn.Module, context: Context, channels: list[Channel]) -> nn.Module:
+    from prunebench.pruners.filters.coupling import silence, trace
+
+    copied = copy.deepcopy(network)
+    silence(copied, trace(copied, context.example), channels)
+    return copied

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ class Fpgm(FilterPruner):
     The geometric median is the point whose distances to all filters have the smallest sum; a
     filter near it says what the others say too (He, Liu, Wang, Hu and Yang 2019).
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.fpgm:Fpgm"
 
     scope: Scope = Field(
         "layerwise",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class ShrunkGroups(SparseWeights):
     """The baseline trained on with a penalty on the squared norms of groups of weights."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.group_norm:ShrunkGroups"
+
     kind: Literal["group-norm", "growing"]
     penalty: float
     growth: float = 0.0
@@ -46,6 +48,7 @@ class GroupNorm(SparselyTrained):
     the compressed network starts from its weights (Fang, Ma, Song, Mi and Wang 2023).
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.group_norm:GroupNorm"
     whole_groups: ClassVar[bool] = True
 
     regularisation: Literal["none", "group-norm", "growing"] = Field(

@@ -24,6 +24,7 @@ class HessianFilter(FilterPruner):
     over images of the squared gradient. Scores of all layers are compared as they are.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.hessian:HessianFilter"
     random: ClassVar[bool] = True
 
     images: int = Field(1024, ge=1, description="training images the curvature is taken over")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 class FeatureRanks(FilterScores):
     """The mean rank of each filter's feature maps (Lin et al. 2020)."""
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.hrank:FeatureRanks"
 
     images: int = Field(768, ge=1, description="training images looked at")
 
@@ -37,6 +39,8 @@ class HRank(FeaturePruner):
     Ranks of maps of different sizes do not compare: the level is spread over the layers evenly,
     or by ``rates``.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.hrank:HRank"
 
     images: int = Field(768, ge=1, description="training images looked at")
     scope: Scope = Field("layerwise", description="how the level is spread over the layers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class Influences(FilterScores):
     """The influence of each filter on the network's predictions, and heatmaps of it."""
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.interpretable:Influences"
 
     shown: int = Field(4, ge=1, description="images of which heatmaps are kept")
 
@@ -49,6 +51,8 @@ class Interpretable(FeaturePruner):
     within its layer and averaged over images. Heatmaps of some images are kept, so that the
     pruning can be looked at.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.interpretable:Interpretable"
 
     shown: int = Field(4, ge=1, description="images of which heatmaps are kept")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ class FilterRelevance(FilterScores):
     filter's is summed over positions and images (Yeom, Seegerer, Lapuschkin, Binder, Wiedemann,
     Müller and Samek 2021, section 3).
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.lrp:FilterRelevance"
 
     images: int = Field(10, ge=1, description="training images of each class")
     explained: Explained = Field("label", description="the class whose logit is propagated")
@@ -56,6 +58,8 @@ class Lrp(ScorePruner):
     Relevance is how much of a logit comes through a filter; each layer's sums to the logit, so
     that a filter is ranked across layers by its share of it.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.lrp:Lrp"
 
     images: int = Field(10, ge=1, description="training images of each class")
     explained: Explained = Field("label", description="the class whose logit is propagated")

@@ -21,6 +21,8 @@ class L1Filter(FilterPruner):
     norm relative to the mean of its layer.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.magnitude:L1Filter"
+
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The sum of a filter's absolute weights, relative to its layer's mean."""
         import torch_pruning as tp
@@ -35,6 +37,8 @@ class L2Filter(FilterPruner):
     Coupled layers lose filters together, ranked by the norm of all coupled filters taken as one.
     Across layers, a filter is ranked by its squared norm relative to the mean of its layer.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.magnitude:L2Filter"
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The sum of a filter's squared weights, relative to its layer's mean."""
@@ -52,6 +56,8 @@ class LampFilter(FilterPruner):
     emptied before all others are down to one filter.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.magnitude:LampFilter"
+
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """A filter's squared norm over the sum of those of its layer that are not smaller."""
         import torch_pruning as tp
@@ -63,6 +69,7 @@ class LampFilter(FilterPruner):
 class RandomFilter(FilterPruner):
     """Removes random filters, and all that hangs on them."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.magnitude:RandomFilter"
     random: ClassVar[bool] = True
 
     def importance(self, network: nn.Module, context: Context) -> Importance:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class SlimmedWeights(SparseWeights):
     """The baseline trained on with an L1 penalty on the scales of its BatchNorm layers."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.network_slimming:SlimmedWeights"
+
     penalty: float
 
     def objective(self, network: nn.Module, context: Context) -> Objective:
@@ -45,6 +47,7 @@ class NetworkSlimming(SparselyTrained):
     follows stay.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.network_slimming:NetworkSlimming"
     whole_groups: ClassVar[bool] = True
 
     penalty: float = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,8 @@ class ClasswiseImportance(ClasswiseOptions, FilterScores):
     (Pachón, Ballesteros and Renza 2022).
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.senpis:ClasswiseImportance"
+
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Scores the filters: by layer name, multiples of the layer's mean, C."""
         from prunebench.network import make_masks_permanent
@@ -77,6 +79,8 @@ class Senpis(ClasswiseOptions, ScorePruner):
     alike for a class, the less important count for less. A filter's score is its mean over the
     classes, relative to its layer's.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.filters.senpis:Senpis"
 
     scope: Scope = Field(
         "layerwise",

@@ -25,6 +25,7 @@ class SoftFilter(TrainingFilterPruner):
     smallest after the last one go (He, Kang, Dong, Fu and Yang 2018).
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.soft_filter:SoftFilter"
     trains: ClassVar[bool] = True
 
     scope: Scope = Field(

@@ -80,6 +80,8 @@ class SparseWeights(Preparation):
 class SparseSensitivity(Sensitivity):
     """The sensitivity of the network whose filters training made small."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.sparse_training:SparseSensitivity"
+
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """As for ``Sensitivity``, of the prepared weights."""
         load_sparse_weights(network, context)

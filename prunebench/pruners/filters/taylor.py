@@ -22,6 +22,7 @@ class FirstOrderChanges(Preparation):
     """
 
     name: ClassVar[str] = "first-order-changes"
+    key_name: ClassVar[str] = "prunebench.pruners.filters.taylor:FirstOrderChanges"
     random: ClassVar[bool] = True
 
     images: int
@@ -58,6 +59,7 @@ class Taylor(FilterPruner):
     Kautz 2019). Scores of all layers are compared as they are.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.taylor:Taylor"
     whole_groups: ClassVar[bool] = True
     random: ClassVar[bool] = True
 

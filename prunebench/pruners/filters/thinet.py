@@ -19,6 +19,7 @@ class NextOutputs(Preparation):
     """What the channels of each layer contribute together to sampled outputs of the next one."""
 
     name: ClassVar[str] = "contributions"
+    key_name: ClassVar[str] = "prunebench.pruners.filters.thinet:NextOutputs"
     random: ClassVar[bool] = True
 
     images: int = Field(512, ge=1, description="training images looked at")
@@ -58,6 +59,7 @@ class ThiNet(FilterPruner):
     make up for the others. Layers whose channels several layers read stay whole.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.filters.thinet:ThiNet"
     random: ClassVar[bool] = True
 
     images: int = Field(512, ge=1, description="training images looked at")

@@ -17,6 +17,7 @@ class Gradient(Preparation):
     """The gradient of the mean cross-entropy over some training images; all levels share it."""
 
     name: ClassVar[str] = "gradient"
+    key_name: ClassVar[str] = "prunebench.pruners.weights.gradient_magnitude:Gradient"
     random: ClassVar[bool] = True
 
     images: int = Field(1024, ge=1, description="training images looked at")
@@ -34,6 +35,7 @@ class GradientMagnitude(MaskPruner):
     The global gradient magnitude pruning of Blalock, Gonzalez Ortiz, Frankle and Guttag 2020.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.weights.gradient_magnitude:GradientMagnitude"
     random: ClassVar[bool] = True
 
     images: int = Field(1024, ge=1, description="training images the gradient is taken over")

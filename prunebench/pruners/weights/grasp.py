@@ -19,6 +19,7 @@ class Grasp(StartPruner):
     Gradient signal preservation (Wang, Zhang and Grosse 2020).
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.weights.grasp:Grasp"
     random: ClassVar[bool] = True
 
     per_class: int = Field(10, ge=1, description="images of each class in the mini-batch")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from prunebench.context import Context
 from prunebench.pruners.weights.mask_pruner import MaskPruner
@@ -18,6 +18,8 @@ class Lamp(MaskPruner):
     layer's largest weight has the score 1, whatever the layer, so no layer loses all its weights
     before all others are down to one.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.weights.lamp:Lamp"
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Each weight squared, over the sum of the squares from it to the largest, in [0, 1]."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class L1Unstructured(MaskPruner):
     """Zeroes the weights of convolutions and linear layers that have the smallest magnitude."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.weights.magnitude:L1Unstructured"
+
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The magnitude of each weight."""
         from prunebench.pruners.weights.masking import prunable_layers
@@ -26,6 +28,7 @@ class L1Unstructured(MaskPruner):
 class RandomUnstructured(MaskPruner):
     """Zeroes weights of convolutions and linear layers at random."""
 
+    key_name: ClassVar[str] = "prunebench.pruners.weights.magnitude:RandomUnstructured"
     random: ClassVar[bool] = True
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:

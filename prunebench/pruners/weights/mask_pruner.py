@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from prunebench.context import Context
 from prunebench.pruners.ranking_pruner import RankingPruner
@@ -70,3 +73,23 @@ class MaskPruner(RankingPruner):
         masks = self.masks(network.eval(), level, context)
         refuse_collapse(network, masks, level)
         return apply_layer_masks(network, masks)
+
+    def prune_layers(
+        self, network: nn.Module, context: Context, steps: int
+    ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+        """Zeroes the weights of lowest score of one layer at a time."""
+        for name, scores in self.scores(copy.deepcopy(network), context).items():
+            order = scores.flatten().argsort(stable=True)
+            for k in range(1, steps):
+                lowest = order[: round(len(order) * k / steps)]
+                yield name, partial(_without_weights, network, name, lowest)
+
+
+def _without_weights(network: nn.Module, name: str, indices: Tensor) -> nn.Module:
+    import torch
+
+    copied = copy.deepcopy(network)
+    weight: Any = copied.get_submodule(name).weight
+    with torch.no_grad():
+        weight.view(-1)[indices] = 0
+    return copied

@@ -17,6 +17,7 @@ class Curvature(Preparation):
     """The diagonal of the loss's Hessian over some training images; all levels share it."""
 
     name: ClassVar[str] = "curvature"
+    key_name: ClassVar[str] = "prunebench.pruners.weights.obd:Curvature"
     random: ClassVar[bool] = True
 
     kind: Literal["fisher", "hutchinson"] = Field("fisher", description="how it is estimated")
@@ -42,6 +43,7 @@ class OptimalBrainDamage(MaskPruner):
     entry on the diagonal of the Hessian.
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.weights.obd:OptimalBrainDamage"
     random: ClassVar[bool] = True
 
     curvature: Literal["fisher", "hutchinson"] = Field(

@@ -19,6 +19,7 @@ class Snip(StartPruner):
     Single-shot network pruning (Lee, Ajanthan and Torr 2019).
     """
 
+    key_name: ClassVar[str] = "prunebench.pruners.weights.snip:Snip"
     random: ClassVar[bool] = True
 
     per_class: int = Field(10, ge=1, description="images of each class in the mini-batch")

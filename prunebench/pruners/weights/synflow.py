@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -20,6 +20,8 @@ class SynFlow(StartPruner):
     hidden unit flows out of it, so that a layer of few weights has high scores, and it is not
     emptied while another layer has weights to lose.
     """
+
+    key_name: ClassVar[str] = "prunebench.pruners.weights.synflow:SynFlow"
 
     rounds: int = Field(100, ge=1, description="rounds in which the level is reached")
 
