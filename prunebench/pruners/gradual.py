@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -12,6 +11,7 @@ from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.pruners.nested import Named, Nesting
 from prunebench.pruners.pruner import Pruner
+from prunebench.pruners.schedule import Schedule
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.recipe import Recipe
 
@@ -66,19 +66,10 @@ class Gradual(Nesting, Pruner):
         """The training; its last epoch is kept, since fewer weights are gone in earlier ones."""
         return (self.training or Recipe()).model_copy(update={"keep": "last"})
 
-    def steps(self) -> int:
-        """How many times weights are removed; the last time is ``end``."""
-        return max(1, round((self.end - self.begin) * self.recipe().epochs / self.every))
-
-    def steps_done(self, passed: float) -> int:
-        """How many of them are due when this fraction of the training is over."""
-        part = (passed - self.begin) / (self.end - self.begin)
-        # Where a step falls on the end of a batch, rounding must not make it late.
-        return min(max(math.floor(part * self.steps() + 1e-6), 0), self.steps())
-
-    def sparsity(self, passed: float, level: float) -> float:
-        """The fraction of weights that is gone when this fraction of the training is over."""
-        return level * (1 - (1 - self.steps_done(passed) / self.steps()) ** 3)
+    def schedule(self) -> Schedule:
+        """When weights are removed."""
+        steps = round((self.end - self.begin) * self.recipe().epochs / self.every)
+        return Schedule(self.begin, self.end, max(1, steps))
 
     def check(self, network: nn.Module, context: Context) -> None:
         """What the method that chooses the weights looks for."""
@@ -95,7 +86,8 @@ class Gradual(Nesting, Pruner):
         from prunebench.pruners.weights.masking import apply_layer_masks, prunable_layers
 
         make_masks_permanent(network)
-        objective = Sparsifying(self, level, context).objective()
-        context.train(network, self.recipe(), objective)
+        recipe, method = self.recipe(), self.chosen("pruner").plugin
+        pruning = Sparsifying(self.schedule(), method, level, context)
+        context.train(network, recipe, pruning.objective(recipe.distillation))
         layers = prunable_layers(network).items()
         return apply_layer_masks(network, {name: (m.weight != 0).float() for name, m in layers})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class NoPruning(Pruner):
     """Leaves the network as it is: the control of every other method."""
 
+    control: ClassVar[bool] = True
     levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:

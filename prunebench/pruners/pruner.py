@@ -33,6 +33,10 @@ class Pruner(Plugin):
     """What a level is a fraction of, where the method leaves no choice and zeros no weights; else
     its parameter ``target`` tells."""
 
+    control: ClassVar[bool] = False
+    """Whether it removes nothing, and so shows what the suite's recovery does without pruning: what
+    other methods are held against. A suite always has one."""
+
     trains: ClassVar[bool] = False
     """Whether ``compress`` itself trains, which one compression may do once."""
 

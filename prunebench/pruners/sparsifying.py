@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +13,10 @@ from prunebench.distilling import distilling
 from prunebench.errors import RequestError
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.preparing import prepared
+from prunebench.pruners.schedule import Schedule
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.pruners.weights.masking import prunable_layers, refuse_collapse
-
-if TYPE_CHECKING:
-    from prunebench.pruners.gradual import Gradual
+from prunebench.recipe import Distillation
 
 
 class Sparsifying:
@@ -28,22 +26,28 @@ class Sparsifying:
     so that a training goes on from its weights alone.
 
     Args:
-        schedule: When how much is removed, and by which method.
+        schedule: When how much is removed.
+        method: What chooses the weights.
         level: The fraction of all weights that is removed in the end.
         context: As for ``compress``.
     """
 
-    def __init__(self, schedule: Gradual, level: float, context: Context) -> None:
+    def __init__(
+        self, schedule: Schedule, method: MaskPruner, level: float, context: Context
+    ) -> None:
         self.schedule = schedule
-        self.method: MaskPruner = schedule.chosen("pruner").plugin
+        self.method = method
         self.level = level
         self.context = replace(context, train=_refuse)
         self.gone: dict[str, Tensor] = {}
         self.passed = 0.0
 
-    def objective(self) -> Objective:
-        """What the training minimises, with pruning added."""
-        teaching = self.schedule.recipe().distillation
+    def objective(self, teaching: Distillation | None) -> Objective:
+        """Returns what the training minimises, with pruning added.
+
+        Args:
+            teaching: How the baseline teaches; None where it does not.
+        """
         plain = distilling(self.context.baseline, teaching) if teaching else CROSS_ENTROPY
         return replace(
             plain,
@@ -72,7 +76,7 @@ class Sparsifying:
         Raises:
             RequestError: Nothing would be left of a layer.
         """
-        due = self.schedule.steps_done(passed) > self.schedule.steps_done(self.passed)
+        due = self.schedule.count_due(passed) > self.schedule.count_due(self.passed)
         self.passed = passed
         if not due:
             return

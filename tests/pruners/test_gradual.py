@@ -88,11 +88,13 @@ def test_the_level_is_reached_and_kept(parameters: dict[str, Any]) -> None:
 
 def test_sparsity_rises_as_the_paper_s_equation_says() -> None:
     pruner = Gradual(training={"epochs": 10}, begin=0.2, end=0.7, every=0.5)
-    assert pruner.steps() == 10  # 5 epochs, two steps each
+    assert pruner.schedule().steps == 10  # 5 epochs, two steps each
     for passed in (0.0, 0.1, 0.2, 0.26, 0.449999, 0.45, 0.7, 0.9, 1.0):
         t = min(max(math.floor((passed - 0.2) / 0.05 + 1e-6), 0), 10) / 10
-        assert pruner.sparsity(passed, 0.9) == pytest.approx(0.9 + (0 - 0.9) * (1 - t) ** 3)
-    rising = [pruner.sparsity(p / 1000, 0.9) for p in range(1001)]
+        assert pruner.schedule().sparsity(passed, 0.9) == pytest.approx(
+            0.9 + (0 - 0.9) * (1 - t) ** 3
+        )
+    rising = [pruner.schedule().sparsity(p / 1000, 0.9) for p in range(1001)]
     assert rising == sorted(rising)
     assert len(set(rising)) == 11
 
@@ -119,7 +121,7 @@ def test_sparsity_follows_the_schedule_while_training() -> None:
     context = make_context(network, network, data(), 7)
     pruner.compress(network.copy().module, 0.9, replace(context, train=watch))
     for passed, found in seen:
-        assert found == pytest.approx(pruner.sparsity(passed, 0.9), abs=1e-3)
+        assert found == pytest.approx(pruner.schedule().sparsity(passed, 0.9), abs=1e-3)
     assert seen[-1][1] > seen[15][1] > 0 == seen[8][1]
 
 
