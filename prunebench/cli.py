@@ -128,16 +128,17 @@ def plan(
     """Count cells and steps, what is stored already, and the time the rest may take."""
     from prunebench.environment import current
     from prunebench.estimate import summarise
-    from prunebench.plan import Planner
+    from prunebench.identities import Identities
+    from prunebench.plan import plan_trials
     from prunebench.store import Store
     from prunebench.suite import load_suite
     from prunebench.trial import FIELDS
     from prunebench.where import parse_where
 
     loaded, place = load_suite(suite), Store(store)
-    planner = Planner(loaded, current(device), place.digests, counting=True)
+    identities = Identities(loaded, current(device), place.digests, counting=True)
     test = parse_where(where, FIELDS) if where else None
-    summary = summarise(planner.trials(test), place.stored_keys(), place.times())
+    summary = summarise(plan_trials(identities, test), place.stored_keys(), place.times())
     table = Table("step", "distinct", "stored", title=f"{loaded.name}: {summary.cells:,} cells")
     for kind, count in summary.steps.items():
         table.add_row(kind, f"{count:,}", f"{summary.stored.get(kind, 0):,}")
@@ -145,7 +146,7 @@ def plan(
     table.add_row("all", f"{steps:,}", f"{stored:,}")
     out.print(table)
     out.print(f"{summary.networks:,} networks, baselines included", highlight=False)
-    for waiting in planner.to_download():
+    for waiting in identities.to_download():
         out.print(
             f"{waiting} is not downloaded yet: what is stored of it is not counted",
             markup=False,

@@ -55,11 +55,13 @@ def _report(problems: Iterable[str]) -> int:
 def _suite_problems(path: Path) -> Iterator[str]:
     from prunebench.digests import Digests
     from prunebench.environment import Environment
-    from prunebench.plan import Planner
+    from prunebench.identities import Identities
+    from prunebench.plan import plan_trials
     from prunebench.suite import load_suite
 
     try:
-        networks = sum(1 for _ in Planner(load_suite(path), Environment(), Digests()).trials())
+        identities = Identities(load_suite(path), Environment(), Digests())
+        networks = sum(1 for _ in plan_trials(identities))
     except RequestError as error:
         yield str(error)
     else:

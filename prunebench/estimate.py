@@ -49,13 +49,14 @@ def summarise(
         for cell in trial.cells:
             cells += 1
             for step in cell.step.ancestors(seen):
-                if step.kind == "dataset":
+                kind = step.kind.name
+                if not step.kind.run:
                     continue
-                counts[step.kind] = counts.get(step.kind, 0) + 1
+                counts[kind] = counts.get(kind, 0) + 1
                 if step.key in stored:
-                    found[step.kind] = found.get(step.kind, 0) + 1
+                    found[kind] = found.get(kind, 0) + 1
                     continue
-                time = times.get((step.kind, step.name))
+                time = times.get((kind, step.name))
                 seconds += time or 0
                 unknown += time is None
     return Summary(cells, networks, counts, found, seconds, unknown)

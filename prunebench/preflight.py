@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from prunebench.branch import Branch
 from prunebench.environment import Environment
 from prunebench.errors import RequestError
 from prunebench.store import Store
+from prunebench.suite import Suite
+from prunebench.trial import Setting
 from prunebench.work import workspace
 
 if TYPE_CHECKING:
     from prunebench.network import Network
 
 
-def check(branches: Iterable[Branch], store: Store, environment: Environment) -> None:
+def check(
+    suite: Suite, settings: Iterable[Setting], store: Store, environment: Environment
+) -> None:
     """Loads the data, builds each model, loads weights, looks at target layers and pruners.
 
     Args:
-        branches: Data sets and models to check.
+        suite: What will run.
+        settings: Data sets and models to check.
         store: Where the run will happen.
         environment: The device of the run.
 
@@ -28,49 +32,49 @@ def check(branches: Iterable[Branch], store: Store, environment: Environment) ->
             or is too small.
     """
     checked = set()
-    for branch in branches:
-        pair = (branch.data.key, id(branch.model))  # seeds and recoveries change nothing here
+    for setting in settings:
+        pair = (setting.data.key, setting.model.label)  # seeds and recoveries change nothing here
         if pair in checked:
             continue
         checked.add(pair)
         from prunebench.cams.target_layer import check_target_layer
         from prunebench.stages.baseline import untrained
 
-        data = workspace(store.root, environment).data(branch.data)
+        data = workspace(store.root, environment).data(setting.data)
         for split in ("train", "test"):
             if not len(getattr(data, split)):
-                raise RequestError(f"the {split} split is empty", where=branch.dataset.label)
-        network = untrained(branch.model, data, seed=0)
-        _check_pruners(branch, network)
-        if not branch.target_layer:
+                raise RequestError(f"the {split} split is empty", where=setting.dataset.label)
+        network = untrained(setting.model, data, seed=0)
+        _check_pruners(suite, network)
+        if not setting.target_layer:
             continue  # nothing is explained
         try:
             check_target_layer(
                 network.module,
-                branch.target_layer,
+                setting.target_layer,
                 network.example(),
-                minimum=branch.model.plugin.minimum_map,
-                layout=branch.model.plugin.layout(),
+                minimum=setting.model.plugin.minimum_map,
+                layout=setting.model.plugin.layout(),
             )
         except RequestError as error:
-            hint = f"; `explain: {{target_layer: {{{branch.model.name}: LAYER}}}}` chooses one"
-            where = f"model {branch.model.name!r}"
+            hint = f"; `explain: {{target_layer: {{{setting.model.name}: LAYER}}}}` chooses one"
+            where = f"model {setting.model.name!r}"
             raise RequestError(str(error) + hint, where=where) from None
         copied = network.copy().module
-        for cam in branch.suite.cams:
+        for cam in suite.cams:
             try:
                 cam.plugin.check(copied, network.example())
             except RequestError as error:
-                where = f"model {branch.model.name!r}"
+                where = f"model {setting.model.name!r}"
                 raise RequestError(f"cam {cam.name!r}: {error}", where=where) from None
 
 
-def _check_pruners(branch: Branch, network: Network) -> None:
+def _check_pruners(suite: Suite, network: Network) -> None:
     from prunebench.pruners import Context
     from prunebench.stages.compress import fixed_channels
 
     fixed = frozenset(fixed_channels(network))
-    for pruner in branch.suite.pruners:
+    for pruner in suite.pruners:
         context = Context(
             example=network.example(),
             batches=lambda images, batch_size: iter(()),

@@ -57,7 +57,9 @@ class RunProgress:
         if len(name) > LONGEST_NAME:
             name = f"{name[:LONGEST_NAME]}…"
         level = step.options.get("level")
-        now = " ".join(filter(None, [step.kind, name, "" if level is None else f"{level:g}", text]))
+        now = " ".join(
+            filter(None, [step.kind.name, name, "" if level is None else f"{level:g}", text])
+        )
         self._bars.update(self._task, now=now)
         if not self.live and not self.quiet and time.monotonic() - self._last_line > LINE_EVERY:
             self._last_line = time.monotonic()

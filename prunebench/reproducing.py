@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.checking import check_record
-from prunebench.environment import Environment, current
+from prunebench.environment import current
 from prunebench.errors import RequestError
 from prunebench.executors import open_executor
-from prunebench.plan import Planner
+from prunebench.identities import Identities
+from prunebench.plan import plan_trials
 from prunebench.preflight import check
 from prunebench.progress import RunProgress
 from prunebench.record import Conditions, Record
@@ -64,11 +65,11 @@ def reproduce(
         environment = current(device or record.conditions.device)
         for dataset in suite.datasets:
             dataset.plugin.fetch()
-        planner = Planner(suite, environment, place.digests)
-        trial = _trial(record, planner)
-        recorder = Recorder(suite, planner, place)
+        identities = Identities(suite, environment, place.digests)
+        trial = _trial(record, identities)
+        recorder = Recorder(identities, place)
         _check_sources(record, recorder.conditions(trial))
-        failed = _carry_out(trial, place, environment, quiet)
+        failed = _carry_out(trial, identities, place, quiet)
         return compare(record, recorder.record(trial, failed))
 
 
@@ -118,11 +119,11 @@ def _suite(record: Record, folder: Path, trusted: bool) -> Suite:
         Path(name).unlink()
 
 
-def _trial(record: Record, planner: Planner) -> Trial:
-    trials = list(planner.trials())
+def _trial(record: Record, identities: Identities) -> Trial:
+    trials = list(plan_trials(identities))
     for trial in trials:
         pruner = trial.pruner.label if trial.pruner else trial.name
-        found = (trial.role, pruner, trial.level, trial.round, trial.branch.seed)
+        found = (trial.role, pruner, trial.level, trial.round, trial.setting.seed)
         if found == (record.role, record.pruner, record.level, record.round, record.seed):
             return trial
     raise RequestError(
@@ -144,10 +145,11 @@ def _check_sources(record: Record, here: Conditions) -> None:
             )
 
 
-def _carry_out(trial: Trial, store: Store, environment: Environment, quiet: bool) -> dict[str, str]:
+def _carry_out(trial: Trial, identities: Identities, store: Store, quiet: bool) -> dict[str, str]:
     """Carries out what is missing; returns messages of failed steps, by key."""
     graph = Graph.of([trial], store.stored_keys())
-    check(graph.new_branches([trial]), store, environment)
+    environment = identities.environment
+    check(identities.suite, graph.settings_to_check([trial]), store, environment)
     workers = open_executor("local")
     with RunProgress(len(graph.missing), quiet) as progress:
         try:

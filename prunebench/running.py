@@ -9,14 +9,15 @@ from pathlib import Path
 from prunebench.environment import current
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.executors import open_executor
-from prunebench.plan import Planner
+from prunebench.identities import Identities
+from prunebench.kinds import KINDS
+from prunebench.plan import plan_trials
 from prunebench.preflight import check
 from prunebench.progress import RunProgress
 from prunebench.record import Record
 from prunebench.recording import Recorder
 from prunebench.results import Results, stored_records
 from prunebench.scheduler import Graph, Scheduler
-from prunebench.steps import KINDS
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
 from prunebench.trial import FIELDS, Trial
@@ -61,14 +62,14 @@ def run(
     environment = current(device)
     for dataset in suite.datasets:
         dataset.plugin.fetch()
-    planner = Planner(suite, environment, place.digests)
-    trials = list(planner.trials(parse_where(where, FIELDS) if where else None))
+    identities = Identities(suite, environment, place.digests)
+    trials = list(plan_trials(identities, parse_where(where, FIELDS) if where else None))
     if not trials:
         raise RequestError("no cell of the suite fits", where=f"--where {where!r}")
     forgotten = _forced(trials, force)
     graph = Graph.of(trials, place.stored_keys() - forgotten)
-    check(graph.new_branches(trials), place, environment)
-    projection = _Projection(Recorder(suite, planner, place), place, graph, tracking_uri)
+    check(suite, graph.settings_to_check(trials), place, environment)
+    projection = _Projection(Recorder(identities, place), place, graph, tracking_uri)
     for key in forgotten:
         place.remove(key)
     deadline = None if max_time is None else time.monotonic() + max_time
@@ -105,7 +106,7 @@ class _Projection:
         self.tracker = (
             Tracker(uri, recorder.suite.name, store.root / "mlflow.lock") if uri else None
         )
-        self.records: dict[int, Record] = {}
+        self.records: dict[Trial, Record] = {}
 
     def add(self, trial: Trial) -> None:
         """Writes the record of a trial that has no open step left."""
@@ -113,13 +114,13 @@ class _Projection:
             return
         record = self.recorder.record(trial, self.graph.failed)
         self.store.write_record(record.suite, record.id, record.to_json())
-        self.records[id(trial)] = record
+        self.records[trial] = record
         if self.tracker is not None:
-            self.tracker.log(record, self.records.get(id(trial.branch.untouched)))
+            self.tracker.log(record, self.records.get(trial.compared_with))
 
     def fill(self, results: Results, trials: Sequence[Trial]) -> None:
         """Puts what was written into the results, in the suite's order."""
-        results.records = [self.records[id(t)] for t in trials if id(t) in self.records]
+        results.records = [self.records[trial] for trial in trials if trial in self.records]
 
     def sum_up(self, results: Results) -> None:
         """Logs the board of all the suite's records, those of earlier runs too."""
@@ -138,7 +139,9 @@ def _forced(trials: Iterable[Trial], force: Sequence[str]) -> set[str]:
         for cell in trial.cells:
             for step in cell.step.ancestors(seen):
                 names.add(step.name)
-                hits = [f for f in force if f in (step.kind, step.name) or _is_prefix(f, step.key)]
+                hits = [
+                    f for f in force if f in (step.kind.name, step.name) or _is_prefix(f, step.key)
+                ]
                 matched.update(hits)
                 if hits or any(parent.key in gone for _, parent in step.parents):
                     gone.add(step.key)

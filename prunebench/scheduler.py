@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
-from prunebench.branch import Branch
 from prunebench.environment import Environment
 from prunebench.executors.executor import Executor
+from prunebench.kinds import EXPLAINED, Kind
 from prunebench.progress import RunProgress
 from prunebench.steps import Step
 from prunebench.store import Store
-from prunebench.trial import Trial
+from prunebench.trial import Setting, Trial
 from prunebench.work import Outcome, Task
 
 BUSY_PAUSE = 0.5  # seconds before asking again whether another process is done
@@ -28,7 +28,7 @@ class Graph:
     waits_for: dict[str, set[str]] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     trials_of: dict[str, list[Trial]] = field(default_factory=dict)
-    open_steps: dict[int, set[str]] = field(default_factory=dict)
+    open_steps: dict[Trial, set[str]] = field(default_factory=dict)
     complete: list[Trial] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
@@ -45,14 +45,14 @@ class Graph:
                 step
                 for cell in trial.cells
                 for _, step in cell.step.parents
-                if step.kind == "explained"
+                if step.kind == EXPLAINED
             ]
             # Drops are taken from the baseline's own accuracy.
-            demanded += [c.step for c in trial.branch.untouched.known if c.metric == "accuracy"]
+            demanded += [c.step for c in trial.compared_with.known if c.metric == "accuracy"]
             needed: set[str] = set()
             for step in demanded:
                 graph._demand(step, stored, needed)
-            graph.open_steps[id(trial)] = needed
+            graph.open_steps[trial] = needed
             for key in needed:
                 graph.trials_of.setdefault(key, []).append(trial)
             if not needed:
@@ -60,7 +60,7 @@ class Graph:
         return graph
 
     def _demand(self, step: Step, stored: set[str], needed: set[str]) -> None:
-        if step.kind == "dataset" or step.key in stored or step.key in needed:
+        if not step.kind.run or step.key in stored or step.key in needed:
             return
         needed.add(step.key)
         for _, parent in step.parents:
@@ -74,23 +74,20 @@ class Graph:
         for key in waits:
             self.children.setdefault(key, []).append(step.key)
 
-    def new_branches(self, trials: Iterable[Trial]) -> list[Branch]:
-        """Branches in which a network, or its maps, are still to be made."""
+    def settings_to_check(self, trials: Iterable[Trial]) -> list[Setting]:
+        """Returns the settings in which a network, or its maps, are still to be made."""
         found = {
-            id(trial.branch): trial.branch
+            trial.setting: None
             for trial in trials
-            if any(
-                self.missing[key].kind in ("baseline", "compressed", "explained")
-                for key in self.open_steps[id(trial)]
-            )
+            if any(self.missing[key].kind.preflight for key in self.open_steps[trial])
         }
-        return list(found.values())
+        return list(found)
 
     def settle(self, key: str) -> list[Trial]:
         """Marks a step as settled, however it ended; returns trials that have no open step left."""
         done = []
         for trial in self.trials_of.get(key, ()):
-            left = self.open_steps[id(trial)]
+            left = self.open_steps[trial]
             left.discard(key)
             if not left:
                 done.append(trial)
@@ -107,6 +104,17 @@ class Graph:
                 found.append(child)
                 waiting += self.children.get(child, ())
         return found
+
+
+Shared = tuple[Kind, tuple[tuple[str, Step], ...], int | None]
+
+
+def _shared(step: Step) -> Shared:
+    """What steps have in common that are carried out together: they read the same.
+
+    The seed too, since what a step computes must not depend on its company.
+    """
+    return step.kind, step.parents, step.seed
 
 
 class Scheduler:
@@ -131,10 +139,10 @@ class Scheduler:
         # The plan's order finishes one network before it begins the next.
         self.order = {key: place for place, key in enumerate(graph.missing)}
         self.queue = sorted((self.order[key], key) for key in self.ready)
-        self.explained_of: dict[str, list[Step]] = {}
+        self.companions: dict[Shared, list[Step]] = {}
         for step in graph.missing.values():
-            if step.kind == "explained":
-                self.explained_of.setdefault(step.parent("network").key, []).append(step)
+            if step.kind.together:
+                self.companions.setdefault(_shared(step), []).append(step)
         self.running: dict[Future[list[Outcome]], Task] = {}
         self.busy_until: dict[str, float] = {}
 
@@ -192,16 +200,14 @@ class Scheduler:
         return Task(tuple(steps), self.store.root, self.environment)
 
     def _companions(self, first: Step, now: float) -> list[Step]:
-        """All explanations of one network share their passes."""
-        if first.kind != "explained":
+        """Steps that are carried out as one task with this one."""
+        if not first.kind.together:
             return []
         return [
             step
-            for step in self.explained_of[first.parent("network").key]
+            for step in self.companions[_shared(first)]
             if step.key != first.key
             and step.key in self.ready
-            and step.parents == first.parents
-            and step.seed == first.seed  # what a step computes must not depend on its company
             and self.busy_until.get(step.key, 0) <= now
         ]
 

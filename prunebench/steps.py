@@ -12,43 +12,16 @@ from typing import Any
 from prunebench.datasets import Dataset
 from prunebench.digests import Digests
 from prunebench.environment import Environment
+from prunebench.kinds import PREPARED, RECOVERED, Carries, Kind
 from prunebench.plugin import Plugin
 from prunebench.plugins import Chosen
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of step.
-
-    Attributes:
-        version: Raise it when the step computes something else: old results are then not found.
-        carries: How far a result holds: ``portable``, ``numeric`` or ``hardware``.
-    """
-
-    version: int
-    carries: str = "numeric"
-
-
-KINDS = {
-    "dataset": Kind(1, "portable"),
-    "baseline": Kind(1),
-    "prepared": Kind(1),
-    "compressed": Kind(1),
-    "recovered": Kind(1),
-    "predicted": Kind(1),
-    "targets": Kind(1, "portable"),
-    "explained": Kind(1),
-    "masked": Kind(1),
-    "randomised": Kind(1),
-    "scored": Kind(1),  # each metric says for itself how far its values carry
-}
 
 
 class Step:
     """One node. It can be pickled and holds all that is needed to carry it out.
 
     Attributes:
-        kind: One of ``KINDS``; ``dataset`` is a source and is never carried out.
+        kind: What kind of step it is.
         key: 32 hexadecimal digits.
         plugin: The plugin at work, with its parameters.
         options: Further options, as the stage of this kind expects them.
@@ -60,7 +33,7 @@ class Step:
 
     def __init__(
         self,
-        kind: str,
+        kind: Kind,
         key: str,
         plugin: Any,
         options: Mapping[str, Any],
@@ -75,7 +48,7 @@ class Step:
         self.parents = parents
 
     def __repr__(self) -> str:
-        return f"<{self.kind} {self.name} {self.key[:8]}>"
+        return f"<{self.kind.name} {self.name} {self.key[:8]}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Step) and other.key == self.key
@@ -95,22 +68,22 @@ class Step:
     def lineage(self) -> list[Step]:
         """Of a network's step: it and all networks it was made from, the baseline last."""
         found = [self]
-        while found[-1].kind in ("compressed", "recovered", "randomised"):
+        while found[-1].kind.changes_network:
             found.append(found[-1].parent("network"))
         return found
 
     def compressed(self) -> Step:
         """Of a network's step: the last compression it comes from, or the baseline."""
-        return next(step for step in self.lineage() if step.kind != "recovered")
+        return next(step for step in self.lineage() if step.kind != RECOVERED)
 
     def prepared(self) -> dict[str, Step]:
         """All that was prepared for it, by name; what that needed itself comes first."""
         return {
             other.name: other
             for _, parent in self.parents
-            if parent.kind == "prepared"
+            if parent.kind == PREPARED
             for other in parent.ancestors(set())
-            if other.kind == "prepared"
+            if other.kind == PREPARED
         }
 
     def has_parent(self, role: str) -> bool:
@@ -118,9 +91,9 @@ class Step:
         return any(name == role for name, _ in self.parents)
 
     @property
-    def needs(self) -> str:
-        """``exclusive`` for timing, which runs alone on its machine; else ``shared``."""
-        return "exclusive" if getattr(_plugin(self), "carries", "") == "hardware" else "shared"
+    def runs_alone(self) -> bool:
+        """Whether nothing else may run on its machine meanwhile, as for timing."""
+        return getattr(_plugin(self), "carries", "") == "hardware"
 
     def ancestors(self, seen: set[str]) -> Iterator[Step]:
         """This step after everything it needs, without steps that were seen before."""
@@ -141,7 +114,7 @@ def _plugin(step: Step) -> Plugin | None:
 class Blueprint:
     """What all steps of one kind, plugin and set of options share: hashed once, used often."""
 
-    kind: str
+    kind: Kind
     plugin: Any
     options: Mapping[str, Any]
     seed: int | None
@@ -155,19 +128,19 @@ class Blueprint:
 
 
 def blueprint(
-    kind: str,
+    kind: Kind,
     *,
     plugin: Any = None,
     identity: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     seed: int | None = None,
     environment: Environment | None = None,
-    carries: str | None = None,
+    carries: Carries | None = None,
 ) -> Blueprint:
     """Describes steps of a kind.
 
     Args:
-        kind: One of ``KINDS``.
+        kind: The kind of step.
         plugin: The plugin at work (``Chosen``, or a ``Preparation``).
         identity: What of the plugin enters the key: see ``plugin_identity``.
         options: JSON-like options that enter the key, those at their default left out.
@@ -175,14 +148,13 @@ def blueprint(
         environment: Where it runs; enters the key as far as results depend on it.
         carries: How far results hold, where it is not the kind's own.
     """
-    definition = KINDS[kind]
     what = {
-        "kind": kind,
-        "version": definition.version,
+        "kind": kind.name,
+        "version": kind.version,
         "plugin": identity,
         "options": {k: v for k, v in (options or {}).items() if v is not None},
         "seed": seed,
-        "environment": environment.part(carries or definition.carries) if environment else {},
+        "environment": environment.part(carries or kind.carries) if environment else {},
     }
     text = json.dumps(what, sort_keys=True, separators=(",", ":"))
     return Blueprint(kind, plugin, options or {}, seed, text)

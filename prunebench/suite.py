@@ -13,7 +13,7 @@ from prunebench.cams import Cam
 from prunebench.datasets import Dataset
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.metrics import Metric
-from prunebench.metrics.metric import OF_MAPS
+from prunebench.metrics.inputs import reads_maps
 from prunebench.models import Model
 from prunebench.plugins import Chosen, choose, find, invalid
 from prunebench.pruners import Pruner
@@ -75,6 +75,9 @@ class Suite:
             chosen = chosen.get(model.name)
         return chosen or model.plugin.target_layer()
 
+
+DEFAULT_CONTROL = "none"
+"""The control of a suite that names no control of its own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _PLURAL = {
@@ -138,8 +141,8 @@ class _Reader:
     def suite(self) -> Suite:
         """The whole suite, checked."""
         pruners = self.plugins("pruners")
-        if "none" not in [pruner.name for pruner in pruners]:
-            pruners = (choose("pruners", "none"), *pruners)
+        if not any(pruner.plugin.control for pruner in pruners):
+            pruners = (choose("pruners", DEFAULT_CONTROL), *pruners)
         suite = Suite(
             name=self.name(),
             datasets=self.plugins("datasets"),
@@ -270,8 +273,3 @@ class _Reader:
                     ("explain", "target_layer", name),
                     f"{name!r} is not a model of this suite; {did_you_mean(name, names)}",
                 )
-
-
-def reads_maps(metric: Metric) -> bool:
-    """Whether a metric is computed once for every explanation method."""
-    return not OF_MAPS.isdisjoint(metric.reads)

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+from prunebench.models import Model
 from prunebench.plugins import Chosen
 from prunebench.pruners import Pruner
+from prunebench.recipe import Recipe
 from prunebench.steps import Step
-from prunebench.where import Test
-
-if TYPE_CHECKING:
-    from prunebench.branch import Branch
+from prunebench.where import CellFilter
 
 FIELDS = ("dataset", "model", "pruner", "level", "round", "seed", "cam", "metric")
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all networks share that are compressed from one baseline, and compared with it.
+
+    Attributes:
+        dataset: The data set.
+        data: Its step.
+        model: The model.
+        recovery: Fine-tuning after compression; None for none.
+        seed: The experiment's seed.
+        target_layer: The layer explained; "" where nothing is.
+        baseline: The step of the uncompressed network.
+    """
+
+    dataset: Chosen[Any]
+    data: Step
+    model: Chosen[Model]
+    recovery: Recipe | None
+    seed: int
+    target_layer: str
+    baseline: Step
 
 
 class Cell(NamedTuple):
@@ -23,27 +46,30 @@ class Cell(NamedTuple):
     step: Step
 
 
-class Trial(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)
+class Trial:
     """One network of the suite with all its cells.
 
     Attributes:
         role: ``baseline``, ``control`` (a pruner without levels and without effect on weights: the
             ``none`` pruner), ``floor`` (the baseline's architecture with random weights) or
             ``compressed``.
-        branch: What it shares with the other networks of its data set, model and seed.
+        setting: What it shares with the other networks of its data set, model and seed.
         network: The step that makes it.
         cells: What is measured of it.
         known: All cells of it in the suite, those not chosen by ``--where`` too.
+        baseline: The trial that it is compared with; None for the baseline's own.
     """
 
     role: str
-    branch: Branch
+    setting: Setting
     pruner: Chosen[Pruner] | None
     level: float | None
     round: int | None
     network: Step
     cells: tuple[Cell, ...]
     known: tuple[Cell, ...]
+    baseline: Trial | None
 
     @property
     def name(self) -> str:
@@ -52,23 +78,28 @@ class Trial(NamedTuple):
             return self.pruner.name
         return "random-weights" if self.role == "floor" else "baseline"
 
+    @property
+    def compared_with(self) -> Trial:
+        """The baseline's trial, which is this one where it is of the baseline."""
+        return self.baseline or self
+
     def fields(self) -> dict[str, Any]:
-        """What ``--where`` may ask about, but for ``cam`` and ``metric``."""
+        """Returns what ``--where`` may ask about, but for ``cam`` and ``metric``."""
         return {
-            "dataset": self.branch.dataset.name,
-            "model": self.branch.model.name,
+            "dataset": self.setting.dataset.name,
+            "model": self.setting.model.name,
             "pruner": self.name,
             "level": self.level,
             "round": self.round,
-            "seed": self.branch.seed,
+            "seed": self.setting.seed,
         }
 
-    def select(self, where: Test | None) -> Trial:
-        """The same network with only the cells that ``--where`` chooses."""
+    def select(self, where: CellFilter | None) -> Trial:
+        """Returns the same network with only the cells that ``--where`` chooses."""
         if where is None:
             return self
         fields = self.fields()
         cells = tuple(
             cell for cell in self.cells if where(fields | {"cam": cell.cam, "metric": cell.metric})
         )
-        return self._replace(cells=cells)
+        return replace(self, cells=cells)

@@ -9,7 +9,7 @@ from typing import Any
 
 from prunebench.errors import RequestError, did_you_mean
 
-Test = Callable[[Mapping[str, Any]], bool]
+CellFilter = Callable[[Mapping[str, Any]], bool]
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
@@ -23,7 +23,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 
 
-def parse_where(text: str, fields: tuple[str, ...]) -> Test:
+def parse_where(text: str, fields: tuple[str, ...]) -> CellFilter:
     """Compiles an expression to a test of one cell; nothing of it is executed as Python.
 
     Comparisons, ``and``, ``or``, ``not``, ``in`` and lists are understood. An order comparison

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,9 +38,9 @@ class Task:
     environment: Environment
 
     @property
-    def needs(self) -> str:
-        """``exclusive`` if it must run alone on its machine; else ``shared``."""
-        return self.steps[0].needs
+    def runs_alone(self) -> bool:
+        """Whether nothing else may run on its machine meanwhile."""
+        return self.steps[0].runs_alone
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,8 @@ def workspace(store: Path, environment: Environment) -> Workspace:
 
 def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
     try:
-        alone = steps[0].needs == "exclusive"
         with occupy(
-            alone,
+            steps[0].runs_alone,
             waiting=lambda: work.progress(0.0, "waiting for other runs here"),
         ):
             started = time.perf_counter()  # waiting for the machine is not the step's time
@@ -118,40 +118,25 @@ def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
             return [outcome for step in steps for outcome in _carry_out([step], work)]
         message = f"{type(error).__name__}: {error}"
         for step in steps:
-            work.store.fail(step.key, step.kind, message, traceback.format_exc())
+            work.store.fail(step.key, step.kind.name, message, traceback.format_exc())
         return [Outcome(step.key, "failed", message) for step in steps]
     outcomes = []
     for step, result in zip(steps, results, strict=True):
         measured = {"seconds": seconds, "made_with": made_with(work.environment)}
         new = work.store.commit(
-            step.key, step.kind, result.data, result.tensors, measured, step.name
+            step.key, step.kind.name, result.data, result.tensors, measured, step.name
         )
         outcomes.append(Outcome(step.key, "done" if new else "stored", seconds=seconds))
     return outcomes
 
 
 def _compute(steps: Sequence[Step], work: Workspace) -> list[Result]:
-    from prunebench.stages.baseline import make_baseline, randomise
-    from prunebench.stages.compress import compress, prepare
-    from prunebench.stages.explain import explain, explain_masked
-    from prunebench.stages.predict import choose_targets, predict
-    from prunebench.stages.recover import recover
-    from prunebench.stages.score import score
-
-    stage = {
-        "baseline": make_baseline,
-        "randomised": randomise,
-        "prepared": prepare,
-        "compressed": compress,
-        "recovered": recover,
-        "predicted": predict,
-        "targets": choose_targets,
-        "masked": explain_masked,
-        "scored": score,
-    }
     first = steps[0]
+    file, _, name = first.kind.run.partition(":")
+    carry_out = getattr(import_module(f"prunebench.stages.{file}"), name)
     # Plugins draw from the seeds they are given; one that does not is reproducible all the same.
-    with seeded(first.seed or 0, first.kind, first.key):
-        if first.kind == "explained":
-            return explain(steps, work)
-        return [stage[step.kind](step, work) for step in steps]
+    with seeded(first.seed or 0, first.kind.name, first.key):
+        if first.kind.together:
+            found: list[Result] = carry_out(steps, work)
+            return found
+        return [carry_out(step, work) for step in steps]

@@ -11,7 +11,8 @@ import pytest
 
 from prunebench.digests import Digests
 from prunebench.environment import Environment
-from prunebench.plan import Planner
+from prunebench.identities import Identities
+from prunebench.plan import plan_trials
 from prunebench.recording.excerpt import excerpt
 from prunebench.suite import load_suite
 from prunebench.trial import Trial
@@ -21,7 +22,7 @@ HERE = Environment(device="cpu", processor="some processor", threads=2, torch="2
 
 
 def planned(path: Path) -> list[Trial]:
-    return list(Planner(load_suite(path), HERE, Digests()).trials())
+    return list(plan_trials(Identities(load_suite(path), HERE, Digests())))
 
 
 def keys(trial: Trial) -> dict[str, Any]:

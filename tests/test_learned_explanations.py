@@ -11,7 +11,8 @@ import prunebench as pb
 from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.errors import RequestError
-from prunebench.plan import Planner
+from prunebench.identities import Identities
+from prunebench.plan import plan_trials
 from prunebench.record import Record
 from prunebench.steps import Step
 from prunebench.suite import load_suite
@@ -25,7 +26,7 @@ ISP = f"isp: {{predictor: {BRIEF}, selector: {BRIEF}, gates: {BRIEF}}}"
 
 
 def trials(path: Path) -> list[Trial]:
-    return list(Planner(load_suite(path), HERE, Digests()).trials(None))
+    return list(plan_trials(Identities(load_suite(path), HERE, Digests())))
 
 
 def mean(record: Record, name: str) -> float:
@@ -35,7 +36,7 @@ def mean(record: Record, name: str) -> float:
 
 
 def ancestors(step: Step, kind: str) -> dict[str, Step]:
-    return {found.key: found for found in step.ancestors(set()) if found.kind == kind}
+    return {found.key: found for found in step.ancestors(set()) if found.kind.name == kind}
 
 
 def test_what_is_learnt_of_the_baseline_serves_explainer_and_pruner(toy_suite: Write) -> None:

@@ -14,11 +14,12 @@ from torch import nn
 from prunebench.datasets import cifar10, mnist, stl10
 from prunebench.digests import Digests
 from prunebench.environment import Environment
+from prunebench.identities import Identities
 from prunebench.leaderboard.papers.differences import matches
 from prunebench.papers.printed import number
 from prunebench.papers.registry import read_works
 from prunebench.papers.work import Experiment, Work
-from prunebench.plan import Planner
+from prunebench.plan import plan_trials
 from prunebench.pruners import Context
 from prunebench.pruners.filters.hrank import HRank
 from prunebench.pruners.filters.magnitude import L1Filter
@@ -59,7 +60,7 @@ def placeholders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_suite_is_planned_where_its_files_are(path: Path) -> None:
     suite = load_suite(path)
-    trials = list(Planner(suite, Environment(), Digests()).trials())
+    trials = list(plan_trials(Identities(suite, Environment(), Digests())))
     pairs = len(suite.datasets) * len(suite.models) * len(suite.seeds)
     assert len(trials) > pairs * len(suite.pruners)  # the untouched baseline is no pruner
     assert all(trial.cells for trial in trials)
@@ -73,7 +74,7 @@ def test_a_question_changes_one_thing_and_trains_no_network_of_its_own(path: Pat
     digests = Digests()
     asked, known = (load_suite(each) for each in (path, SUITES / "isp-cifar10-small.yaml"))
     networks = [
-        [trial.network.key for trial in Planner(suite, Environment(), digests).trials()]
+        [trial.network.key for trial in plan_trials(Identities(suite, Environment(), digests))]
         for suite in (asked, known)
     ]
     assert networks[0] == networks[1]

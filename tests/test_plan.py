@@ -13,7 +13,9 @@ import pytest
 from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.estimate import summarise
-from prunebench.plan import Planner
+from prunebench.identities import Identities
+from prunebench.kinds import PREPARED
+from prunebench.plan import plan_trials
 from prunebench.suite import load_suite
 from prunebench.trial import FIELDS, Trial
 from prunebench.where import parse_where
@@ -24,8 +26,8 @@ HERE = Environment(device="cpu", processor="some processor", threads=2, torch="2
 
 
 def _trials(path: Path, where: str | None = None, environment: Environment = HERE) -> list[Trial]:
-    planner = Planner(load_suite(path), environment, Digests())
-    return list(planner.trials(parse_where(where, FIELDS) if where else None))
+    identities = Identities(load_suite(path), environment, Digests())
+    return list(plan_trials(identities, parse_where(where, FIELDS) if where else None))
 
 
 def _keys(path: Path, environment: Environment = HERE) -> set[str]:
@@ -135,7 +137,7 @@ def test_rounds_are_a_chain_and_asking_for_fewer_changes_nothing(toy_suite: Writ
         prepared.key
         == rounds[1].network.parent("network").parent("prepared:toy-activation-mean").key
     )
-    assert prepared.parent("prepared:toy-input-mean").kind == "prepared"
+    assert prepared.parent("prepared:toy-input-mean").kind == PREPARED
     fewer = _trials(toy_suite(pruners="[toy-lottery]", levels=None, rounds="[3]"))
     assert [t.network.key for t in fewer if t.round] == [rounds[3].network.key]
 
@@ -160,11 +162,46 @@ def test_keys_are_those_of_the_golden_file(toy_suite: Write) -> None:
     assert found == json.loads(GOLDEN.read_text())
 
 
+METHODS = [
+    "hrank",
+    "taylor",
+    "{iterative: {pruner: lamp, rounds: 2}}",
+    "{isp: {gates: {epochs: 1}}}",
+    "network-slimming",
+    "{l1-filter: {scope: sensitivity}}",
+    "{l1-unstructured: {scope: sensitivity}}",
+]
+
+
+def test_keys_of_methods_with_preparations_are_those_of_the_golden_file(toy_suite: Write) -> None:
+    """Preparations have names in keys that no file's place or class's name may change."""
+    path = toy_suite(
+        pruners=f"[{', '.join(METHODS)}]",
+        levels="[0.5]",
+        cams="[aem-rbf, aem-realx]",
+        metrics="[sp2ps]",
+    )
+    found: dict[str, str] = {}
+    for trial in _trials(path):
+        steps = [step for cell in trial.cells for step in cell.step.ancestors(set())]
+        pruner = trial.pruner.label if trial.pruner else trial.name
+        found[f"{pruner} {trial.level}"] = trial.network.key
+        found |= {
+            f"{pruner} {trial.level} prepared {step.name}": step.key
+            for step in steps
+            if step.kind == PREPARED
+        }
+    golden = GOLDEN.with_name("keys-of-preparations.json")
+    if os.environ.get("PRUNEBENCH_GOLDEN") == "write":
+        golden.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    assert found == json.loads(golden.read_text())
+
+
 def test_counting_needs_no_memory_for_the_plan(toy_suite: Write) -> None:
     path = toy_suite(seeds="[0, 1, 2]")
-    planner = Planner(load_suite(path), HERE, Digests())
+    identities = Identities(load_suite(path), HERE, Digests())
     stored = _keys(toy_suite("one.yaml", seeds="[0]"))
-    summary = summarise(planner.trials(), stored, {("explained", "grad-cam"): 2.0})
+    summary = summarise(plan_trials(identities), stored, {("explained", "grad-cam"): 2.0})
     assert summary.networks == 3 * 7
     assert summary.cells == 3 * (6 * 4 + 2)
     assert summary.steps["baseline"] == 3
@@ -186,12 +223,13 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
     code = (
         "import re, sys\n"
         "from prunebench.estimate import summarise\n"
-        "from prunebench.plan import Planner\n"
+        "from prunebench.identities import Identities\n"
+        "from prunebench.plan import plan_trials\n"
         "from prunebench.digests import Digests\n"
         "from prunebench.environment import Environment\n"
         "from prunebench.suite import load_suite\n"
-        "planner = Planner(load_suite(sys.argv[1]), Environment(), Digests())\n"
-        "summary = summarise(planner.trials(), set(), {})\n"
+        "identities = Identities(load_suite(sys.argv[1]), Environment(), Digests())\n"
+        "summary = summarise(plan_trials(identities), set(), {})\n"
         # ru_maxrss would carry over the peak of the process that started this one.
         "peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]\n"
         "print(summary.cells, peak)\n"

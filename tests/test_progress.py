@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from prunebench.kinds import BASELINE
 from prunebench.plugins import choose
 from prunebench.progress import LONGEST_NAME, RunProgress
 from prunebench.steps import blueprint
@@ -15,7 +16,7 @@ def test_a_long_label_leaves_room_for_the_epoch(
     monkeypatch.setattr("prunebench.progress.LINE_EVERY", -1.0)
     chosen = choose("models", "resnet56", {"training": {"epochs": 3, "lr": 0.123}})
     assert len(chosen.label) > LONGEST_NAME
-    step = blueprint("baseline", plugin=chosen, identity={"name": "resnet56"}, seed=0).step()
+    step = blueprint(BASELINE, plugin=chosen, identity={"name": "resnet56"}, seed=0).step()
     with RunProgress(7) as progress:
         progress.working(step, 0.5, "epoch 2/3")
     line = capsys.readouterr().err.strip()

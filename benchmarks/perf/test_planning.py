@@ -18,12 +18,13 @@ import hashlib, json, sys, time
 from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.estimate import summarise
-from prunebench.plan import Planner
+from prunebench.identities import Identities
+from prunebench.plan import plan_trials
 from prunebench.suite import load_suite
 
 start = time.perf_counter()
-planner = Planner(load_suite(sys.argv[1]), Environment(), Digests())
-cells = summarise(planner.trials(), set(), {}).cells
+identities = Identities(load_suite(sys.argv[1]), Environment(), Digests())
+cells = summarise(plan_trials(identities), set(), {}).cells
 planned = time.perf_counter()
 for number in range(cells):
     hashlib.blake2b(f"cell {number}".encode(), digest_size=16).hexdigest()

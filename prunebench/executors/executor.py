@@ -14,8 +14,9 @@ Progress = Callable[[float, str], None]
 class Executor(Protocol):
     """Carries out tasks by calling ``prunebench.work.perform`` on them, anywhere.
 
-    A task is picklable and knows what it needs (``task.needs``, ``task.environment.device``); its
-    results go to the store, which all workers share, and only outcomes come back.
+    A task is picklable and knows what it needs (``task.runs_alone``,
+    ``task.environment.device``); its results go to the store, which all workers share, and only
+    outcomes come back.
 
     Attributes:
         slots: How many tasks may be under way at once.

@@ -26,9 +26,6 @@ Reading = Literal[
     "explainer",
 ]
 
-OF_MAPS: frozenset[Reading] = frozenset({"maps", "baseline_maps", "masked", "explainer"})
-"""A metric that reads one of these is computed once for every explanation method."""
-
 
 class Explainer(Protocol):
     """The explanation method at work, on the network's target layer."""
@@ -220,7 +217,7 @@ class Metric(Plugin):
     method: ClassVar[str] = "compute"
 
     reads: ClassVar[tuple[Reading, ...]] = ()
-    """What it needs; see ``OF_MAPS`` for what is read once for every explanation method."""
+    """What it needs; see ``inputs.py`` for what is read once for every explanation method."""
 
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "numeric"
     """How far a value holds: everywhere; on the same device type and precision; or on the same

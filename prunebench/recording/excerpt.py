@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunebench.suite import Suite
+from prunebench.suite import DEFAULT_CONTROL, Suite
 from prunebench.trial import Trial
 
 ALL_ROWS = ("cams", "cam", "metrics", "metric", "explain")
@@ -18,21 +18,23 @@ def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:
         written = suite.raw.get(key + "s", suite.raw.get(key))
         return written[among.index(chosen)] if isinstance(written, list) else written
 
-    branch = trial.branch
+    setting = trial.setting
     kept: dict[str, Any] = {"name": suite.name}  # where none is written, the file's
     kept |= {k: v for k, v in suite.raw.items() if k in ALL_ROWS}
     layers = (suite.raw.get("explain") or {}).get("target_layer")
     if isinstance(layers, dict):
-        own = {k: v for k, v in layers.items() if k == trial.branch.model.name}
+        own = {k: v for k, v in layers.items() if k == setting.model.name}
         kept["explain"] = {**kept["explain"], "target_layer": own or None}
-    kept["dataset"] = only("dataset", branch.dataset, suite.datasets)
-    kept["model"] = only("model", branch.model, suite.models)
-    kept["seeds"] = [branch.seed]
+    kept["dataset"] = only("dataset", setting.dataset, suite.datasets)
+    kept["model"] = only("model", setting.model, suite.models)
+    kept["seeds"] = [setting.seed]
     recoveries = suite.raw.get("recovery")
     if recoveries is not None:
         among = suite.recoveries
         kept["recovery"] = (
-            recoveries[among.index(branch.recovery)] if isinstance(recoveries, list) else recoveries
+            recoveries[among.index(setting.recovery)]
+            if isinstance(recoveries, list)
+            else recoveries
         )
     kept["pruners"] = [_written_pruner(suite, trial)]
     if trial.round is not None:
@@ -46,7 +48,7 @@ def _written_pruner(suite: Suite, trial: Trial) -> Any:
     written = suite.raw.get("pruners", suite.raw.get("pruner", []))
     entries = written if isinstance(written, list) else [written]
     if trial.pruner is None:
-        return "none"
+        return DEFAULT_CONTROL
     # The control may have been added in front of what was written.
     position = suite.pruners.index(trial.pruner) - (len(suite.pruners) - len(entries))
-    return entries[position] if position >= 0 else "none"
+    return entries[position] if position >= 0 else DEFAULT_CONTROL

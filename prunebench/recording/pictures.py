@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prunebench.environment import Environment
+from prunebench.kinds import PREDICTED
 from prunebench.record import Record
 from prunebench.record_parts import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
 from prunebench.steps import Step
@@ -49,7 +50,7 @@ class Pictures:
     @cached_property
     def withheld(self) -> str | None:
         """Why images may not be shown; None where they may."""
-        dataset = self.trial.branch.dataset
+        dataset = self.trial.setting.dataset
         if self.suite.explain.pictures and dataset.plugin.showable:
             return None
         return f"the licence of {dataset.name} forbids showing its images"
@@ -106,7 +107,7 @@ class Pictures:
         before = self._maps(step.parent("baseline_maps"), places, size)
         after = self._maps(step.parent("maps"), places, size)
         pixels = None if self.withheld else self._data.test.pixels[images].cpu()
-        theirs = self._predicted(self.trial.branch.baseline, images)
+        theirs = self._predicted(self.trial.setting.baseline, images)
         ours = self._predicted(self.trial.network, images)
         for place, image in enumerate(images.tolist()):
             yield Moved(
@@ -141,7 +142,7 @@ class Pictures:
     @cached_property
     def _data(self) -> Data:
         # Of this process's workspace: where it has just computed, the images are in memory.
-        return workspace(self.store.root, self.environment).data(self.trial.branch.data)
+        return workspace(self.store.root, self.environment).data(self.trial.setting.data)
 
     def _maps(self, step: Step, places: Tensor, size: tuple[int, ...]) -> Tensor:
         """Maps of some images at the images' size, 8-bit grey, n×H×W."""
@@ -157,7 +158,7 @@ class Pictures:
         """Classes that a network predicts for some images, where predictions are stored."""
         seen: set[str] = set()
         for step in (step for cell in self.trial.known for step in cell.step.ancestors(seen)):
-            of_network = step.kind == "predicted" and step.parent("network") == network
+            of_network = step.kind == PREDICTED and step.parent("network") == network
             if of_network and self.store.has(step.key):
                 logits = self.store.read(step.key).tensors["logits"]
                 return [int(k) for k in logits[images].argmax(1)]

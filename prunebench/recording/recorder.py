@@ -9,9 +9,10 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from prunebench.environment import Environment, made_with
+from prunebench.environment import made_with
 from prunebench.errors import RequestError
-from prunebench.plan import Planner
+from prunebench.identities import Identities
+from prunebench.kinds import COMPRESSED, KINDS, RANDOMISED
 from prunebench.plugins import Chosen, find
 from prunebench.recipe import Recipe
 from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
@@ -20,12 +21,10 @@ from prunebench.recording.excerpt import excerpt
 from prunebench.recording.names import protocol_of, record_id
 from prunebench.recording.pictures import Pictures, explained
 from prunebench.recording.values import values
-from prunebench.steps import KINDS
 from prunebench.store import Store
 from prunebench.suite import Suite
 from prunebench.trial import Trial
 
-CONDITIONS = ("baseline", "recovered", "targets", "explained")  # kinds of step behind all rows
 DIGITS = 4  # of a time that is kept to show how times spread
 
 
@@ -34,14 +33,17 @@ class Recorder:
     """Makes records from a store.
 
     Args:
-        suite: The suite.
-        planner: The planner of its trials.
+        identities: The suite, and what enters keys beside it.
         store: Where the artefacts are.
     """
 
-    suite: Suite
-    planner: Planner
+    identities: Identities
     store: Store
+
+    @property
+    def suite(self) -> Suite:
+        """The suite."""
+        return self.identities.suite
 
     def record(self, trial: Trial, failed: dict[str, str]) -> Record:
         """The record of one network.
@@ -50,7 +52,7 @@ class Recorder:
             trial: The network; its own step and its baseline are in the store.
             failed: Messages of failed steps, by key; their values are null with this reason.
         """
-        branch = trial.branch
+        setting = trial.setting
         conditions = self.conditions(trial)
         protocol = protocol_of(conditions)
         found = self._compression(trial)
@@ -58,16 +60,16 @@ class Recorder:
         pruner = trial.pruner
         name = record_id(
             suite=self.suite.name,
-            dataset=branch.dataset.label,
-            model=branch.model.label,
+            dataset=setting.dataset.label,
+            model=setting.model.label,
             pruner_name=trial.name,
             level=trial.level,
             round=trial.round,
-            seed=branch.seed,
+            seed=setting.seed,
             network=trial.network.key,
             protocol=protocol,
         )
-        environment, before = self.planner.environment, self._before(name)
+        environment, before = self.identities.environment, self._before(name)
         pictures = Pictures(self.suite, trial, self.store, environment, before)
         return Record(
             id=name,
@@ -75,14 +77,14 @@ class Recorder:
             role=trial.role,
             protocol=protocol,
             conditions=conditions,
-            dataset=branch.dataset.label,
-            model=branch.model.label,
+            dataset=setting.dataset.label,
+            model=setting.model.label,
             pruner=pruner.label if pruner else trial.name,
             pruner_name=trial.name,
             pruner_parameters=pruner.plugin.changed_parameters() if pruner else {},
             level=trial.level,
             round=trial.round,
-            seed=branch.seed,
+            seed=setting.seed,
             seeds=self.suite.seeds,
             axis=found.get("axis", "none"),
             reached=Reached.model_validate(reached),
@@ -112,29 +114,29 @@ class Recorder:
 
     def conditions(self, trial: Trial) -> Conditions:
         """What must be equal for other networks to be comparable with this one."""
-        branch, environment = trial.branch, self.planner.environment
-        model = self.planner.identity(branch.model)
+        setting, environment = trial.setting, self.identities.environment
+        model = self.identities.of(setting.model)
         content = f" with weights {model['content'][:12]}" if "content" in model else ""
         return Conditions(
-            dataset=branch.dataset.label,
-            data_digest=self.planner.identity(branch.dataset).get("content", ""),
-            model=branch.model.label + content,
-            recovery=_told(branch.recovery) if branch.recovery else None,
+            dataset=setting.dataset.label,
+            data_digest=self.identities.of(setting.dataset).get("content", ""),
+            model=setting.model.label + content,
+            recovery=_told(setting.recovery) if setting.recovery else None,
             explained_images=self._explained_images(trial),
             class_policy=self.suite.explain.classes,
-            target_layer=branch.target_layer,
+            target_layer=setting.target_layer,
             device=environment.device,
             precision=environment.precision,
             versions={
-                "dataset": branch.dataset.plugin.version,
-                "model": branch.model.plugin.version,
-                **{kind: KINDS[kind].version for kind in CONDITIONS},
+                "dataset": setting.dataset.plugin.version,
+                "model": setting.model.plugin.version,
+                **{name: kind.version for name, kind in KINDS.items() if kind.condition},
             },
         )
 
     def _explained_images(self, trial: Trial) -> int:
         """Images really explained: a test split may have fewer than were asked for."""
-        steps = explained(trial.branch.untouched.known)
+        steps = explained(trial.compared_with.known)
         targets = steps[0].parent("targets").key if steps else ""
         if steps and self.store.has(targets):
             return int(self.store.read(targets).data["images"])
@@ -143,13 +145,13 @@ class Recorder:
     def _compression(self, trial: Trial) -> dict[str, Any]:
         """What the last compression found out: see ``stages/compress.py``."""
         for step in trial.network.lineage():
-            if step.kind == "compressed":
+            if step.kind == COMPRESSED:
                 return self.store.read(step.key).data
         return {}
 
     def _images_seen(self, trial: Trial) -> int:
         """Training images seen by recovery, by training methods and by what they prepared."""
-        made = [step for step in trial.network.lineage()[:-1] if step.kind != "randomised"]
+        made = [step for step in trial.network.lineage()[:-1] if step.kind != RANDOMISED]
         keys = {step.key for step in made} | {
             step.key for one in made for step in one.prepared().values()
         }
@@ -158,7 +160,8 @@ class Recorder:
     def _curves(self, trial: Trial) -> dict[str, tuple[Epoch, ...]]:
         compressed = trial.network.compressed()
         steps = {f"prepared-{slug(name)}": one for name, one in compressed.prepared().items()}
-        steps |= {step.kind: step for step in (compressed, trial.network, trial.branch.baseline)}
+        networks = (compressed, trial.network, trial.setting.baseline)
+        steps |= {step.kind.name: step for step in networks}
         return {
             name: tuple(_epoch(point) for point in curve)
             for name, step in steps.items()
@@ -177,7 +180,7 @@ class Recorder:
     def _keys(self, trial: Trial) -> dict[str, Any]:
         return {
             "network": trial.network.key,
-            "baseline": trial.branch.baseline.key,
+            "baseline": trial.setting.baseline.key,
             "cells": {
                 cell.step.plugin.label + (f"/{cell.cam}" if cell.cam else ""): cell.step.key
                 for cell in trial.known
@@ -195,16 +198,15 @@ class Recorder:
         if min(smallest) < 4:
             yield f"the target layer's map is {smallest[0]}×{smallest[1]}, below 4×4"
         for data in found[:1]:
-            layer = data.get("target_layer", trial.branch.target_layer)
-            if layer != trial.branch.target_layer:
+            layer = data.get("target_layer", trial.setting.target_layer)
+            if layer != trial.setting.target_layer:
                 yield f"another architecture: its layer {layer!r} is explained"
             if reason := data.get("uncut"):
                 yield f"explained by whole passes, not cut at its target layer: {reason}"
 
     def _provenance(self, trial: Trial) -> dict[str, Any]:
-        environment: Environment = self.planner.environment
-        branch = trial.branch
-        used = [branch.dataset, branch.model, *self.suite.cams, *self.suite.metrics]
+        environment, setting = self.identities.environment, trial.setting
+        used = [setting.dataset, setting.model, *self.suite.cams, *self.suite.metrics]
         network = self.store.read(trial.network.key).measured
         return {
             **network.get("made_with", made_with(environment)),

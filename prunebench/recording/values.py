@@ -57,7 +57,7 @@ def _accuracy_drop(trial: Trial, store: Store) -> Iterator[tuple[str, Value]]:
             return None
         return store.read(step.key).tensors["accuracy"]
 
-    ours, base = per_image(trial.known), per_image(trial.branch.untouched.known)
+    ours, base = per_image(trial.known), per_image(trial.compared_with.known)
     if ours is not None and base is not None:
         drop = paired_drop(base.double().numpy(), ours.double().numpy())
         yield "accuracy_drop", _from_interval(drop)

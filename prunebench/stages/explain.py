@@ -15,6 +15,7 @@ from prunebench.context import Prepared
 from prunebench.data import batches
 from prunebench.explaining import Batches, Explained, explain_batches
 from prunebench.factory import source_file
+from prunebench.kinds import PREPARED
 from prunebench.models import Model
 from prunebench.network import Network
 from prunebench.plugins import choose
@@ -112,7 +113,7 @@ def prepared_of(step: Step, work: Workspace) -> Prepared:
             name: tensor.to(work.device) for name, tensor in work.artefact(parent).tensors.items()
         }
         for _, parent in step.parents
-        if parent.kind == "prepared"
+        if parent.kind == PREPARED
     }
 
 

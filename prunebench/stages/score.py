@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +12,8 @@ from prunebench.cams.tracing import Tracer
 from prunebench.data import ground_truth
 from prunebench.explaining import explain_batches, to_module
 from prunebench.metrics import Evidence, Metric
-from prunebench.metrics.metric import NotApplicable, Samples
+from prunebench.metrics.inputs import Values, inputs_of
+from prunebench.metrics.metric import Explainer, NotApplicable, Samples
 from prunebench.network import Network
 from prunebench.seeding import derive
 from prunebench.stages.explain import explained_images, find_target, map_seed, prepared_of
@@ -24,9 +24,11 @@ from prunebench.steps import Step
 def score(step: Step, work: Workspace) -> Result:
     """Computes one metric: single numbers and samples as data, numbers of each image as tensors."""
     metric: Metric = step.plugin.plugin
-    evidence = Evidence(
-        _loaders(step, work), work.device, derive(step.seed or 0, "metric"), work.progress
-    )
+    load: Values = {}
+    for wanted in inputs_of(metric).values():
+        load |= wanted.load(_Loader(step, work))
+    seed = derive(step.seed or 0, "metric")
+    evidence = Evidence(load, work.device, seed, work.progress)
     measured = metric.carries == "hardware"
     try:
         values = metric.compute(evidence)
@@ -44,74 +46,50 @@ def score(step: Step, work: Workspace) -> Result:
     return Result(data, each)
 
 
-def _loaders(step: Step, work: Workspace) -> dict[str, Callable[[], Any]]:
-    metric: Metric = step.plugin.plugin
-    load: dict[str, Callable[[], Any]] = {}
-    for role, parent in step.parents:
-        if role in ("network", "baseline"):
-            load[role] = partial(_private_copy, work, parent)
-        elif role in ("predictions", "baseline_predictions"):
-            load[role] = partial(_tensor, work, parent, "logits")
-            load["labels"] = partial(_labels, step, work)
-        elif role in ("maps", "baseline_maps"):
-            load[role] = partial(_maps, parent, work)
-            load[role.replace("maps", "numbers")] = partial(_numbers, parent, work)
-        elif role == "masked":
-            load[role] = partial(_masked, parent, work)
-        elif role == "targets":
-            load["classes"] = partial(_tensor, work, parent, "classes")
-            load["explained"] = partial(_tensor, work, parent, "images")
-    if "images" in metric.reads:
-        load["images"] = lambda: partial(_images, step, work)
-    if "masks" in metric.reads:
-        load["masks"] = partial(_masks, step, work)
-    if "explainer" in metric.reads:
-        load["explainer"] = partial(_Explainer, step.parent("maps"), work)
-    return load
+class _Loader:
+    """Loads what a metric reads from the store; see ``inputs.Loader``."""
 
+    def __init__(self, step: Step, work: Workspace) -> None:
+        self._step = step
+        self._work = work
 
-def _private_copy(work: Workspace, parent: Step) -> Network:
-    return work.network(parent).copy()
+    def network(self, role: str) -> Network:
+        return self._work.network(self._step.parent(role)).copy()
 
+    def tensor(self, role: str, name: str) -> Tensor:
+        return self._work.artefact(self._step.parent(role)).tensors[name].to(self._work.device)
 
-def _tensor(work: Workspace, parent: Step, name: str) -> Tensor:
-    return work.artefact(parent).tensors[name].to(work.device)
+    def maps(self, role: str) -> Tensor:
+        parent = self._step.parent(role)
+        _, height, width = self._work.data(parent.parent("data")).shape
+        return self._work.maps(parent, (height, width))
 
+    def numbers(self, role: str) -> dict[str, Tensor]:
+        tensors = self._work.artefact(self._step.parent(role)).tensors
+        return {
+            name.removeprefix("numbers/"): tensor.to(self._work.device)
+            for name, tensor in tensors.items()
+            if name.startswith("numbers/")
+        }
 
-def _labels(step: Step, work: Workspace) -> Tensor:
-    return work.data(step.parent("data")).test.labels.to(work.device)
+    def labels(self) -> Tensor:
+        return self._work.data(self._step.parent("data")).test.labels.to(self._work.device)
 
+    def images(self, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+        for where, images, _ in explained_images(self._step, self._work, batch_size):
+            yield where, images
 
-def _maps(parent: Step, work: Workspace) -> Tensor:
-    _, height, width = work.data(parent.parent("data")).shape
-    return work.maps(parent, (height, width))
+    def masks(self) -> Tensor:
+        data = self._work.data(self._step.parent("data"))
+        indices = self._work.artefact(self._step.parent("targets")).tensors["images"]
+        _, height, width = data.shape
+        found = ground_truth(data.test, indices, (height, width))
+        if found is None:
+            raise NotApplicable("the data set has neither masks nor boxes")
+        return found.to(self._work.device)
 
-
-def _numbers(parent: Step, work: Workspace) -> dict[str, Tensor]:
-    return {
-        name.removeprefix("numbers/"): tensor.to(work.device)
-        for name, tensor in work.artefact(parent).tensors.items()
-        if name.startswith("numbers/")
-    }
-
-
-def _masked(parent: Step, work: Workspace) -> tuple[Tensor, Tensor]:
-    return _maps(parent, work), _tensor(work, parent, "logits")
-
-
-def _images(step: Step, work: Workspace, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-    for where, images, _ in explained_images(step, work, batch_size):
-        yield where, images
-
-
-def _masks(step: Step, work: Workspace) -> Tensor:
-    data = work.data(step.parent("data"))
-    indices = work.artefact(step.parent("targets")).tensors["images"]
-    _, height, width = data.shape
-    found = ground_truth(data.test, indices, (height, width))
-    if found is None:
-        raise NotApplicable("the data set has neither masks nor boxes")
-    return found.to(work.device)
+    def explainer(self) -> Explainer:
+        return _Explainer(self._step.parent("maps"), self._work)
 
 
 class _Explainer:
