@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from prunebench.comparison import Comparison
     from prunebench.errors import RequestError
     from prunebench.explaining import explain
-    from prunebench.onnx_export import to_onnx
+    from prunebench.networks.onnx_export import to_onnx
     from prunebench.results import Results, read_results
     from prunebench.running import run
     from prunebench.suite import Suite, load_suite
@@ -38,7 +38,7 @@ _HOME = {
     "load_suite": "suite",
     "read_results": "results",
     "run": "running",
-    "to_onnx": "onnx_export",
+    "to_onnx": "networks.onnx_export",
 }
 
 

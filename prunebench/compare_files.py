@@ -8,18 +8,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.layout import Layout
 from prunebench.comparing import Comparison, compare, logits_of
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
-from prunebench.factory import (
+from prunebench.image_folder import load_images
+from prunebench.networks.factory import (
     build_module,
     load_weights,
     parse_model,
     read_weights,
     source_file,
 )
-from prunebench.image_folder import load_images
+from prunebench.networks.layout import Layout
 from prunebench.plugins import choose
 
 DEFAULT_CLASSES = 1000  # ImageNet's, as torchvision's models assume

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.layout import Layout
 from prunebench.cams.maps import upsample
 from prunebench.comparison import Accuracy, Comparison
 from prunebench.comparison_figure import Picture
@@ -28,6 +27,7 @@ from prunebench.explaining import (
 )
 from prunebench.metrics import maps as metrics
 from prunebench.metrics.confidence import confidence
+from prunebench.networks.layout import Layout
 from prunebench.progress import counting
 from prunebench.statistics import mean_interval, paired_drop
 from prunebench.trust import THRESHOLDS, trusted

@@ -13,7 +13,7 @@ from prunebench.trial import Setting
 from prunebench.work import workspace
 
 if TYPE_CHECKING:
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 
 def check(

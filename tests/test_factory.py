@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from prunebench.errors import RequestError
-from prunebench.factory import build_module, load_weights, read_weights
+from prunebench.networks.factory import build_module, load_weights, read_weights
 
 SOURCE = """
 from __future__ import annotations

@@ -43,7 +43,8 @@ from prunebench.data import Data, Normalisation, Split
 from prunebench.datasets import cifar10, mnist, stl10
 from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence
-from prunebench.network import Architecture, Network, make_masks_permanent
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import KINDS, Entry, choose, entries
 from prunebench.preparing import prepared
 from prunebench.seeding import seeded

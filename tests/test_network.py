@@ -11,14 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from prunebench.errors import RequestError
-from prunebench.network import (
-    Architecture,
-    Network,
-    apply_masks,
-    from_module,
-    from_tensors,
-    to_tensors,
-)
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import apply_masks, from_module, from_tensors, to_tensors
 from prunebench.plugins import choose
 
 DIGITS = Architecture(

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
-from prunebench.network import Architecture, Network
-from prunebench.onnx_export import OPSET, Deployed, to_onnx
+from prunebench.networks import Architecture, Network
+from prunebench.networks.onnx_export import OPSET, Deployed, to_onnx
+from prunebench.networks.quantised.layers import int8_layers
 from prunebench.plugins import choose
-from prunebench.quantised.layers import int8_layers
 from prunebench.stages.compress import _as_network, make_context
 
 onnx = pytest.importorskip("onnx")
@@ -170,7 +170,8 @@ def test_a_network_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "prunebench.onnx_export.find_spec", lambda name: None if name == "onnx" else find(name)
+        "prunebench.networks.onnx_export.find_spec",
+        lambda name: None if name == "onnx" else find(name),
     )
     with pytest.raises(RequestError, match=r"package onnx: pip install 'prunebench\[onnx\]'"):
         to_onnx(a_network("digits-cnn", 16, 1), tmp_path / "network.onnx")

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, Split
-from prunebench.network import apply_masks, make_masks_permanent
+from prunebench.networks.network import apply_masks, make_masks_permanent
+from prunebench.networks.training import DivergedError, augment, learning_rate, train
 from prunebench.recipe import Recipe
 from prunebench.store import Store
-from prunebench.training import DivergedError, augment, learning_rate, train
 
 CPU = torch.device("cpu")
 
@@ -99,7 +99,7 @@ def test_training_depends_on_the_seed_alone(data: Data) -> None:
 
 
 def test_the_epoch_kept_is_the_best_on_validation(data: Data) -> None:
-    from prunebench.training import evaluate
+    from prunebench.networks.training import evaluate
 
     module = _module()
     curve = _train(module, data, Recipe(epochs=6, lr=0.3, batch_size=16))

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
 from prunebench.cams.rules import check_rectified, check_rules, prepare_differences, set_epsilon
-from prunebench.cams.twin import twin
 from prunebench.cams.unrolled import unrolled
+from prunebench.networks.shared_weights import twin
 from prunebench.seeding import content_seed, seeded
 
 PIXELS = 2**20

@@ -13,7 +13,7 @@ from prunebench.plugin import Plugin
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.cams.layout import Layout
+    from prunebench.networks.layout import Layout
 
 
 def _not_traced(*_: Any) -> Any:

@@ -13,10 +13,10 @@ from prunebench.cams.target_layer import frozen
 from prunebench.context import NOTHING, Context, Prepared
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.errors import RequestError
+from prunebench.networks.training import DivergedError, train
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.preparing import compute
 from prunebench.recipe import Recipe
-from prunebench.training import DivergedError, train
 
 FEW = 300
 """Images from which nothing much is learnt."""

@@ -16,9 +16,9 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.layout import to_maps
-from prunebench.cams.twin import twin
 from prunebench.errors import RequestError
+from prunebench.networks.layout import to_maps
+from prunebench.networks.shared_weights import twin
 from prunebench.seeding import content_seed, seeded
 
 

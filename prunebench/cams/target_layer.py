@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, inference_mode, nn, no_grad
 
-from prunebench.cams.layout import Layout, to_maps
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.networks.layout import Layout, to_maps
 
 LISTED = 8
 """Layers that an error message lists at most."""

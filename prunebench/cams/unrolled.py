@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from prunebench.cams.twin import twin
 from prunebench.errors import RequestError
+from prunebench.networks.shared_weights import twin
 
 NON_LINEAR: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     **dict.fromkeys(

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.data import Data, Split
-from prunebench.network import Architecture, Network, to_tensors
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import to_tensors
+from prunebench.networks.training import train
 from prunebench.plugins import choose
 from prunebench.recipe import Recipe
 from prunebench.seeding import seeded
-from prunebench.training import train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=3, lr=0.05, batch_size=64, schedule="cosine", keep="last")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from prunebench.conformance.bench import CPU, RECIPE, Which, digits, trained, watched
 from prunebench.data import Normalisation
-from prunebench.network import Network, from_module
+from prunebench.networks import Network
+from prunebench.networks.network import from_module
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins import Chosen
 from prunebench.preparing import prepared

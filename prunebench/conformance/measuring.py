@@ -16,7 +16,8 @@ from prunebench.conformance.bench import CPU, digits, logits_of, test_images, tr
 from prunebench.data import ground_truth
 from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence, Metric
-from prunebench.network import Network, from_module
+from prunebench.networks import Network
+from prunebench.networks.network import from_module
 from prunebench.plugins import choose
 
 LAYER = "stage3"

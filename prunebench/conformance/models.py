@@ -17,7 +17,8 @@ from prunebench.conformance.checks import Check, Skip, require
 from prunebench.conformance.declared import DECLARED
 from prunebench.errors import RequestError
 from prunebench.models import Model
-from prunebench.network import Architecture, Network, from_tensors, to_tensors
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import from_tensors, to_tensors
 from prunebench.plugins import Chosen
 from prunebench.recipe import Recipe
 from prunebench.seeding import seeded

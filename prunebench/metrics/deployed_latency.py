@@ -16,8 +16,8 @@ from prunebench.metrics.metric import Evidence, NotApplicable, Samples
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.network import Network
-    from prunebench.onnx_export import Deployed
+    from prunebench.networks import Network
+    from prunebench.networks.onnx_export import Deployed
 
 
 class DeployedLatency(Latency):
@@ -31,7 +31,7 @@ class DeployedLatency(Latency):
 
     @model_validator(mode="after")
     def _can_run(self) -> Self:
-        from prunebench.onnx_export import check_packages
+        from prunebench.networks.onnx_export import check_packages
 
         check_packages("metric 'deployed-latency'")
         return self
@@ -60,7 +60,7 @@ class DeployedLatency(Latency):
     def _deploy(self, network: Network, path: Path) -> Deployed:
         import torch
 
-        from prunebench.onnx_export import Deployed, to_onnx
+        from prunebench.networks.onnx_export import Deployed, to_onnx
 
         try:
             to_onnx(network, path)

@@ -13,7 +13,7 @@ from prunebench.metrics.metric import Metric
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 
 class Loader(Protocol):

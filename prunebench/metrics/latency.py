@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 
 class Latency(Metric):

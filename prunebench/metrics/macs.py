@@ -25,7 +25,7 @@ class Macs(Metric):
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``macs``, ``flops`` (twice the macs) and ``effective_macs``."""
-        from prunebench.metrics.counting import count_macs, effective_macs
+        from prunebench.networks.counting import count_macs, effective_macs
 
         network = evidence.network
         by_layer = count_macs(network.module, network.example())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 Reading = Literal[
     "network",

@@ -24,7 +24,7 @@ class Params(Metric):
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``params``, ``nonzero_params``, their ratio ``density``, and the weights."""
-        from prunebench.metrics.counting import all_parameters, prunable_weights
+        from prunebench.networks.counting import all_parameters, prunable_weights
 
         module = evidence.network.module
         parameters = all_parameters(module)

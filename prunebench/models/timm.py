@@ -14,8 +14,8 @@ from prunebench.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.cams.layout import Layout
     from prunebench.data import Normalisation
+    from prunebench.networks.layout import Layout
 
 
 class Timm(Model):

@@ -13,8 +13,8 @@ from prunebench.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.cams.layout import Layout
     from prunebench.data import Normalisation
+    from prunebench.networks.layout import Layout
 
 
 class Torchvision(Model):

@@ -9,14 +9,14 @@ from pydantic import Field, field_validator
 
 from prunebench.context import Context
 from prunebench.errors import RequestError
-from prunebench.factory import parse_model, source_file
+from prunebench.networks.factory import parse_model, source_file
 from prunebench.plugins import choose
 from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 
 class Checkpoint(Pruner):
@@ -82,7 +82,7 @@ class Checkpoint(Pruner):
             RequestError: There is no such factory or file, the weights do not fit, or the outputs
                 are not the data set's classes.
         """
-        from prunebench.network import Architecture, Network
+        from prunebench.networks import Architecture, Network
         from prunebench.pruners.outputs import check_outputs
         from prunebench.pruners.weights.masking import masks_of_zeros
         from prunebench.seeding import seeded
@@ -127,7 +127,7 @@ class Checkpoint(Pruner):
         return (demanded.mean, demanded.std) if demanded else ((), ())
 
     def _load_weights(self, module: nn.Module) -> None:
-        from prunebench.factory import load_weights, read_weights
+        from prunebench.networks.factory import load_weights, read_weights
 
         factory, weights = parse_model(self.model)
         if weights:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from prunebench.models import Model
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 
 class Distillation(Nesting, Pruner):
@@ -71,7 +71,7 @@ class Distillation(Nesting, Pruner):
         Raises:
             RequestError: It cannot be built for these images, or its weights do not fit.
         """
-        from prunebench.distilling import distilling, translation
+        from prunebench.networks.distilling import distilling, translation
         from prunebench.recipe import Distillation as Teaching
 
         student = self._untaught(context)
@@ -85,8 +85,8 @@ class Distillation(Nesting, Pruner):
         return student
 
     def _untaught(self, context: Context) -> Network:
-        from prunebench.factory import load_weights, read_weights
-        from prunebench.network import Architecture, Network
+        from prunebench.networks import Architecture, Network
+        from prunebench.networks.factory import load_weights, read_weights
         from prunebench.pruners.outputs import check_outputs
         from prunebench.seeding import seeded
 

@@ -81,7 +81,7 @@ class Gradual(Nesting, Pruner):
         Raises:
             RequestError: Nothing would be left of a layer.
         """
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.sparsifying import Sparsifying
         from prunebench.pruners.weights.masking import apply_layer_masks, prunable_layers
 

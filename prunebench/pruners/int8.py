@@ -55,9 +55,9 @@ class Int8(Pruner):
             RequestError: There is no convolution or linear layer to quantise, or the network is
                 quantised already.
         """
-        from prunebench.network import make_masks_permanent
-        from prunebench.quantised.calibration import quantise
-        from prunebench.quantised.layers import int8_layers
+        from prunebench.networks.network import make_masks_permanent
+        from prunebench.networks.quantised.calibration import quantise
+        from prunebench.networks.quantised.layers import int8_layers
 
         if int8_layers(network):
             raise RequestError("pruner 'int8': the network has 8-bit weights already")

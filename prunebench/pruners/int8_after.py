@@ -74,7 +74,7 @@ class Int8After(Nesting, Int8):
         """
         from torch import nn
 
-        from prunebench.network import apply_masks, make_masks_permanent
+        from prunebench.networks.network import apply_masks, make_masks_permanent
 
         pruned = self.chosen("pruner").plugin.compress(network, level, context)
         if not isinstance(pruned, nn.Module):

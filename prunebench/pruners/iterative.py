@@ -19,7 +19,7 @@ from prunebench.pruners.weights.mask_pruner import MaskPruner
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 
 class EarlierWeights(Preparation):
@@ -135,7 +135,7 @@ class Iterative(Nesting, Pruner):
         Raises:
             RequestError: Nothing can be removed any more, or nothing would be left.
         """
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.preparing import prepared
         from prunebench.pruners import rewinding
 

@@ -11,7 +11,7 @@ from prunebench.plugin import Plugin
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.network import Network
+    from prunebench.networks import Network
 
 Scope = Literal["global", "layerwise", "erk", "sensitivity"]
 """How a level is spread over the layers: see ``distribution.py``."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.context import Context
-from prunebench.distilling import distilling
 from prunebench.errors import RequestError
+from prunebench.networks.distilling import distilling
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.preparing import prepared
 from prunebench.pruners.schedule import Schedule

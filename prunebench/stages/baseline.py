@@ -7,15 +7,16 @@ from pathlib import Path
 from torch import nn
 
 from prunebench.data import Data
-from prunebench.factory import load_weights, read_weights
 from prunebench.models import Model
-from prunebench.network import Architecture, Network, to_tensors
+from prunebench.networks import Architecture, Network
+from prunebench.networks.factory import load_weights, read_weights
+from prunebench.networks.network import to_tensors
+from prunebench.networks.training import Curve, train
 from prunebench.plugins import Chosen
 from prunebench.recipe import Recipe
 from prunebench.seeding import seeded
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
-from prunebench.training import Curve, train
 
 
 def make_baseline(step: Step, work: Workspace) -> Result:

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, batches
 from prunebench.errors import RequestError
-from prunebench.metrics.counting import all_parameters, prunable_weights, total_macs
 from prunebench.models import Model
-from prunebench.network import Network, from_module, to_tensors
+from prunebench.networks import Network
+from prunebench.networks.counting import all_parameters, prunable_weights, total_macs
+from prunebench.networks.network import from_module, to_tensors
+from prunebench.networks.training import Curve, train
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins import choose
 from prunebench.pruners import Context, Preparation, Pruner
@@ -21,7 +23,6 @@ from prunebench.seeding import derive
 from prunebench.stages.baseline import own_training, untrained
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step
-from prunebench.training import Curve, train
 
 
 def prepare(step: Step, work: Workspace) -> Result:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from prunebench.cams.cam import Cam
-from prunebench.cams.layout import Layout
 from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer
 from prunebench.context import Prepared
 from prunebench.data import batches
 from prunebench.explaining import Batches, Explained, explain_batches
-from prunebench.factory import source_file
 from prunebench.kinds import PREPARED
 from prunebench.models import Model
-from prunebench.network import Network
+from prunebench.networks import Network
+from prunebench.networks.factory import source_file
+from prunebench.networks.layout import Layout
 from prunebench.plugins import choose
 from prunebench.seeding import derive
 from prunebench.stages.workspace import Result, Workspace

@@ -14,7 +14,7 @@ from prunebench.explaining import explain_batches, to_module
 from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.inputs import Values, inputs_of
 from prunebench.metrics.metric import Explainer, NotApplicable, Samples
-from prunebench.network import Network
+from prunebench.networks import Network
 from prunebench.seeding import derive
 from prunebench.stages.explain import explained_images, find_target, map_seed, prepared_of
 from prunebench.stages.workspace import Result, Workspace

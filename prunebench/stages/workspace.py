@@ -11,7 +11,8 @@ from torch import Tensor
 
 from prunebench.data import Data
 from prunebench.environment import Environment
-from prunebench.network import Architecture, Network, from_tensors
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import from_tensors
 from prunebench.steps import Step
 from prunebench.store import Artefact, Store
 

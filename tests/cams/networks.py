@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops.misc import Permute
 
-from prunebench.cams.layout import Layout
 from prunebench.context import Context
-from prunebench.network import make_masks_permanent
+from prunebench.networks.layout import Layout
+from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose
 
 CLASSES = 10

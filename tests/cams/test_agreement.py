@@ -23,9 +23,9 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.layout import Layout, channel_axis, to_maps
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import trace
+from prunebench.networks.layout import Layout, channel_axis, to_maps
 from prunebench.plugins import choose
 
 

@@ -24,7 +24,7 @@ from prunebench.conformance.bench import digits, trained
 from prunebench.context import Checkpoint, Context
 from prunebench.data import Data, batches
 from prunebench.errors import RequestError
-from prunebench.network import Network
+from prunebench.networks import Network
 from prunebench.plugins import choose
 from prunebench.stages.compress import Cost, make_context
 

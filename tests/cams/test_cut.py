@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
-from prunebench.cams.layout import Layout
 from prunebench.cams.tracing import Tracer
 from prunebench.errors import RequestError
+from prunebench.networks.layout import Layout
 
 IMAGES = torch.randn(5, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.cams.layout import Layout, channel_axis, from_maps, to_maps, token_grid
 from prunebench.errors import RequestError
+from prunebench.networks.layout import Layout, channel_axis, from_maps, to_maps, token_grid
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prunebench.cams.twin import twin
 from prunebench.cams.unrolled import unrolled
 from prunebench.errors import RequestError
+from prunebench.networks.shared_weights import twin
 
 
 class Awkward(nn.Module):

@@ -109,7 +109,7 @@ class Unmasked(Sound):
     """Sets weights to zero without a mask."""
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
 
         make_masks_permanent(super().compress(network, level, context))
         return network

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.metrics import Evidence
-from prunebench.network import Architecture, Network
+from prunebench.networks import Architecture, Network
 from prunebench.plugins import choose
 
 SIDE = 16

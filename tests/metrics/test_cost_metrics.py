@@ -12,7 +12,8 @@ from torch.nn.utils import prune
 
 from prunebench.metrics import Evidence
 from prunebench.metrics.sp2ps_equations import sp2ps_flops
-from prunebench.network import Architecture, Network, from_module
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import from_module
 from prunebench.plugins import choose
 
 SIZES = {"sp2ps-cifar10": (32, 32), "sp2ps-stl10": (96, 96)}

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
-from prunebench.metrics.counting import count_macs, effective_macs, total_macs
+from prunebench.networks.counting import count_macs, effective_macs, total_macs
 
 
 class Functional(nn.Module):

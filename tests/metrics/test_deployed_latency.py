@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench import onnx_export
 from prunebench.errors import RequestError
 from prunebench.metrics import Evidence
 from prunebench.metrics.metric import NotApplicable
-from prunebench.network import Architecture, Network
+from prunebench.networks import Architecture, Network, onnx_export
 from prunebench.plugins import choose
 
 pytest.importorskip("onnxruntime")

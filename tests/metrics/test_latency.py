@@ -13,7 +13,7 @@ from torch import nn
 from prunebench.errors import RequestError
 from prunebench.metrics import Evidence
 from prunebench.metrics.timing import interquartile_range, threads, time_pairs
-from prunebench.network import Architecture, Network
+from prunebench.networks import Architecture, Network
 from prunebench.plugins import choose
 
 

@@ -16,7 +16,7 @@ from prunebench.errors import RequestError
 from prunebench.metrics import Evidence
 from prunebench.metrics.metric import NotApplicable
 from prunebench.metrics.quantus_results import each_image, of_all_images
-from prunebench.network import Architecture, Network
+from prunebench.networks import Architecture, Network
 from prunebench.plugins import choose
 
 pytest.importorskip("quantus")

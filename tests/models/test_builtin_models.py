@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
-from prunebench.factory import load_weights, read_weights
 from prunebench.models import Model
+from prunebench.networks.factory import load_weights, read_weights
 from prunebench.plugins import choose
 
 # name: (image, parameters, weights of convolutions and linear layers, map of the target layer)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 import prunebench as pb
 from prunebench.cams.cut import cut
-from prunebench.cams.twin import twin
 from prunebench.context import Context
 from prunebench.errors import RequestError
-from prunebench.metrics.counting import total_macs
 from prunebench.models import Model
-from prunebench.network import Architecture, from_module, from_tensors, to_tensors
+from prunebench.networks import Architecture
+from prunebench.networks.counting import total_macs
+from prunebench.networks.network import from_module, from_tensors, to_tensors
+from prunebench.networks.shared_weights import twin
 from prunebench.plugins import choose
 from prunebench.pruners.filters.magnitude import L1Filter
 

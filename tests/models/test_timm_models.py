@@ -10,9 +10,9 @@ import torch
 
 from prunebench.cams.tracing import trace
 from prunebench.errors import RequestError
-from prunebench.factory import load_weights
 from prunebench.models import Model
 from prunebench.models import timm as plugin
+from prunebench.networks.factory import load_weights
 from prunebench.plugins import choose
 
 

@@ -8,12 +8,12 @@ import torch
 from torchvision import models
 from torchvision.models._api import WeightsEnum
 
-from prunebench.cams.layout import to_maps
 from prunebench.errors import RequestError
-from prunebench.factory import load_weights
 from prunebench.models import Model
 from prunebench.models.networks import torchvision as networks
 from prunebench.models.networks.outline import pass_through
+from prunebench.networks.factory import load_weights
+from prunebench.networks.layout import to_maps
 from prunebench.plugins import choose
 
 

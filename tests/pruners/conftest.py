@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from prunebench.context import Context
 from prunebench.data import Data, Normalisation, Split
+from prunebench.networks.training import train
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.recipe import Recipe
-from prunebench.training import train
 
 CLASSES = 5
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from prunebench import network as networks
 from prunebench.errors import RequestError
-from prunebench.factory import parse_model
+from prunebench.networks import network as networks
+from prunebench.networks.factory import parse_model
 from prunebench.plugins import choose
 from prunebench.pruners.checkpoint import Checkpoint
 from prunebench.pruners.weights.magnitude import L1Unstructured

@@ -15,15 +15,15 @@ from torch.nn import functional as F
 import prunebench as pb
 from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
-from prunebench.distilling import distillation_loss, distilling, translation
-from prunebench.network import Architecture, Network
+from prunebench.networks import Architecture, Network
+from prunebench.networks.distilling import distillation_loss, distilling, translation
+from prunebench.networks.training import train
 from prunebench.objective import CROSS_ENTROPY
 from prunebench.plugins import choose
 from prunebench.pruners.distillation import Distillation
 from prunebench.recipe import Distillation as Teaching
 from prunebench.recipe import Recipe
 from prunebench.stages.compress import make_context
-from prunebench.training import train
 
 Write = Callable[..., Path]
 

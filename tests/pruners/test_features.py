@@ -14,7 +14,7 @@ from prunebench.data import batches
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
-from prunebench.network import Architecture, Network
+from prunebench.networks import Architecture, Network
 from prunebench.plugins import choose
 from prunebench.preparing import prepared
 from prunebench.pruners.filters.features import FeatureReader, batch_size, scored

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from prunebench.factory import load_weights, read_weights
 from prunebench.models.cifar_resnet import ResNet20
 from prunebench.models.networks.cifar_resnet import CifarResNet
+from prunebench.networks.factory import load_weights, read_weights
 from prunebench.preparing import prepared
 from prunebench.pruners.filters.channel_sums import channel_sums
 from prunebench.pruners.filters.coupling import prunable_channels, trace

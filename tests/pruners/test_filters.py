@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from prunebench import network as networks
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
+from prunebench.networks import network as networks
 from prunebench.pruners.filters.magnitude import L1Filter, RandomFilter
 
 Scope = Literal["global", "layerwise"]

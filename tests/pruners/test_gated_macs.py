@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.metrics.counting import total_macs
 from prunebench.models.networks.sp2ps import Sp2psNetwork
+from prunebench.networks.counting import total_macs
 from prunebench.pruners.filters.gated_macs import GatedMacs
 from prunebench.pruners.filters.gates import open_gates
 

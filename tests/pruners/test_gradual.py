@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
-from prunebench.network import Architecture, Network, make_masks_permanent
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import make_masks_permanent
 from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins import choose
 from prunebench.pruners.gradual import Gradual

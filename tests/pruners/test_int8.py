@@ -20,14 +20,15 @@ from prunebench.cams.tracing import Tracer
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.errors import RequestError
 from prunebench.metrics import Evidence, maps
-from prunebench.network import Architecture, Network, from_tensors, to_tensors
+from prunebench.networks import Architecture, Network
+from prunebench.networks.network import from_tensors, to_tensors
+from prunebench.networks.quantised.folding import fold_batch_norms
+from prunebench.networks.quantised.layers import Int8Conv2d, Int8Linear, int8_layers
+from prunebench.networks.training import train
 from prunebench.plugins import choose
 from prunebench.pruners.int8 import Int8
-from prunebench.quantised.folding import fold_batch_norms
-from prunebench.quantised.layers import Int8Conv2d, Int8Linear, int8_layers
 from prunebench.recipe import Recipe
 from prunebench.stages.compress import _as_network, axis, make_context, reached
-from prunebench.training import train
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -446,7 +447,7 @@ def test_in_a_suite(toy_suite: Callable[..., Path], tmp_path: Path) -> None:
 def test_a_trained_network_keeps_its_predictions_and_its_maps(
     shared_data: Callable[[str], Path], shared_weights: Callable[[str], Path]
 ) -> None:
-    from prunebench.factory import load_weights, read_weights
+    from prunebench.networks.factory import load_weights, read_weights
 
     data = choose("datasets", "parquet", {"path": shared_data("cifar10-jpeg")}).plugin.load()
     look = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -9,11 +9,11 @@ import torch
 
 from prunebench import load_suite, run
 from prunebench.errors import RequestError
+from prunebench.networks.quantised.layers import int8_layers
 from prunebench.plugins import choose
 from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.int8_after import Int8After
 from prunebench.pruners.weights.gradient_magnitude import Gradient
-from prunebench.quantised.layers import int8_layers
 from prunebench.recipe import Recipe
 
 Write = Callable[..., Path]

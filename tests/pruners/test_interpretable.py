@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench.network import Architecture, Network
+from prunebench.networks import Architecture, Network
 from prunebench.preparing import prepared
 from prunebench.pruners.filters import filter_heatmaps
 from prunebench.pruners.filters.feature_scores import influences

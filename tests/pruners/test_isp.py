@@ -20,8 +20,8 @@ from prunebench.cams.amortized.options import Masks
 from prunebench.conformance.bench import digits, trained
 from prunebench.context import Context
 from prunebench.errors import RequestError
-from prunebench.metrics.counting import total_macs
-from prunebench.network import Network
+from prunebench.networks import Network
+from prunebench.networks.counting import total_macs
 from prunebench.plugins import choose
 from prunebench.pruners.filters.isp import Isp
 from prunebench.pruners.filters.steering import Steering

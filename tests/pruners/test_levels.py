@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from prunebench.metrics.counting import total_macs
+from prunebench.networks.counting import total_macs
 from prunebench.plugins import choose
 from prunebench.preparing import prepared
 from prunebench.pruners.filters.magnitude import L1Filter

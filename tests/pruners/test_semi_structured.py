@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.network import make_masks_permanent
+from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose
 from prunebench.pruners.weights.semi_structured import SemiStructured
 from prunebench.seeding import seeded

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.errors import RequestError
-from prunebench.network import make_masks_permanent
+from prunebench.networks.network import make_masks_permanent
 from prunebench.pruners.weights.flow import synaptic_flow
 from prunebench.pruners.weights.magnitude import L1Unstructured
 from prunebench.pruners.weights.masking import prunable_layers

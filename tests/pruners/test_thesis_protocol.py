@@ -18,11 +18,12 @@ from torch import nn
 import prunebench as pb
 from prunebench.data import Data, Normalisation, Split
 from prunebench.models.thesis_cnn import ThesisCnn
-from prunebench.network import Architecture, apply_masks, from_module, make_masks_permanent
+from prunebench.networks import Architecture
+from prunebench.networks.network import apply_masks, from_module, make_masks_permanent
+from prunebench.networks.training import train
 from prunebench.pruners.iterative import Iterative
 from prunebench.pruners.weights.masking import prunable_layers
 from prunebench.recipe import Recipe
-from prunebench.training import train
 
 SUITE = Path(__file__).parent.parent.parent / "benchmarks" / "mnist-thesis-iterative.yaml"
 
@@ -84,7 +85,7 @@ def copied(module: nn.Module) -> nn.Module:
 def test_the_benchmark_is_the_thesis_s_protocol(
     shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prunebench.training import learning_rate
+    from prunebench.networks.training import learning_rate
 
     monkeypatch.setenv("PRUNEBENCH_DATA", str(shared_data("mnist").parent))
     suite = pb.load_suite(SUITE)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_iterative import ActivationMean, InputMean, ToyLottery
 
-from prunebench.network import make_masks_permanent
+from prunebench.networks.network import make_masks_permanent
 from prunebench.pruners.weights.masking import prunable_layers
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from prunebench.network import apply_masks, make_masks_permanent
+from prunebench.networks.network import apply_masks, make_masks_permanent
 from prunebench.pruners.none import NoPruning
 from prunebench.pruners.weights.magnitude import L1Unstructured, RandomUnstructured
 from prunebench.pruners.weights.masking import masks_of_zeros, prunable_layers

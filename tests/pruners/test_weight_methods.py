@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from prunebench.context import Context
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
-from prunebench.factory import load_weights, read_weights
-from prunebench.network import Architecture, Network, make_masks_permanent
+from prunebench.networks import Architecture, Network
+from prunebench.networks.factory import load_weights, read_weights
+from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose
 from prunebench.preparing import prepared
 from prunebench.pruners.weights.derivatives import balanced_pairs

@@ -71,7 +71,7 @@ class ToyLottery(Pruner):
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
         from torch.nn.utils import prune
 
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
 
         make_masks_permanent(network)
         masks = context.checkpoint.load()

@@ -42,8 +42,8 @@ class Predictor(Preparation):
 
         from prunebench.cams.amortized.divergence import divergence, masked
         from prunebench.cams.amortized.features import require_maps
-        from prunebench.network import make_masks_permanent
-        from prunebench.quantised.layers import int8_layers
+        from prunebench.networks.network import make_masks_permanent
+        from prunebench.networks.quantised.layers import int8_layers
 
         require_maps(network, context.example)
         if int8_layers(network):

@@ -60,7 +60,7 @@ class Selector(Preparation):
         from prunebench.cams.amortized.decoder import Decoder
         from prunebench.cams.amortized.features import find_stages, read_stages
         from prunebench.cams.amortized.selection import Selection
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.seeding import seeded
 
         make_masks_permanent(network)

@@ -9,13 +9,13 @@ import timm
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from prunebench.cams.layout import Layout
 from prunebench.models.networks.outline import (
     OUTLINE_CLASSES,
     last_maps,
     outline,
     output_dimensions,
 )
+from prunebench.networks.layout import Layout
 
 
 def input_size(name: str, weights: str | None = None) -> tuple[int, int]:

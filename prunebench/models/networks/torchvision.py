@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, get_model, get_model_weights
 
-from prunebench.cams.layout import Layout
 from prunebench.models.networks.outline import OUTLINE_CLASSES, last_maps, outline, pass_through
+from prunebench.networks.layout import Layout
 
 AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 """Networks with further classifiers, used in training only: their prefixes in state dicts."""

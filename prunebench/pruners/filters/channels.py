@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from prunebench.context import Context
-from prunebench.network import make_masks_permanent
+from prunebench.networks.network import make_masks_permanent
 from prunebench.pruners.distribution import removal_order
 from prunebench.pruners.filters.coupling import (
     Channel,

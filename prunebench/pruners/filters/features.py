@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 from torchvision.ops import stochastic_depth
 
-from prunebench.cams.twin import twin
 from prunebench.errors import RequestError
-from prunebench.network import make_masks_permanent
+from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.shared_weights import twin
 from prunebench.pruners.filters.channels import Importance
 from prunebench.pruners.weights.masking import prunable_layers
 

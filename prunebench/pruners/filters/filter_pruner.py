@@ -65,7 +65,7 @@ class FilterPruner(RankingPruner):
         Raises:
             RequestError: The level cannot be reached without emptying a layer.
         """
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.filters.channels import remove_channels
 
         make_masks_permanent(network)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.metrics.counting import count_macs
+from prunebench.networks.counting import count_macs
 from prunebench.pruners.filters.channels import sizes
 from prunebench.pruners.filters.coupling import Channel, Layer, Side
 from prunebench.pruners.filters.stock import Stock, check_reached

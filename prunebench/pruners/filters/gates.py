@@ -10,8 +10,8 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from prunebench.cams.twin import twin
 from prunebench.errors import RequestError
+from prunebench.networks.shared_weights import twin
 from prunebench.pruners.filters.channels import sizes
 from prunebench.pruners.filters.coupling import (
     OF_OUTPUTS,

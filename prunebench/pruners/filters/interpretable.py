@@ -13,7 +13,7 @@ from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.network import Network
+    from prunebench.networks import Network
     from prunebench.pruners.filters.features import Features
 
 

@@ -130,7 +130,7 @@ class Isp(Pruner):
             RequestError: The level cannot be reached without emptying a layer.
         """
         from prunebench.cams.amortized.decoder import load_decoder
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.objective import Objective
         from prunebench.pruners.filters.steering import Steering
         from prunebench.pruners.outputs import check_outputs

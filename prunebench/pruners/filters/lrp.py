@@ -32,7 +32,7 @@ class FilterRelevance(FilterScores):
         """Scores the filters: by layer name, fractions that sum to 1, C."""
         import torch
 
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.balanced import balanced
         from prunebench.pruners.filters.relevance import Relevance
 

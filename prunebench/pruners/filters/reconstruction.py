@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.cams.twin import twin
+from prunebench.networks.shared_weights import twin
 from prunebench.pruners.filters.coupling import FILTERS, Channel
 
 

@@ -45,7 +45,7 @@ class ClasswiseImportance(ClasswiseOptions, FilterScores):
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Scores the filters: by layer name, multiples of the layer's mean, C."""
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.balanced import balanced
         from prunebench.pruners.filters import classwise
         from prunebench.pruners.filters.features import FeatureReader

@@ -44,7 +44,7 @@ class SoftFilter(TrainingFilterPruner):
         Raises:
             RequestError: The level cannot be reached without emptying a layer.
         """
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.filters.channels import choose_channels, remove_channels
         from prunebench.pruners.filters.coupling import Channel, silence, trace
 

@@ -70,7 +70,7 @@ class SparseWeights(Preparation):
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Trains; returns the state dict."""
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
 
         make_masks_permanent(network)
         context.train(network, self.training, self.objective(network, context))
@@ -110,7 +110,7 @@ class SparselyTrained(TrainingFilterPruner):
 
 def load_sparse_weights(network: nn.Module, context: Context) -> None:
     """Gives a network the weights that were prepared for it, in place; none where none were."""
-    from prunebench.network import make_masks_permanent
+    from prunebench.networks.network import make_masks_permanent
 
     make_masks_permanent(network)
     if (state := context.prepared.get(SparseWeights.name)) is not None:

@@ -33,7 +33,7 @@ class NextOutputs(Preparation):
         """
         import torch
 
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.filters.coupling import trace
         from prunebench.pruners.filters.reconstruction import Contributions, readers
         from prunebench.seeding import derive
@@ -84,7 +84,7 @@ class ThiNet(FilterPruner):
         Raises:
             RequestError: The level cannot be reached without emptying a layer.
         """
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.filters.channels import choose_channels
         from prunebench.pruners.filters.coupling import cut_out, trace
         from prunebench.pruners.filters.reconstruction import readers, rescale

@@ -66,7 +66,7 @@ class MaskPruner(RankingPruner):
         Raises:
             RequestError: Nothing would be left of a layer.
         """
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.weights.masking import apply_layer_masks, refuse_collapse
 
         make_masks_permanent(network)

@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import prune
 
 from prunebench.errors import RequestError
-from prunebench.network import make_masks_permanent
+from prunebench.networks.network import make_masks_permanent
 
 
 def prunable_layers(module: nn.Module) -> dict[str, _ConvNd | nn.Linear]:

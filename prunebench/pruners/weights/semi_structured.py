@@ -46,7 +46,7 @@ class SemiStructured(Pruner):
         Raises:
             RequestError: No layer's weights form groups.
         """
-        from prunebench.network import make_masks_permanent
+        from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.weights.masking import apply_layer_masks
 
         make_masks_permanent(network)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from prunebench.cams.twin import twin
+from prunebench.networks.shared_weights import twin
 
 
 def fold_batch_norms(module: nn.Module) -> None:

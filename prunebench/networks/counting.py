@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from prunebench.quantised.layers import Int8Layer, int8_layers
+from prunebench.networks.quantised.layers import Int8Layer, int8_layers
 
 with warnings.catch_warnings():
     # fvcore scripts a loss function on import, which torch announces to be deprecated.

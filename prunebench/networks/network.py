@@ -14,8 +14,8 @@ from torch.nn.utils import prune
 
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
-from prunebench.factory import build_module
-from prunebench.quantised.layers import INT8, Int8Layer, to_int8
+from prunebench.networks.factory import build_module
+from prunebench.networks.quantised.layers import INT8, Int8Layer, to_int8
 
 
 class Architecture(BaseModel):

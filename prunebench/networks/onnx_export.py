@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.network import Network
-from prunebench.quantised.layers import Int8Conv2d, Int8Layer, Int8Linear
+from prunebench.networks.network import Network
+from prunebench.networks.quantised.layers import Int8Conv2d, Int8Layer, Int8Linear
 
 OPSET = 18
 """Version of ONNX's operators in the files."""

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from prunebench.quantised.folding import fold_batch_norms
-from prunebench.quantised.layers import INT8, VALUE_CODES, WEIGHT_CODES, to_int8
-from prunebench.quantised.leaving import leaving
+from prunebench.networks.quantised.folding import fold_batch_norms
+from prunebench.networks.quantised.layers import INT8, VALUE_CODES, WEIGHT_CODES, to_int8
+from prunebench.networks.quantised.leaving import leaving
 
 _before = logging.root.manager.disable
 logging.disable(logging.WARNING)  # on import it speaks of what is not used here

@@ -6,8 +6,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from prunebench.cams.twin import twin
-from prunebench.quantised.layers import INT8
+from prunebench.networks.quantised.layers import INT8
+from prunebench.networks.shared_weights import twin
 
 PASSING_LAYERS = (nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.Identity, nn.Dropout, nn.Flatten)
 PASSING_CALLS = frozenset(

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from prunebench.context import Checkpoint, NoCheckpoint
 from prunebench.data import Data, Normalisation, Split, batches
+from prunebench.networks.quantised.layers import int8_layers
 from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.quantised.layers import int8_layers
 from prunebench.recipe import Recipe
 from prunebench.seeding import derive, seeded
 
