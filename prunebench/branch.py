@@ -11,9 +11,9 @@ from prunebench.measurement_steps import MeasurementSteps
 from prunebench.models import Model
 from prunebench.network_steps import NetworkSteps, make_baseline
 from prunebench.plugins import Chosen
+from prunebench.plugins.recipe import Recipe
 from prunebench.preparation_steps import PreparationSteps
 from prunebench.pruners import Pruner
-from prunebench.recipe import Recipe
 from prunebench.steps import Step
 from prunebench.trial import Setting, Trial
 from prunebench.where import CellFilter

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from prunebench.catalogue import plural
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugins import KINDS, entries
+from prunebench.plugins.catalogue import plural
 
 
 def kind_of(name: str, kind: str | None = None) -> str:

@@ -172,7 +172,7 @@ def list_plugins(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """List plugins, broken ones with their reason."""
-    from prunebench.catalogue import catalogue
+    from prunebench.plugins.catalogue import catalogue
 
     rows = catalogue(kind)
     if as_json:
@@ -191,7 +191,7 @@ def show(
     name: Annotated[str, typer.Argument(help="the plugin's name")],
 ) -> None:
     """Show a plugin: its card and its parameters."""
-    from prunebench.catalogue import describe
+    from prunebench.plugins.catalogue import describe
 
     out.print(describe(kind, name), markup=False, highlight=False, soft_wrap=True)
 

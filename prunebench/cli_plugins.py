@@ -24,7 +24,7 @@ def new(
     folder: Annotated[Path, typer.Option("--dir", help="where its folder is made")] = Path("."),
 ) -> None:
     """Write a package with a plugin that works, to be changed into your own."""
-    from prunebench.new_package import new_package
+    from prunebench.plugins.scaffold import new_package
 
     for path in new_package(kind, name, folder):
         out.print(str(path), highlight=False, markup=False, soft_wrap=True)

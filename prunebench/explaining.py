@@ -14,10 +14,10 @@ from prunebench.cams.cam import Cam, Explanation, Trace
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.target_layer import check_target_layer, frozen, last_feature_layer
 from prunebench.cams.tracing import Tracer
-from prunebench.context import NOTHING, Prepared
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.networks.layout import Layout
 from prunebench.plugins import choose
+from prunebench.plugins.context import NOTHING, Prepared
 from prunebench.progress import counting
 from prunebench.seeding import derive
 

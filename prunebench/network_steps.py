@@ -11,9 +11,9 @@ from prunebench.identities import Identities
 from prunebench.kinds import BASELINE, COMPRESSED, RANDOMISED, RECOVERED
 from prunebench.models import Model
 from prunebench.plugins import Chosen
+from prunebench.plugins.recipe import Recipe
 from prunebench.preparation_steps import PreparationSteps
 from prunebench.pruners import Pruner
-from prunebench.recipe import Recipe
 from prunebench.steps import Blueprint, Step, blueprint
 
 

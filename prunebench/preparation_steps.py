@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prunebench.cams import Cam
-from prunebench.context import Preparation
 from prunebench.identities import Identities
 from prunebench.kinds import PREPARED
+from prunebench.plugins.context import Preparation
 from prunebench.pruners import Pruner
 from prunebench.steps import Step, blueprint, plugin_identity
 

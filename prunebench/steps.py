@@ -13,8 +13,8 @@ from prunebench.datasets import Dataset
 from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.kinds import PREPARED, RECOVERED, Carries, Kind
-from prunebench.plugin import Plugin
 from prunebench.plugins import Chosen
+from prunebench.plugins.base import Plugin
 
 
 class Step:

@@ -16,8 +16,8 @@ from prunebench.metrics import Metric
 from prunebench.metrics.inputs import reads_maps
 from prunebench.models import Model
 from prunebench.plugins import Chosen, choose, find, invalid
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Pruner
-from prunebench.recipe import Recipe
 from prunebench.yaml_source import Place, Source, read_yaml
 
 B = TypeVar("B", bound=BaseModel)

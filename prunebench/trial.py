@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from prunebench.models import Model
 from prunebench.plugins import Chosen
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Pruner
-from prunebench.recipe import Recipe
 from prunebench.steps import Step
 from prunebench.where import CellFilter
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from prunebench import plugins
+from prunebench.plugins import finding as plugins
 from prunebench.store import Store
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ from prunebench.metrics import Evidence
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import KINDS, Entry, choose, entries
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.seeding import seeded
 from prunebench.stages.compress import make_context
 

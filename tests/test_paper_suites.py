@@ -10,9 +10,9 @@ import yaml
 
 import prunebench as pb
 from prunebench.datasets.mnist import Mnist
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.iterative import Iterative
 from prunebench.pruners.none import NoPruning
-from prunebench.recipe import Recipe
 
 SUITES = Path(__file__).parent.parent / "benchmarks" / "papers"
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from prunebench.cams import Cam
 from prunebench.errors import RequestError
-from prunebench.plugin import from_function, plugin
 from prunebench.plugins import Chosen, choose, entries, find
+from prunebench.plugins.base import from_function, plugin
 
 if TYPE_CHECKING:
     from prunebench.cams import Trace

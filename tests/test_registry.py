@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prunebench.cards import Card, Paper, Published, read_card
-from prunebench.catalogue import catalogue, describe
 from prunebench.plugins import KINDS, Entry, entries, find
+from prunebench.plugins.cards import Card, Paper, Published, read_card
+from prunebench.plugins.catalogue import catalogue, describe
 
 REGISTRY = Path(__file__).parent.parent / "registry"
 BUILT_IN = [

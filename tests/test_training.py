@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from prunebench.data import Data, Normalisation, Split
 from prunebench.networks.network import apply_masks, make_masks_permanent
 from prunebench.networks.training import DivergedError, augment, learning_rate, train
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 from prunebench.store import Store
 
 CPU = torch.device("cpu")

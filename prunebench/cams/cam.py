@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from prunebench.context import Preparation, Prepared
-from prunebench.plugin import Plugin
+from prunebench.plugins.base import Plugin
+from prunebench.plugins.context import Preparation, Prepared
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prunebench.cams.cam import Trace
-from prunebench.plugin import plugin
+from prunebench.plugins.base import plugin
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam
 from prunebench.cams.target_layer import frozen
-from prunebench.context import NOTHING, Context, Prepared
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.errors import RequestError
 from prunebench.networks.training import DivergedError, train
-from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.preparing import compute
-from prunebench.recipe import Recipe
+from prunebench.plugins.context import NOTHING, Context, Prepared
+from prunebench.plugins.objective import CROSS_ENTROPY, Objective
+from prunebench.plugins.preparing import compute
+from prunebench.plugins.recipe import Recipe
 
 FEW = 300
 """Images from which nothing much is learnt."""

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Trace
 from prunebench.cams.cut import CannotCut, Cut, cut
 from prunebench.cams.target_layer import find_layer
-from prunebench.context import NOTHING, Prepared
 from prunebench.errors import RequestError
 from prunebench.networks.layout import Layout, channel_axis, from_maps, to_maps
 from prunebench.networks.shared_weights import twin
+from prunebench.plugins.context import NOTHING, Prepared
 from prunebench.seeding import derive
 
 __all__ = ["Tracer", "trace"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from prunebench.catalogue import plural
 from prunebench.conformance.checks import Outcome, carry_out, conforms, report
 from prunebench.errors import RequestError
 from prunebench.plugins import choose, find
+from prunebench.plugins.catalogue import plural
 
 __all__ = ["Outcome", "check", "conforms", "report"]
 

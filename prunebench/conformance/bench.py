@@ -21,7 +21,7 @@ from prunebench.networks import Architecture, Network
 from prunebench.networks.network import to_tensors
 from prunebench.networks.training import train
 from prunebench.plugins import choose
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 from prunebench.seeding import seeded
 
 CPU = torch.device("cpu")

@@ -20,9 +20,9 @@ from prunebench.conformance.bench import (
 )
 from prunebench.conformance.checks import Check, Skip, require
 from prunebench.conformance.declared import DECLARED
-from prunebench.context import Prepared
 from prunebench.errors import RequestError
 from prunebench.plugins import Chosen
+from prunebench.plugins.context import Prepared
 
 LAYER = "stage3"
 IMAGES = 6

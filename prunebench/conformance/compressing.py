@@ -15,11 +15,11 @@ from prunebench.conformance.bench import CPU, RECIPE, Which, digits, trained, wa
 from prunebench.data import Normalisation
 from prunebench.networks import Network
 from prunebench.networks.network import from_module
-from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins import Chosen
-from prunebench.preparing import prepared
+from prunebench.plugins.objective import CROSS_ENTROPY, Objective
+from prunebench.plugins.preparing import prepared
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Context, Pruner
-from prunebench.recipe import Recipe
 from prunebench.seeding import derive
 from prunebench.stages.compress import make_context
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from prunebench.cards import read_card
 from prunebench.conformance.checks import Check, Failure, Skip
 from prunebench.errors import RequestError
 from prunebench.plugins import Chosen, choose, find
+from prunebench.plugins.cards import read_card
 
 
 class Declared(Protocol):

@@ -20,7 +20,7 @@ from prunebench.models import Model
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors, to_tensors
 from prunebench.plugins import Chosen
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 from prunebench.seeding import seeded
 
 Shape = tuple[int, int, tuple[int, int]]

@@ -25,7 +25,7 @@ from prunebench.networks import Network
 from prunebench.networks.counting import prunable_weights
 from prunebench.networks.network import apply_masks, from_tensors, make_masks_permanent, to_tensors
 from prunebench.networks.training import train
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 from prunebench.stages.compress import axis, reached
 
 __all__ = ["CHECKS", "Subject"]

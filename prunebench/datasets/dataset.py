@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from prunebench.plugin import Plugin
+from prunebench.plugins.base import Plugin
 
 if TYPE_CHECKING:
     from prunebench.data import Data

@@ -12,7 +12,7 @@ from prunebench.leaderboard import speed
 from prunebench.leaderboard.rank import Axis
 from prunebench.leaderboard.rescaling import Rescaled
 from prunebench.leaderboard.rows import Estimate, Row
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Record
 from prunebench.trust import THRESHOLDS, trusted
 

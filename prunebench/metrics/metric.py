@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from prunebench.plugin import Plugin
+from prunebench.plugins.base import Plugin
 
 if TYPE_CHECKING:
     import torch

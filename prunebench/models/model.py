@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from prunebench.plugin import Plugin
-from prunebench.recipe import Recipe
+from prunebench.plugins.base import Plugin
+from prunebench.plugins.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError
 from prunebench.models.model import Model
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.models.model import Model
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.data import Normalisation
-from prunebench.objective import Objective
-from prunebench.recipe import Distillation
+from prunebench.plugins.objective import Objective
+from prunebench.plugins.recipe import Distillation
 
 
 def distillation_loss(

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.context import Checkpoint, NoCheckpoint
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.networks.quantised.layers import int8_layers
-from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.recipe import Recipe
+from prunebench.plugins.context import Checkpoint, NoCheckpoint
+from prunebench.plugins.objective import CROSS_ENTROPY, Objective
+from prunebench.plugins.recipe import Recipe
 from prunebench.seeding import derive, seeded
 
 Curve = list[dict[str, Any]]

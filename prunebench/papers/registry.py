@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from prunebench.cards import registry
 from prunebench.errors import RequestError
 from prunebench.papers.work import Work
+from prunebench.plugins.cards import registry
 from prunebench.yaml_source import read_yaml
 
 

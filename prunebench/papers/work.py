@@ -12,7 +12,7 @@ from prunebench.papers.figures import Curves, Heatmaps, Plot
 from prunebench.papers.printed import Printed, Words
 from prunebench.papers.reading import Reading, ReadingText, parse
 from prunebench.papers.strict import Key, Name, Patterns, Strict, Text, misplaced
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 
 
 class Quantity(Strict):

@@ -7,7 +7,7 @@ import sys
 import torch
 from torch import Tensor
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 
 
 def balanced(context: Context, images: int) -> tuple[Tensor, Tensor]:

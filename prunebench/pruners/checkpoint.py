@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.networks.factory import parse_model, source_file
 from prunebench.plugins import choose
+from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prunebench.context import Context
-from prunebench.pruners.nested import Named, Nesting
+from prunebench.plugins.context import Context
+from prunebench.plugins.nesting import Named, Nesting
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.pruner import Pruner
-from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +72,7 @@ class Distillation(Nesting, Pruner):
             RequestError: It cannot be built for these images, or its weights do not fit.
         """
         from prunebench.networks.distilling import distilling, translation
-        from prunebench.recipe import Distillation as Teaching
+        from prunebench.plugins.recipe import Distillation as Teaching
 
         student = self._untaught(context)
         teaching = Teaching(temperature=self.temperature, alpha=self.alpha)

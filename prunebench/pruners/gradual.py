@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from prunebench.context import Context
 from prunebench.errors import RequestError
-from prunebench.pruners.nested import Named, Nesting
+from prunebench.plugins.context import Context
+from prunebench.plugins.nesting import Named, Nesting
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.pruner import Pruner
 from prunebench.pruners.schedule import Schedule
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prunebench.context import Context
 from prunebench.errors import RequestError
+from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.nesting import Named, Nesting
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.int8 import Int8
-from prunebench.pruners.nested import Named, Nesting
-from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.nesting import Named, Nesting
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.int8 import Int8
-from prunebench.pruners.nested import Named, Nesting
 from prunebench.pruners.pruner import Pruner
 from prunebench.pruners.ranking_pruner import RankingPruner
 from prunebench.pruners.weights.mask_pruner import MaskPruner
@@ -136,7 +136,7 @@ class Iterative(Nesting, Pruner):
             RequestError: Nothing can be removed any more, or nothing would be left.
         """
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.preparing import prepared
+        from prunebench.plugins.preparing import prepared
         from prunebench.pruners import rewinding
 
         method: Pruner = self.chosen("pruner").plugin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from prunebench.context import Context, Preparation
-from prunebench.plugin import Plugin
+from prunebench.plugins.base import Plugin
+from prunebench.plugins.context import Context, Preparation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

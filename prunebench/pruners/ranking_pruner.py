@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from prunebench.context import Context, Preparation
+from prunebench.plugins.context import Context, Preparation
 from prunebench.pruners.pruner import Pruner, Scope
 
 if TYPE_CHECKING:

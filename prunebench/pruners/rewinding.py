@@ -8,9 +8,9 @@ from typing import Literal
 
 from torch import nn
 
-from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.channels import choose_channels
 from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.filter_pruner import FilterPruner

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from pydantic import Field, SerializeAsAny
 
-from prunebench.context import Context, Preparation
+from prunebench.plugins.context import Context, Preparation
 from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:

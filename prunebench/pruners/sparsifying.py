@@ -8,15 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.networks.distilling import distilling
-from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.preparing import prepared
+from prunebench.plugins.context import Context
+from prunebench.plugins.objective import CROSS_ENTROPY, Objective
+from prunebench.plugins.preparing import prepared
+from prunebench.plugins.recipe import Distillation
 from prunebench.pruners.schedule import Schedule
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.pruners.weights.masking import prunable_layers, refuse_collapse
-from prunebench.recipe import Distillation
 
 
 class Sparsifying:

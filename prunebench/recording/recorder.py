@@ -14,7 +14,7 @@ from prunebench.errors import RequestError
 from prunebench.identities import Identities
 from prunebench.kinds import COMPRESSED, KINDS, RANDOMISED
 from prunebench.plugins import Chosen, find
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
 from prunebench.record_parts import MOST_TIMES
 from prunebench.recording.excerpt import excerpt

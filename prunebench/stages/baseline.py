@@ -13,7 +13,7 @@ from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import to_tensors
 from prunebench.networks.training import Curve, train
 from prunebench.plugins import Chosen
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 from prunebench.seeding import seeded
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step

@@ -10,7 +10,6 @@ from torch import Tensor
 from prunebench.cams.cam import Cam
 from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer
-from prunebench.context import Prepared
 from prunebench.data import batches
 from prunebench.explaining import Batches, Explained, explain_batches
 from prunebench.kinds import PREPARED
@@ -19,6 +18,7 @@ from prunebench.networks import Network
 from prunebench.networks.factory import source_file
 from prunebench.networks.layout import Layout
 from prunebench.plugins import choose
+from prunebench.plugins.context import Prepared
 from prunebench.seeding import derive
 from prunebench.stages.workspace import Result, Workspace
 from prunebench.steps import Step

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops.misc import Permute
 
-from prunebench.context import Context
 from prunebench.networks.layout import Layout
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose
+from prunebench.plugins.context import Context
 
 CLASSES = 10
 

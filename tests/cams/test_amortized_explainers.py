@@ -17,10 +17,10 @@ from prunebench.cams.cam import Explanation, Trace
 from prunebench.cams.tracing import trace
 from prunebench.conformance.bench import digits, trained
 from prunebench.conformance.bench import test_images as few_images
-from prunebench.context import Prepared
 from prunebench.data import batches
 from prunebench.errors import RequestError
-from prunebench.preparing import compute
+from prunebench.plugins.context import Prepared
+from prunebench.plugins.preparing import compute
 from prunebench.stages.compress import make_context
 
 BRIEF = {"epochs": 1, "images": 64, "batch_size": 32}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from calling import Command, refused
 
-from prunebench.new_package import Names, new_package
 from prunebench.plugins import KINDS
+from prunebench.plugins.scaffold import Names, new_package
 
 SINGULAR = [kind[:-1] for kind in KINDS]
 
@@ -139,7 +139,7 @@ def test_names_follow_from_the_name() -> None:
 def test_new_imports_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from prunebench.cli import app; "
-        "from prunebench.new_package import new_package; "
+        "from prunebench.plugins.scaffold import new_package; "
         "[new_package(k, 'my-' + k, Path('.')) for k in ('pruner', 'cam', 'model')]; "
         "sys.exit('torch' in sys.modules)"
     )
@@ -176,7 +176,7 @@ def test_check_refuses_what_there_is_not(command: Command) -> None:
 def test_a_name_of_two_kinds_asks_which(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prunebench import plugins
+    from prunebench.plugins import finding as plugins
 
     info = tmp_path / "twice-1.0.dist-info"
     info.mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from faulty_plugins import FAULTS, SOUND
 
-from prunebench import plugins
+from prunebench.plugins import finding as plugins
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from prunebench.datasets import Dataset
 from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.metric import Reading
 from prunebench.models import Model
-from prunebench.plugin import plugin
+from prunebench.plugins.base import plugin
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Context, Preparation, Pruner
-from prunebench.recipe import Recipe
 
 
 class Sound(Pruner):

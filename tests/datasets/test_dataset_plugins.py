@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from prunebench.cards import read_card
 from prunebench.errors import RequestError
 from prunebench.plugins import choose, find
+from prunebench.plugins.cards import read_card
 
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "stl10", "parquet", "folder")
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import prunebench.metrics
-from prunebench.cards import read_card
 from prunebench.errors import RequestError
 from prunebench.metrics import Evidence, maps
 from prunebench.plugins import choose, entries, find
+from prunebench.plugins.cards import read_card
 
 NAMES = sorted(entries("metrics"))
 OURS = [name for name in NAMES if find("metrics", name).package == "prunebench"]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 import prunebench as pb
 from prunebench.cams.cut import cut
-from prunebench.context import Context
 from prunebench.errors import RequestError
 from prunebench.models import Model
 from prunebench.networks import Architecture
@@ -20,6 +19,7 @@ from prunebench.networks.counting import total_macs
 from prunebench.networks.network import from_module, from_tensors, to_tensors
 from prunebench.networks.shared_weights import twin
 from prunebench.plugins import choose
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.magnitude import L1Filter
 
 LIGHT = [name for name in NETWORKS if name != "wrn-28-10"]

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench.context import Context
 from prunebench.data import Data, Normalisation, Split
 from prunebench.networks.training import train
-from prunebench.objective import CROSS_ENTROPY, Objective
-from prunebench.recipe import Recipe
+from prunebench.plugins.context import Context
+from prunebench.plugins.objective import CROSS_ENTROPY, Objective
+from prunebench.plugins.recipe import Recipe
 
 CLASSES = 5
 

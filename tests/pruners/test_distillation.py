@@ -18,11 +18,11 @@ from prunebench.data import Data, Normalisation, Split
 from prunebench.networks import Architecture, Network
 from prunebench.networks.distilling import distillation_loss, distilling, translation
 from prunebench.networks.training import train
-from prunebench.objective import CROSS_ENTROPY
 from prunebench.plugins import choose
+from prunebench.plugins.objective import CROSS_ENTROPY
+from prunebench.plugins.recipe import Distillation as Teaching
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.distillation import Distillation
-from prunebench.recipe import Distillation as Teaching
-from prunebench.recipe import Recipe
 from prunebench.stages.compress import make_context
 
 Write = Callable[..., Path]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from prunebench.errors import RequestError
 from prunebench.plugins import choose
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.distribution import removal_order
 from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.pruners.weights.magnitude import L1Unstructured

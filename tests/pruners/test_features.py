@@ -16,7 +16,7 @@ from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.networks import Architecture, Network
 from prunebench.plugins import choose
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.features import FeatureReader, batch_size, scored
 from prunebench.pruners.weights.masking import prunable_layers
 from prunebench.stages.compress import make_context as make_real_context

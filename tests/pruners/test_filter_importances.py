@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from prunebench.models.cifar_resnet import ResNet20
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.networks.factory import load_weights, read_weights
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.filters.channel_sums import channel_sums
 from prunebench.pruners.filters.coupling import prunable_channels, trace
 from prunebench.pruners.filters.fpgm import Fpgm
@@ -26,7 +27,6 @@ from prunebench.pruners.filters.magnitude import L2Filter, LampFilter, RandomFil
 from prunebench.pruners.filters.network_slimming import NetworkSlimming
 from prunebench.pruners.filters.soft_filter import SoftFilter
 from prunebench.pruners.filters.taylor import Taylor
-from prunebench.recipe import Recipe
 
 Target = Literal["params", "channels", "macs"]
 UNTRAINED = Recipe(epochs=0)

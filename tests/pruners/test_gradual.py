@@ -13,12 +13,12 @@ from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent
-from prunebench.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins import choose
+from prunebench.plugins.objective import CROSS_ENTROPY, Objective
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.weights.magnitude import L1Unstructured
 from prunebench.pruners.weights.masking import prunable_layers
-from prunebench.recipe import Recipe
 from prunebench.stages.compress import make_context
 
 TRAINING = {"epochs": 4, "lr": 0.05, "weight_decay": 0.01, "batch_size": 8}
@@ -165,7 +165,7 @@ class Counting(L1Unstructured):
 
 
 def test_scores_are_computed_anew_at_each_pruning_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prunebench import plugins
+    from prunebench.plugins import finding as plugins
 
     entry = plugins.Entry("pruners", "counting", "", "test")
     entry.__dict__["plugin_class"] = Counting

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.feature_scores import ranks
 from prunebench.pruners.filters.hrank import FeatureRanks, HRank
 

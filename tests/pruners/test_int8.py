@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from prunebench import plugins, run
+from prunebench import run
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import Tracer
 from prunebench.data import Data, Normalisation, Split, batches
@@ -26,8 +26,9 @@ from prunebench.networks.quantised.folding import fold_batch_norms
 from prunebench.networks.quantised.layers import Int8Conv2d, Int8Linear, int8_layers
 from prunebench.networks.training import train
 from prunebench.plugins import choose
+from prunebench.plugins import finding as plugins
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.int8 import Int8
-from prunebench.recipe import Recipe
 from prunebench.stages.compress import _as_network, axis, make_context, reached
 
 

@@ -11,10 +11,10 @@ from prunebench import load_suite, run
 from prunebench.errors import RequestError
 from prunebench.networks.quantised.layers import int8_layers
 from prunebench.plugins import choose
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.int8_after import Int8After
 from prunebench.pruners.weights.gradient_magnitude import Gradient
-from prunebench.recipe import Recipe
 
 Write = Callable[..., Path]
 

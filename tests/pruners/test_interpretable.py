@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.networks import Architecture, Network
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters import filter_heatmaps
 from prunebench.pruners.filters.feature_scores import influences
 from prunebench.pruners.filters.filter_heatmaps import kept_heatmaps, picture

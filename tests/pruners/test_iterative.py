@@ -192,7 +192,7 @@ class Ranking(MaskPruner):
 
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prunebench import plugins
+    from prunebench.plugins import finding as plugins
 
     known = dict(plugins.entries("pruners"))
     for name, of in (("shifting", Shifting), ("ranking", Ranking)):

@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from prunebench.networks.counting import total_macs
 from prunebench.plugins import choose
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.seeding import seeded
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.balanced import balanced
 from prunebench.pruners.filters.lrp import FilterRelevance, Lrp
 from prunebench.pruners.filters.magnitude import RandomFilter

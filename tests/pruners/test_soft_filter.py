@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from prunebench.errors import RequestError
-from prunebench.objective import Objective
+from prunebench.plugins.objective import Objective
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.filters.magnitude import L2Filter
 from prunebench.pruners.filters.soft_filter import SoftFilter
-from prunebench.recipe import Recipe
 
 TRAINING = Recipe(epochs=4, lr=0.05, batch_size=10, keep="last")
 LAYERS = (0, 3, 7)

@@ -14,11 +14,11 @@ from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
 from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.networks.training import train
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.filters.group_norm import GroupNorm, ShrunkGroups
 from prunebench.pruners.filters.group_penalty import GroupPenalty
 from prunebench.pruners.filters.network_slimming import NetworkSlimming, SlimmedWeights
-from prunebench.recipe import Recipe
 
 SHORT = Recipe(epochs=3, lr=0.05, batch_size=10, keep="last")
 METHODS = [

@@ -21,9 +21,9 @@ from prunebench.models.thesis_cnn import ThesisCnn
 from prunebench.networks import Architecture
 from prunebench.networks.network import apply_masks, from_module, make_masks_permanent
 from prunebench.networks.training import train
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.iterative import Iterative
 from prunebench.pruners.weights.masking import prunable_layers
-from prunebench.recipe import Recipe
 
 SUITE = Path(__file__).parent.parent.parent / "benchmarks" / "mnist-thesis-iterative.yaml"
 

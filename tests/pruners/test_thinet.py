@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.errors import RequestError
-from prunebench.preparing import prepared
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.coupling import trace
 from prunebench.pruners.filters.reconstruction import (
     contributions,

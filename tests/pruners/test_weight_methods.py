@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench.context import Context
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
 from prunebench.networks import Architecture, Network
 from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose
-from prunebench.preparing import prepared
+from prunebench.plugins.context import Context
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.weights.derivatives import balanced_pairs
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp

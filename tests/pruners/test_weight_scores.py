@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.context import Context
-from prunebench.preparing import prepared
+from prunebench.plugins.context import Context
+from prunebench.plugins.preparing import prepared
 from prunebench.pruners.weights.curvature import hessian_diagonal
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp

@@ -11,8 +11,8 @@ from pydantic import Field
 from prunebench.datasets import Dataset
 from prunebench.metrics import Evidence, Metric
 from prunebench.models import Model
-from prunebench.plugin import plugin
-from prunebench.recipe import Recipe
+from prunebench.plugins.base import plugin
+from prunebench.plugins.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -16,8 +16,8 @@ from prunebench.cams.amortized.options import (
 )
 from prunebench.cams.amortized.selector import Selector
 from prunebench.cams.cam import Cam, Explanation, Trace
-from prunebench.context import Preparation
 from prunebench.errors import RequestError
+from prunebench.plugins.context import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

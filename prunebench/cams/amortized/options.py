@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from prunebench.recipe import Recipe
+from prunebench.plugins.recipe import Recipe
 
 Masks = Literal["rbf", "independent"]
 """How the probability that a pixel is kept depends on its place: ``rbf``, it falls from a centre;

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.cams.amortized.options import Masks, PredictorRecipe
-from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError
-from prunebench.objective import Objective
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.objective import Objective
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from prunebench.cams.amortized.options import Masks, PredictorRecipe, SelectorRecipe
 from prunebench.cams.amortized.predictor import Predictor
-from prunebench.context import Context, Preparation
-from prunebench.objective import Objective
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.objective import Objective
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from prunebench.context import Context
 from prunebench.networks.network import make_masks_permanent
+from prunebench.plugins.context import Context
 from prunebench.pruners.distribution import removal_order
 from prunebench.pruners.filters.coupling import (
     Channel,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import prunable_channels, silence, trace
 from prunebench.pruners.filters.features import FeatureReader
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.features import FeatureReader, Features, batch_size
 
 

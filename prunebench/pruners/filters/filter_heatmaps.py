@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import Channel
 from prunebench.pruners.filters.feature_scores import predicted
 from prunebench.pruners.filters.features import FeatureReader, batch_size

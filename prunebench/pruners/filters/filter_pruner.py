@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Target
 from prunebench.pruners.ranking_pruner import RankingPruner
 

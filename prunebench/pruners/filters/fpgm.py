@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.pruner import Scope
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from prunebench.context import Context, Preparation
-from prunebench.objective import Objective
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.objective import Objective
 from prunebench.pruners.filters.sparse_training import SparselyTrained, SparseWeights
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.channel_sums import READERS
 from prunebench.pruners.filters.coupling import prunable_channels, trace
 

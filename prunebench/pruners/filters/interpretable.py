@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.context import Context, Preparation
+from prunebench.plugins.context import Context, Preparation
 from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from prunebench.cams.amortized.options import (
     over,
 )
 from prunebench.cams.amortized.selector import Selector
-from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.pruner import Pruner, Target
-from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -131,7 +131,7 @@ class Isp(Pruner):
         """
         from prunebench.cams.amortized.decoder import load_decoder
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.objective import Objective
+        from prunebench.plugins.objective import Objective
         from prunebench.pruners.filters.steering import Steering
         from prunebench.pruners.outputs import check_outputs
 

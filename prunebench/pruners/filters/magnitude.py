@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 
 if TYPE_CHECKING:

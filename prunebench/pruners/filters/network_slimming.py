@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.context import Context, Preparation
 from prunebench.errors import RequestError
-from prunebench.objective import Objective
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.objective import Objective
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.filters.sparse_training import SparselyTrained, SparseWeights
-from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from prunebench.context import Context, Preparation
-from prunebench.plugin import Plugin
+from prunebench.plugins.base import Plugin
+from prunebench.plugins.context import Context, Preparation
 from prunebench.pruners.filters.score_pruner import FilterScores, ScorePruner
 from prunebench.pruners.pruner import Scope
 

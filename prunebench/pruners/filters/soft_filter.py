@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.context import Context
-from prunebench.objective import Objective
+from prunebench.plugins.context import Context
+from prunebench.plugins.objective import Objective
 from prunebench.pruners.filters.magnitude import L2Filter
 from prunebench.pruners.filters.sparse_training import TrainingFilterPruner
 from prunebench.pruners.pruner import Scope

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from prunebench.context import Context, Preparation
-from prunebench.objective import Objective
+from prunebench.plugins.context import Context, Preparation
+from prunebench.plugins.objective import Objective
+from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.sensitivity import Sensitivity
-from prunebench.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.cams.amortized.decoder import Decoder
 from prunebench.cams.amortized.features import find_stages, read_stages
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.gated_macs import GatedMacs
 from prunebench.pruners.filters.gates import GatedNetwork, gated_channels, open_gates, sample

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from prunebench.context import Context, Preparation
+from prunebench.plugins.context import Context, Preparation
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.balanced import balanced
 from prunebench.pruners.weights.masking import prunable_layers
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.context import Context, Preparation
+from prunebench.plugins.context import Context, Preparation
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 
 if TYPE_CHECKING:

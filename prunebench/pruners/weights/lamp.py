@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 
 if TYPE_CHECKING:

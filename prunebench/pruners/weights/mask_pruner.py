@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.ranking_pruner import RankingPruner
 
 if TYPE_CHECKING:

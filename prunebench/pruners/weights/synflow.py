@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.context import Context
+from prunebench.plugins.context import Context
 from prunebench.pruners.weights.start import StartPruner
 
 if TYPE_CHECKING:

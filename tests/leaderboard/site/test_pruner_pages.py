@@ -11,12 +11,12 @@ from urllib.parse import unquote
 import pytest
 from synthetic import CONDITIONS, baseline, control, record, suite
 
-from prunebench import plugins
-from prunebench.cards import Paper
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.site.links import pruner_link, row_link
 from prunebench.leaderboard.site.pruners import pages as pruner_pages
 from prunebench.leaderboard.site.row.citation import address, bibtex
+from prunebench.plugins import finding as plugins
+from prunebench.plugins.cards import Paper
 from prunebench.record import Record
 
 NASTY = "</script><img src=x onerror=alert(1)> %{y} \u2028 '\" {{ 7*7 }}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from prunebench.cards import Card, read_card
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.site.links import pruner_link
 from prunebench.plugins import find
+from prunebench.plugins.cards import Card, read_card
 
 NO_CARD = "Not installed where this page was made"
 UNTOLD = "without a card"

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from urllib.parse import quote
 
-from prunebench.cards import Paper
 from prunebench.leaderboard.cells import plain
+from prunebench.plugins.cards import Paper
 
 _LATEX = {
     "\\": r"\textbackslash{}",

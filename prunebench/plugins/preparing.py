@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from prunebench.context import Context, Preparation, Prepared
+from prunebench.plugins.context import Context, Preparation, Prepared
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from prunebench.context import Preparation
 from prunebench.errors import RequestError
-from prunebench.plugin import Plugin
-from prunebench.plugins import Chosen, choose, find
+from prunebench.plugins.base import Plugin
+from prunebench.plugins.context import Preparation
+from prunebench.plugins.finding import Chosen, choose, find
 
 Named = str | dict[str, Any]
 """A plugin as a suite writes it: ``name``, or ``{name: {parameter: value}}``."""

@@ -13,11 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from prunebench.catalogue import plural
 from prunebench.errors import RequestError
-from prunebench.plugins import entries
+from prunebench.plugins.catalogue import plural
+from prunebench.plugins.finding import entries
 
-TEMPLATES = files("prunebench") / "templates"
+TEMPLATES = files("prunebench.plugins") / "templates"
 
 
 @dataclass(frozen=True)

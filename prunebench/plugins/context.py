@@ -8,15 +8,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from prunebench.errors import RequestError
-from prunebench.objective import Objective
-from prunebench.plugin import Plugin
+from prunebench.plugins.base import Plugin
+from prunebench.plugins.objective import Objective
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from prunebench.data import Normalisation
-    from prunebench.recipe import Recipe
+    from prunebench.plugins.recipe import Recipe
 
 
 class Checkpoint(Protocol):

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from prunebench.errors import RequestError
-from prunebench.plugins import Entry
+from prunebench.plugins.finding import Entry
 
 
 class Paper(BaseModel):

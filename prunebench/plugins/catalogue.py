@@ -6,10 +6,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from prunebench.cards import Card, read_card
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.plugin import Plugin
-from prunebench.plugins import KINDS, Entry, entries, find
+from prunebench.plugins.base import Plugin
+from prunebench.plugins.cards import Card, read_card
+from prunebench.plugins.finding import KINDS, Entry, entries, find
 
 
 def catalogue(kind: str | None = None) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.plugin import Plugin, from_function
-from prunebench.recipe import Recipe
+from prunebench.plugins.base import Plugin, from_function
+from prunebench.plugins.recipe import Recipe
 
 KINDS = {
     "datasets": "prunebench.datasets.dataset:Dataset",
