@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from prunebench.datasets.downloads import NotDownloaded
-from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.plugins import Chosen
 from prunebench.steps import plugin_identity
+from prunebench.store.digests import Digests
 from prunebench.suite import Suite
 
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from prunebench.environment import Environment, made_with
 from prunebench.machine import occupy
-from prunebench.saving import StoreError
 from prunebench.seeding import seeded
 from prunebench.steps import Step
-from prunebench.store import Store
+from prunebench.store import Store, StoreError
 
 if TYPE_CHECKING:
     from prunebench.stages.workspace import Result, Workspace

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.digests import Digests
 from prunebench.errors import RequestError
+from prunebench.store.digests import Digests
 
 
 @pytest.fixture

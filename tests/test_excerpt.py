@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.identities import Identities
 from prunebench.plan import plan_trials
 from prunebench.recording.excerpt import excerpt
+from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
 from prunebench.trial import Trial
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import prunebench as pb
-from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.errors import RequestError
 from prunebench.identities import Identities
 from prunebench.plan import plan_trials
 from prunebench.record import Record
 from prunebench.steps import Step
+from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
 from prunebench.trial import Trial
 

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from prunebench.datasets import cifar10, mnist, stl10
-from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.identities import Identities
 from prunebench.leaderboard.papers.differences import matches
@@ -23,6 +22,7 @@ from prunebench.plan import plan_trials
 from prunebench.pruners import Context
 from prunebench.pruners.filters.hrank import HRank
 from prunebench.pruners.filters.magnitude import L1Filter
+from prunebench.store.digests import Digests
 from prunebench.suite import Suite, load_suite
 
 SUITES = Path(__file__).parent.parent / "benchmarks" / "papers"

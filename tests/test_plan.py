@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.digests import Digests
 from prunebench.environment import Environment
 from prunebench.estimate import summarise
 from prunebench.identities import Identities
 from prunebench.kinds import PREPARED
 from prunebench.plan import plan_trials
+from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
 from prunebench.trial import FIELDS, Trial
 from prunebench.where import parse_where
@@ -225,7 +225,7 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
         "from prunebench.estimate import summarise\n"
         "from prunebench.identities import Identities\n"
         "from prunebench.plan import plan_trials\n"
-        "from prunebench.digests import Digests\n"
+        "from prunebench.store.digests import Digests\n"
         "from prunebench.environment import Environment\n"
         "from prunebench.suite import load_suite\n"
         "identities = Identities(load_suite(sys.argv[1]), Environment(), Digests())\n"

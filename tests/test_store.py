@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prunebench import leases
-from prunebench.saving import StoreError
-from prunebench.store import Store
+from prunebench.store import Store, StoreError, leases
 
 KEY = "ab" + "0" * 30
 

@@ -15,7 +15,7 @@ LEVELS, SEEDS = 833, 100
 # a key for each step, of which a cell has two or three.
 CODE = """
 import hashlib, json, sys, time
-from prunebench.digests import Digests
+from prunebench.store.digests import Digests
 from prunebench.environment import Environment
 from prunebench.estimate import summarise
 from prunebench.identities import Identities

@@ -11,7 +11,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board_json import board_json
 from prunebench.leaderboard.markdown import to_markdown
 from prunebench.record import LARGEST, Record, keeping_all, read_record
-from prunebench.saving import write_whole
+from prunebench.store.writing import write_whole
 
 
 def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> list[Path]:

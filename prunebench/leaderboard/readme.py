@@ -14,7 +14,7 @@ from prunebench.leaderboard.board import AXES, Section
 from prunebench.leaderboard.markdown import escape, escape_line
 from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.rows import level_name
-from prunebench.saving import write_whole
+from prunebench.store.writing import write_whole
 
 BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
 MOST_ROWS = 20  # of a sample

@@ -25,9 +25,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunebench.digests import Digests
-from prunebench.leases import DEAD_AFTER, Leases
-from prunebench.saving import StoreError, saving
+from prunebench.store.digests import Digests
+from prunebench.store.leases import DEAD_AFTER, Leases
+from prunebench.store.writing import StoreError, saving
 
 if TYPE_CHECKING:
     from torch import Tensor

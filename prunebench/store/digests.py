@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prunebench.errors import RequestError
-from prunebench.saving import saving
+from prunebench.store.writing import saving
 
 
 class Digests:

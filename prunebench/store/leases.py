@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prunebench.saving import saving
+from prunebench.store.writing import saving
 
 HEARTBEAT = 5.0  # seconds between signs of life
 DEAD_AFTER = 60.0  # seconds of silence after which a lease is taken over
