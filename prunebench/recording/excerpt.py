@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunebench.suite import DEFAULT_CONTROL, Suite
+from prunebench.suite import Suite
+from prunebench.suite.suite import DEFAULT_CONTROL
 from prunebench.trial import Trial
 
 ALL_ROWS = ("cams", "cam", "metrics", "metric", "explain")
