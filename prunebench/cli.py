@@ -126,14 +126,14 @@ def plan(
     where: Where = None,
 ) -> None:
     """Count cells and steps, what is stored already, and the time the rest may take."""
-    from prunebench.environment import current
-    from prunebench.estimate import summarise
-    from prunebench.identities import Identities
-    from prunebench.plan import plan_trials
+    from prunebench.plan.environment import current
+    from prunebench.plan.estimate import summarise
+    from prunebench.plan.identities import Identities
+    from prunebench.plan.plan import plan_trials
+    from prunebench.plan.trial import FIELDS
+    from prunebench.plan.where import parse_where
     from prunebench.store import Store
     from prunebench.suite import load_suite
-    from prunebench.trial import FIELDS
-    from prunebench.where import parse_where
 
     loaded, place = load_suite(suite), Store(store)
     identities = Identities(loaded, current(device), place.digests, counting=True)

@@ -53,9 +53,9 @@ def _report(problems: Iterable[str]) -> int:
 
 
 def _suite_problems(path: Path) -> Iterator[str]:
-    from prunebench.environment import Environment
-    from prunebench.identities import Identities
-    from prunebench.plan import plan_trials
+    from prunebench.plan.environment import Environment
+    from prunebench.plan.identities import Identities
+    from prunebench.plan.plan import plan_trials
     from prunebench.store.digests import Digests
     from prunebench.suite import load_suite
 

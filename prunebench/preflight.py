@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from prunebench.environment import Environment
 from prunebench.errors import RequestError
+from prunebench.plan.environment import Environment
+from prunebench.plan.trial import Setting
 from prunebench.store import Store
 from prunebench.suite import Suite
-from prunebench.trial import Setting
 from prunebench.work import workspace
 
 if TYPE_CHECKING:

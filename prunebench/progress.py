@@ -12,7 +12,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from prunebench.steps import Step
+from prunebench.plan.steps import Step
 
 LINE_EVERY = 20.0  # seconds between lines in a log
 LONGEST_NAME = 24  # characters, so that the epoch is still on the line

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from prunebench.environment import current
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.executors import open_executor
-from prunebench.identities import Identities
-from prunebench.kinds import KINDS
-from prunebench.plan import plan_trials
+from prunebench.plan.environment import current
+from prunebench.plan.identities import Identities
+from prunebench.plan.kinds import KINDS
+from prunebench.plan.plan import plan_trials
+from prunebench.plan.trial import FIELDS, Trial
+from prunebench.plan.where import parse_where
 from prunebench.preflight import check
 from prunebench.progress import RunProgress
 from prunebench.record import Record
@@ -20,8 +22,6 @@ from prunebench.results import Results, stored_records
 from prunebench.scheduler import Graph, Scheduler
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
-from prunebench.trial import FIELDS, Trial
-from prunebench.where import parse_where
 
 
 def run(

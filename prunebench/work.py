@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from prunebench.environment import Environment, made_with
 from prunebench.machine import occupy
+from prunebench.plan.environment import Environment, made_with
+from prunebench.plan.steps import Step
 from prunebench.seeding import seeded
-from prunebench.steps import Step
 from prunebench.store import Store, StoreError
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from prunebench.environment import Environment
-from prunebench.identities import Identities
-from prunebench.plan import plan_trials
+from prunebench.plan.environment import Environment
+from prunebench.plan.identities import Identities
+from prunebench.plan.plan import plan_trials
+from prunebench.plan.trial import Trial
 from prunebench.recording.excerpt import excerpt
 from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
-from prunebench.trial import Trial
 
 Write = Callable[..., Path]
 HERE = Environment(device="cpu", processor="some processor", threads=2, torch="2.15.0")

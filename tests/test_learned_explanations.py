@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 import prunebench as pb
-from prunebench.environment import Environment
 from prunebench.errors import RequestError
-from prunebench.identities import Identities
-from prunebench.plan import plan_trials
+from prunebench.plan.environment import Environment
+from prunebench.plan.identities import Identities
+from prunebench.plan.plan import plan_trials
+from prunebench.plan.steps import Step
+from prunebench.plan.trial import Trial
 from prunebench.record import Record
-from prunebench.steps import Step
 from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
-from prunebench.trial import Trial
 
 Write = Callable[..., Path]
 HERE = Environment(device="cpu", processor="some processor", threads=2, torch="2.15.0")

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from prunebench.datasets import cifar10, mnist, stl10
-from prunebench.environment import Environment
-from prunebench.identities import Identities
 from prunebench.leaderboard.papers.differences import matches
 from prunebench.papers.printed import number
 from prunebench.papers.registry import read_works
 from prunebench.papers.work import Experiment, Work
-from prunebench.plan import plan_trials
+from prunebench.plan.environment import Environment
+from prunebench.plan.identities import Identities
+from prunebench.plan.plan import plan_trials
 from prunebench.pruners import Context
 from prunebench.pruners.filters.hrank import HRank
 from prunebench.pruners.filters.magnitude import L1Filter

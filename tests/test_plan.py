@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.environment import Environment
-from prunebench.estimate import summarise
-from prunebench.identities import Identities
-from prunebench.kinds import PREPARED
-from prunebench.plan import plan_trials
+from prunebench.plan.environment import Environment
+from prunebench.plan.estimate import summarise
+from prunebench.plan.identities import Identities
+from prunebench.plan.kinds import PREPARED
+from prunebench.plan.plan import plan_trials
+from prunebench.plan.trial import FIELDS, Trial
+from prunebench.plan.where import parse_where
 from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
-from prunebench.trial import FIELDS, Trial
-from prunebench.where import parse_where
 
 Write = Callable[..., Path]
 GOLDEN = Path(__file__).parent / "golden" / "keys.json"
@@ -222,11 +222,11 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
     )
     code = (
         "import re, sys\n"
-        "from prunebench.estimate import summarise\n"
-        "from prunebench.identities import Identities\n"
+        "from prunebench.plan.estimate import summarise\n"
+        "from prunebench.plan.identities import Identities\n"
         "from prunebench.plan import plan_trials\n"
         "from prunebench.store.digests import Digests\n"
-        "from prunebench.environment import Environment\n"
+        "from prunebench.plan.environment import Environment\n"
         "from prunebench.suite import load_suite\n"
         "identities = Identities(load_suite(sys.argv[1]), Environment(), Digests())\n"
         "summary = summarise(plan_trials(identities), set(), {})\n"

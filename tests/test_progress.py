@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from prunebench.kinds import BASELINE
+from prunebench.plan.kinds import BASELINE
+from prunebench.plan.steps import blueprint
 from prunebench.plugins import choose
 from prunebench.progress import LONGEST_NAME, RunProgress
-from prunebench.steps import blueprint
 
 
 def test_a_long_label_leaves_room_for_the_epoch(

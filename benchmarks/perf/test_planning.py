@@ -16,9 +16,9 @@ LEVELS, SEEDS = 833, 100
 CODE = """
 import hashlib, json, sys, time
 from prunebench.store.digests import Digests
-from prunebench.environment import Environment
-from prunebench.estimate import summarise
-from prunebench.identities import Identities
+from prunebench.plan.environment import Environment
+from prunebench.plan.estimate import summarise
+from prunebench.plan.identities import Identities
 from prunebench.plan import plan_trials
 from prunebench.suite import load_suite
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from prunebench.plan.trial import Trial
 from prunebench.suite import Suite
 from prunebench.suite.suite import DEFAULT_CONTROL
-from prunebench.trial import Trial
 
 ALL_ROWS = ("cams", "cam", "metrics", "metric", "explain")
 """What is the same for all rows of a suite."""

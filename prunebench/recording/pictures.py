@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from prunebench.environment import Environment
-from prunebench.kinds import PREDICTED
+from prunebench.plan.environment import Environment
+from prunebench.plan.kinds import PREDICTED
+from prunebench.plan.steps import Step
+from prunebench.plan.trial import Cell, Trial
 from prunebench.record import Record
 from prunebench.record_parts import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
-from prunebench.steps import Step
 from prunebench.store import Store
 from prunebench.suite import Suite
-from prunebench.trial import Cell, Trial
 from prunebench.work import workspace
 
 if TYPE_CHECKING:

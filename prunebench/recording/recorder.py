@@ -9,10 +9,11 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from prunebench.environment import made_with
 from prunebench.errors import RequestError
-from prunebench.identities import Identities
-from prunebench.kinds import COMPRESSED, KINDS, RANDOMISED
+from prunebench.plan.environment import made_with
+from prunebench.plan.identities import Identities
+from prunebench.plan.kinds import COMPRESSED, KINDS, RANDOMISED
+from prunebench.plan.trial import Trial
 from prunebench.plugins import Chosen, find
 from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
@@ -23,7 +24,6 @@ from prunebench.recording.pictures import Pictures, explained
 from prunebench.recording.values import values
 from prunebench.store import Store
 from prunebench.suite import Suite
-from prunebench.trial import Trial
 
 DIGITS = 4  # of a time that is kept to show how times spread
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from prunebench.plan.trial import Cell, Trial
 from prunebench.record import Value
 from prunebench.recording.pictures import explained
 from prunebench.store import Store
-from prunebench.trial import Cell, Trial
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,11 +12,11 @@ from prunebench.networks import Architecture, Network
 from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import to_tensors
 from prunebench.networks.training import Curve, train
+from prunebench.plan.steps import Step
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
 from prunebench.seeding import seeded
 from prunebench.stages.workspace import Result, Workspace
-from prunebench.steps import Step
 
 
 def make_baseline(step: Step, work: Workspace) -> Result:

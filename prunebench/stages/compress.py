@@ -15,6 +15,7 @@ from prunebench.networks import Network
 from prunebench.networks.counting import all_parameters, prunable_weights, total_macs
 from prunebench.networks.network import from_module, to_tensors
 from prunebench.networks.training import Curve, train
+from prunebench.plan.steps import Step
 from prunebench.plugins import choose
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
@@ -22,7 +23,6 @@ from prunebench.pruners import Context, Preparation, Pruner
 from prunebench.seeding import derive
 from prunebench.stages.baseline import own_training, untrained
 from prunebench.stages.workspace import Result, Workspace
-from prunebench.steps import Step
 
 
 def prepare(step: Step, work: Workspace) -> Result:

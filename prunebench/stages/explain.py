@@ -12,16 +12,16 @@ from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer
 from prunebench.data import batches
 from prunebench.explaining import Batches, Explained, explain_batches
-from prunebench.kinds import PREPARED
 from prunebench.models import Model
 from prunebench.networks import Network
 from prunebench.networks.factory import source_file
 from prunebench.networks.layout import Layout
+from prunebench.plan.kinds import PREPARED
+from prunebench.plan.steps import Step
 from prunebench.plugins import choose
 from prunebench.plugins.context import Prepared
 from prunebench.seeding import derive
 from prunebench.stages.workspace import Result, Workspace
-from prunebench.steps import Step
 
 BATCH = 64
 

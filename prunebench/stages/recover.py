@@ -6,10 +6,10 @@ from prunebench.networks import Network
 from prunebench.networks.distilling import distilling, translation
 from prunebench.networks.network import apply_masks, make_masks_permanent, to_tensors
 from prunebench.networks.training import train
+from prunebench.plan.steps import Step
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
 from prunebench.stages.workspace import Result, Workspace
-from prunebench.steps import Step
 
 
 def recover(step: Step, work: Workspace) -> Result:

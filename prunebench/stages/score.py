@@ -15,10 +15,10 @@ from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.inputs import Values, inputs_of
 from prunebench.metrics.metric import Explainer, NotApplicable, Samples
 from prunebench.networks import Network
+from prunebench.plan.steps import Step
 from prunebench.seeding import derive
 from prunebench.stages.explain import explained_images, find_target, map_seed, prepared_of
 from prunebench.stages.workspace import Result, Workspace
-from prunebench.steps import Step
 
 
 def score(step: Step, work: Workspace) -> Result:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from prunebench.data import Data
-from prunebench.environment import Environment
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors
-from prunebench.steps import Step
+from prunebench.plan.environment import Environment
+from prunebench.plan.steps import Step
 from prunebench.store import Artefact, Store
 
 

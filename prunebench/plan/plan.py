@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from prunebench.branch import Branch
-from prunebench.identities import Identities
-from prunebench.kinds import DATASET
-from prunebench.steps import blueprint
-from prunebench.trial import Trial
-from prunebench.where import CellFilter
+from prunebench.plan.branch import Branch
+from prunebench.plan.identities import Identities
+from prunebench.plan.kinds import DATASET
+from prunebench.plan.steps import blueprint
+from prunebench.plan.trial import Trial
+from prunebench.plan.where import CellFilter
 
 
 def plan_trials(identities: Identities, where: CellFilter | None = None) -> Iterator[Trial]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prunebench.trial import Trial
+from prunebench.plan.trial import Trial
 
 
 @dataclass(frozen=True)

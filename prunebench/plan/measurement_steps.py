@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from prunebench.cams import Cam
-from prunebench.identities import Identities
-from prunebench.kinds import EXPLAINED, MASKED, PREDICTED, SCORED, TARGETS, Kind
 from prunebench.metrics import Metric
 from prunebench.metrics.inputs import parent_roles
+from prunebench.plan.identities import Identities
+from prunebench.plan.kinds import EXPLAINED, MASKED, PREDICTED, SCORED, TARGETS, Kind
+from prunebench.plan.preparation_steps import PreparationSteps, Prepare
+from prunebench.plan.steps import Blueprint, Step, blueprint
+from prunebench.plan.trial import Cell
 from prunebench.plugins import Chosen
-from prunebench.preparation_steps import PreparationSteps, Prepare
-from prunebench.steps import Blueprint, Step, blueprint
-from prunebench.trial import Cell
 
 
 class Explanation(NamedTuple):

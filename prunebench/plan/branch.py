@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from prunebench.identities import Identities
-from prunebench.measurement_steps import MeasurementSteps
 from prunebench.models import Model
-from prunebench.network_steps import NetworkSteps, make_baseline
+from prunebench.plan.identities import Identities
+from prunebench.plan.measurement_steps import MeasurementSteps
+from prunebench.plan.network_steps import NetworkSteps, make_baseline
+from prunebench.plan.preparation_steps import PreparationSteps
+from prunebench.plan.steps import Step
+from prunebench.plan.trial import Setting, Trial
+from prunebench.plan.where import CellFilter
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
-from prunebench.preparation_steps import PreparationSteps
 from prunebench.pruners import Pruner
-from prunebench.steps import Step
-from prunebench.trial import Setting, Trial
-from prunebench.where import CellFilter
 
 
 class Branch:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from prunebench.identities import Identities
-from prunebench.kinds import BASELINE, COMPRESSED, RANDOMISED, RECOVERED
 from prunebench.models import Model
+from prunebench.plan.identities import Identities
+from prunebench.plan.kinds import BASELINE, COMPRESSED, RANDOMISED, RECOVERED
+from prunebench.plan.preparation_steps import PreparationSteps
+from prunebench.plan.steps import Blueprint, Step, blueprint
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
-from prunebench.preparation_steps import PreparationSteps
 from prunebench.pruners import Pruner
-from prunebench.steps import Blueprint, Step, blueprint
 
 
 def make_baseline(identities: Identities, model: Chosen[Model], data: Step, seed: int) -> Step:

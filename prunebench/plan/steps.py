@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.datasets import Dataset
-from prunebench.environment import Environment
-from prunebench.kinds import PREPARED, RECOVERED, Carries, Kind
+from prunebench.plan.environment import Environment
+from prunebench.plan.kinds import PREPARED, RECOVERED, Carries, Kind
 from prunebench.plugins import Chosen
 from prunebench.plugins.base import Plugin
 from prunebench.store.digests import Digests

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from prunebench.datasets.downloads import NotDownloaded
-from prunebench.environment import Environment
+from prunebench.plan.environment import Environment
+from prunebench.plan.steps import plugin_identity
 from prunebench.plugins import Chosen
-from prunebench.steps import plugin_identity
 from prunebench.store.digests import Digests
 from prunebench.suite import Suite
 

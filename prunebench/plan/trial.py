@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from prunebench.models import Model
+from prunebench.plan.steps import Step
+from prunebench.plan.where import CellFilter
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Pruner
-from prunebench.steps import Step
-from prunebench.where import CellFilter
 
 FIELDS = ("dataset", "model", "pruner", "level", "round", "seed", "cam", "metric")
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prunebench.cams import Cam
-from prunebench.identities import Identities
-from prunebench.kinds import PREPARED
+from prunebench.plan.identities import Identities
+from prunebench.plan.kinds import PREPARED
+from prunebench.plan.steps import Step, blueprint, plugin_identity
 from prunebench.plugins.context import Preparation
 from prunebench.pruners import Pruner
-from prunebench.steps import Step, blueprint, plugin_identity
 
 Prepare = Callable[[Step], tuple[tuple[str, Step], ...]]
 """From a network's step to the steps of what a method prepares of it, by their roles."""
