@@ -11,17 +11,17 @@ from typing import Any
 
 from prunebench.checking import check_record
 from prunebench.errors import RequestError
-from prunebench.executors import open_executor
+from prunebench.execution.executors import open_executor
+from prunebench.execution.preflight import check
+from prunebench.execution.scheduler import Graph, Scheduler
 from prunebench.plan.environment import current
 from prunebench.plan.identities import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.plan.trial import Trial
-from prunebench.preflight import check
 from prunebench.progress import RunProgress
 from prunebench.record import Conditions, Record
 from prunebench.recording import Recorder
 from prunebench.reproduction import Reproduction, compare
-from prunebench.scheduler import Graph, Scheduler
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
 from prunebench.yaml_source import read_yaml

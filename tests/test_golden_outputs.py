@@ -41,6 +41,7 @@ from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import trace
 from prunebench.data import Data, Normalisation, Split
 from prunebench.datasets import cifar10, mnist, stl10
+from prunebench.execution.stages.compress import make_context
 from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence
 from prunebench.networks import Architecture, Network
@@ -48,7 +49,6 @@ from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import KINDS, Entry, choose, entries
 from prunebench.plugins.preparing import prepared
 from prunebench.seeding import seeded
-from prunebench.stages.compress import make_context
 
 GOLDEN = Path(__file__).parent / "golden" / "outputs.json"
 TOLERANCE = 1e-4  # of the largest number of an output

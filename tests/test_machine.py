@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prunebench.machine import occupy
+from prunebench.execution.machine_lock import occupy
 
 PATIENCE = 30.0  # seconds after which a test gives up
 MOMENT = 0.2  # time in which something wrong would show
@@ -125,7 +125,8 @@ def test_a_killed_process_holds_nothing(
     exclusive: bool, visitor: Callable[[str, bool], Visitor], tmp_path: Path
 ) -> None:
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom prunebench.machine import occupy\n"
+        "import sys, time\nfrom pathlib import Path\n"
+        "from prunebench.execution.machine_lock import occupy\n"
         f"with occupy({exclusive}, Path({str(tmp_path)!r})):\n"
         "    print('inside', flush=True)\n    time.sleep(1000)"
     )

@@ -16,10 +16,10 @@ from PIL import Image
 import prunebench as pb
 from prunebench.checking import Others, check_record
 from prunebench.data import Data
+from prunebench.execution.stages.workspace import Workspace
 from prunebench.plan.steps import Step
 from prunebench.plugins import choose
 from prunebench.record import Record
-from prunebench.stages.workspace import Workspace
 from prunebench.store import Store
 
 Write = Callable[..., Path]

@@ -101,7 +101,9 @@ def test_a_finished_suite_computes_nothing_again(
 ) -> None:
     first = _run(toy_suite(), tmp_path / "store")
     before = _journal(tmp_path / "store")
-    monkeypatch.setattr("prunebench.work._compute", lambda *args: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "prunebench.execution.tasks._compute", lambda *args: pytest.fail("computed again")
+    )
     again = _run(toy_suite(), tmp_path / "store")
     assert again.records == first.records
     assert _journal(tmp_path / "store") == before

@@ -348,7 +348,9 @@ def test_another_database_is_filled_again_from_the_store(
 ) -> None:
     first, second = database("a"), database("b")
     run(first)
-    monkeypatch.setattr("prunebench.work._compute", lambda *args: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "prunebench.execution.tasks._compute", lambda *args: pytest.fail("computed again")
+    )
     run(second)
     assert everything(second) == everything(first)
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import prunebench as pb
-from prunebench import work
+from prunebench.execution import tasks as work
 
 QUICK = yaml.safe_load((Path(__file__).parent.parent / "quick.yaml").read_text())
 SHORT = {"epochs": 1, "lr": 0.01}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from prunebench.conformance.bench import CPU, RECIPE, Which, digits, trained, watched
 from prunebench.data import Normalisation
+from prunebench.execution.stages.compress import make_context
 from prunebench.networks import Network
 from prunebench.networks.network import from_module
 from prunebench.plugins import Chosen
@@ -21,7 +22,6 @@ from prunebench.plugins.preparing import prepared
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Context, Pruner
 from prunebench.seeding import derive
-from prunebench.stages.compress import make_context
 
 LEVEL = 0.5
 SHORT = {"epochs": 1, "images": 300, "milestones": ()}

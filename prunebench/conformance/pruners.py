@@ -21,12 +21,12 @@ from prunebench.conformance.compressing import LEVEL, Attempt, Subject
 from prunebench.conformance.declared import DECLARED
 from prunebench.conformance.repeatable import REPEATABLE
 from prunebench.errors import RequestError
+from prunebench.execution.stages.compress import axis, reached
 from prunebench.networks import Network
 from prunebench.networks.counting import prunable_weights
 from prunebench.networks.network import apply_masks, from_tensors, make_masks_permanent, to_tensors
 from prunebench.networks.training import train
 from prunebench.plugins.recipe import Recipe
-from prunebench.stages.compress import axis, reached
 
 __all__ = ["CHECKS", "Subject"]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from prunebench.execution.tasks import workspace
 from prunebench.plan.environment import Environment
 from prunebench.plan.kinds import PREDICTED
 from prunebench.plan.steps import Step
@@ -17,7 +18,6 @@ from prunebench.record import Record
 from prunebench.record_parts import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
 from prunebench.store import Store
 from prunebench.suite import Suite
-from prunebench.work import workspace
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,10 +23,10 @@ from prunebench.cams.amortized.selector import Selector
 from prunebench.conformance.bench import digits, trained
 from prunebench.data import Data, batches
 from prunebench.errors import RequestError
+from prunebench.execution.stages.compress import Cost, make_context
 from prunebench.networks import Network
 from prunebench.plugins import choose
 from prunebench.plugins.context import Checkpoint, Context
-from prunebench.stages.compress import Cost, make_context
 
 BRIEF = {"epochs": 3, "images": 96, "batch_size": 32}
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import prunebench as pb
 from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
+from prunebench.execution.stages.compress import make_context
 from prunebench.networks import Architecture, Network
 from prunebench.networks.distilling import distillation_loss, distilling, translation
 from prunebench.networks.training import train
@@ -23,7 +24,6 @@ from prunebench.plugins.objective import CROSS_ENTROPY
 from prunebench.plugins.recipe import Distillation as Teaching
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.distillation import Distillation
-from prunebench.stages.compress import make_context
 
 Write = Callable[..., Path]
 

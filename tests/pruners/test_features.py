@@ -12,6 +12,7 @@ from torchvision.models import vgg
 
 from prunebench.data import batches
 from prunebench.errors import RequestError
+from prunebench.execution.stages.compress import make_context as make_real_context
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.networks import Architecture, Network
@@ -19,7 +20,6 @@ from prunebench.plugins import choose
 from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.features import FeatureReader, batch_size, scored
 from prunebench.pruners.weights.masking import prunable_layers
-from prunebench.stages.compress import make_context as make_real_context
 
 METHODS = ["activation-mean", "apoz", "hrank", "interpretable", "cam-guided"]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
+from prunebench.execution.stages.compress import make_context
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose
@@ -19,7 +20,6 @@ from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.weights.magnitude import L1Unstructured
 from prunebench.pruners.weights.masking import prunable_layers
-from prunebench.stages.compress import make_context
 
 TRAINING = {"epochs": 4, "lr": 0.05, "weight_decay": 0.01, "batch_size": 8}
 

@@ -19,6 +19,7 @@ from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import Tracer
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.errors import RequestError
+from prunebench.execution.stages.compress import _as_network, axis, make_context, reached
 from prunebench.metrics import Evidence, maps
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors, to_tensors
@@ -29,7 +30,6 @@ from prunebench.plugins import choose
 from prunebench.plugins import finding as plugins
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.int8 import Int8
-from prunebench.stages.compress import _as_network, axis, make_context, reached
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

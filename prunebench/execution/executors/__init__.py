@@ -1,7 +1,7 @@
 """Where tasks are carried out: ``executor.py`` is the contract."""
 
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.executors.executor import Executor
+from prunebench.execution.executors.executor import Executor
 
 
 def open_executor(name: str) -> Executor:
@@ -11,7 +11,7 @@ def open_executor(name: str) -> Executor:
         RequestError: There is none of that name, or it is not there yet.
     """
     if name == "local":
-        from prunebench.executors.local import LocalExecutor
+        from prunebench.execution.executors.local import LocalExecutor
 
         return LocalExecutor()
     if name == "ray":

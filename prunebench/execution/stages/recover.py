@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.networks import Network
 from prunebench.networks.distilling import distilling, translation
 from prunebench.networks.network import apply_masks, make_masks_permanent, to_tensors
@@ -9,7 +10,6 @@ from prunebench.networks.training import train
 from prunebench.plan.steps import Step
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
-from prunebench.stages.workspace import Result, Workspace
 
 
 def recover(step: Step, work: Workspace) -> Result:

@@ -12,14 +12,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from prunebench.machine import occupy
+from prunebench.execution.machine_lock import occupy
 from prunebench.plan.environment import Environment, made_with
 from prunebench.plan.steps import Step
 from prunebench.seeding import seeded
 from prunebench.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from prunebench.stages.workspace import Result, Workspace
+    from prunebench.execution.stages.workspace import Result, Workspace
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def perform(
 @cache
 def workspace(store: Path, environment: Environment) -> Workspace:
     """This process's workspace on a store."""
-    from prunebench.stages.workspace import Workspace
+    from prunebench.execution.stages.workspace import Workspace
 
     return Workspace(Store(store), environment)
 
@@ -132,7 +132,7 @@ def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:
 def _compute(steps: Sequence[Step], work: Workspace) -> list[Result]:
     first = steps[0]
     file, _, name = first.kind.run.partition(":")
-    carry_out = getattr(import_module(f"prunebench.stages.{file}"), name)
+    carry_out = getattr(import_module(f"prunebench.execution.stages.{file}"), name)
     # Plugins draw from the seeds they are given; one that does not is reproducible all the same.
     with seeded(first.seed or 0, first.kind.name, first.key):
         if first.kind.together:

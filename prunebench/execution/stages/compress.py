@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, batches
 from prunebench.errors import RequestError
+from prunebench.execution.stages.baseline import own_training, untrained
+from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.models import Model
 from prunebench.networks import Network
 from prunebench.networks.counting import all_parameters, prunable_weights, total_macs
@@ -21,8 +23,6 @@ from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Context, Preparation, Pruner
 from prunebench.seeding import derive
-from prunebench.stages.baseline import own_training, untrained
-from prunebench.stages.workspace import Result, Workspace
 
 
 def prepare(step: Step, work: Workspace) -> Result:

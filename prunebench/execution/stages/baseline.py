@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from prunebench.data import Data
+from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.models import Model
 from prunebench.networks import Architecture, Network
 from prunebench.networks.factory import load_weights, read_weights
@@ -16,7 +17,6 @@ from prunebench.plan.steps import Step
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
 from prunebench.seeding import seeded
-from prunebench.stages.workspace import Result, Workspace
 
 
 def make_baseline(step: Step, work: Workspace) -> Result:

@@ -11,6 +11,7 @@ from prunebench.cams.cam import Cam
 from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer
 from prunebench.data import batches
+from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.explaining import Batches, Explained, explain_batches
 from prunebench.models import Model
 from prunebench.networks import Network
@@ -21,7 +22,6 @@ from prunebench.plan.steps import Step
 from prunebench.plugins import choose
 from prunebench.plugins.context import Prepared
 from prunebench.seeding import derive
-from prunebench.stages.workspace import Result, Workspace
 
 BATCH = 64
 

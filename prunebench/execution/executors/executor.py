@@ -6,13 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
-from prunebench.work import Outcome, Task
+from prunebench.execution.tasks import Outcome, Task
 
 Progress = Callable[[float, str], None]
 
 
 class Executor(Protocol):
-    """Carries out tasks by calling ``prunebench.work.perform`` on them, anywhere.
+    """Carries out tasks by calling ``prunebench.execution.tasks.perform`` on them, anywhere.
 
     A task is picklable and knows what it needs (``task.runs_alone``,
     ``task.environment.device``); its results go to the store, which all workers share, and only

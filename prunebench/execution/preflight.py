@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError
+from prunebench.execution.tasks import workspace
 from prunebench.plan.environment import Environment
 from prunebench.plan.trial import Setting
 from prunebench.store import Store
 from prunebench.suite import Suite
-from prunebench.work import workspace
 
 if TYPE_CHECKING:
     from prunebench.networks import Network
@@ -38,7 +38,7 @@ def check(
             continue
         checked.add(pair)
         from prunebench.cams.target_layer import check_target_layer
-        from prunebench.stages.baseline import untrained
+        from prunebench.execution.stages.baseline import untrained
 
         data = workspace(store.root, environment).data(setting.data)
         for split in ("train", "test"):
@@ -70,8 +70,8 @@ def check(
 
 
 def _check_pruners(suite: Suite, network: Network) -> None:
+    from prunebench.execution.stages.compress import fixed_channels
     from prunebench.pruners import Context
-    from prunebench.stages.compress import fixed_channels
 
     fixed = frozenset(fixed_channels(network))
     for pruner in suite.pruners:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from prunebench.executors.executor import Progress
-from prunebench.work import Outcome, Task, perform
+from prunebench.execution.executors.executor import Progress
+from prunebench.execution.tasks import Outcome, Task, perform
 
 
 class LocalExecutor:

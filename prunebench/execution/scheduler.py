@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
-from prunebench.executors.executor import Executor
+from prunebench.execution.executors.executor import Executor
+from prunebench.execution.tasks import Outcome, Task
 from prunebench.plan.environment import Environment
 from prunebench.plan.kinds import EXPLAINED, Kind
 from prunebench.plan.steps import Step
 from prunebench.plan.trial import Setting, Trial
 from prunebench.progress import RunProgress
 from prunebench.store import Store
-from prunebench.work import Outcome, Task
 
 BUSY_PAUSE = 0.5  # seconds before asking again whether another process is done
 

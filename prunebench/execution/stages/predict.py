@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from prunebench.data import Data, batches
+from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.plan.steps import Step
 from prunebench.seeding import derive
-from prunebench.stages.workspace import Result, Workspace
 
 
 @torch.no_grad()

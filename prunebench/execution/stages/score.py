@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from prunebench.cams.maps import upsample
 from prunebench.cams.tracing import Tracer
 from prunebench.data import ground_truth
+from prunebench.execution.stages.explain import explained_images, find_target, map_seed, prepared_of
+from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.explaining import explain_batches, to_module
 from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.inputs import Values, inputs_of
@@ -17,8 +19,6 @@ from prunebench.metrics.metric import Explainer, NotApplicable, Samples
 from prunebench.networks import Network
 from prunebench.plan.steps import Step
 from prunebench.seeding import derive
-from prunebench.stages.explain import explained_images, find_target, map_seed, prepared_of
-from prunebench.stages.workspace import Result, Workspace
 
 
 def score(step: Step, work: Workspace) -> Result:
