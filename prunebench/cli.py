@@ -75,7 +75,7 @@ def run(
     """Run a suite, or what is missing of it."""
     from prunebench.leaderboard.board import board
     from prunebench.leaderboard.everything import write_everything
-    from prunebench.leaderboard.terminal import to_terminal
+    from prunebench.leaderboard.writers.terminal import to_terminal
     from prunebench.record import read_record
     from prunebench.results import stored_records
     from prunebench.running import run as run_suite
@@ -261,9 +261,10 @@ def leaderboard(
     from prunebench.leaderboard.board import board
     from prunebench.leaderboard.everything import write_everything
     from prunebench.leaderboard.publish import read_results
-    from prunebench.leaderboard.readme import update_readme
-    from prunebench.leaderboard.terminal import to_terminal
-    from prunebench.record import keeping_all, read_record
+    from prunebench.leaderboard.writers.readme import update_readme
+    from prunebench.leaderboard.writers.terminal import to_terminal
+    from prunebench.record import read_record
+    from prunebench.record.record import keeping_all
     from prunebench.results import stored_records
     from prunebench.store import Store
 

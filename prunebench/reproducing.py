@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from prunebench.checking import check_record
 from prunebench.errors import RequestError
 from prunebench.execution.executors import open_executor
 from prunebench.execution.preflight import check
@@ -20,6 +19,7 @@ from prunebench.plan.plan import plan_trials
 from prunebench.plan.trial import Trial
 from prunebench.progress import RunProgress
 from prunebench.record import Conditions, Record
+from prunebench.record.checking import check_record
 from prunebench.recording import Recorder
 from prunebench.reproduction import Reproduction, compare
 from prunebench.store import Store

@@ -95,7 +95,7 @@ class Results:
     def leaderboard(self) -> str:
         """The board in markdown."""
         from prunebench.leaderboard.board import board
-        from prunebench.leaderboard.markdown import to_markdown
+        from prunebench.leaderboard.writers.markdown import to_markdown
 
         return to_markdown(board(self.records))
 

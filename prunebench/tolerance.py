@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from prunebench.checking.level import CHANNEL
-from prunebench.checking.spread import ratios, spread
 from prunebench.errors import RequestError
 from prunebench.plugins import find
 from prunebench.record import Record, Value
+from prunebench.record.checking.level import CHANNEL
+from prunebench.record.checking.spread import ratios, spread
 
 SAME = 1e-9
 """Relative: what writing and reading numbers may change."""

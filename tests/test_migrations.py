@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from prunebench import migrations
-from prunebench.checking import check_record
 from prunebench.errors import RequestError
-from prunebench.migrations import MIGRATIONS, SCHEMA, migrate
-from prunebench.record import read_record
+from prunebench.record import migrations, read_record
+from prunebench.record.checking import check_record
+from prunebench.record.migrations import MIGRATIONS, SCHEMA, migrate
 
 PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"
 V1 = Path(__file__).parent / "golden" / "record-v1.json"

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from prunebench.leaderboard.papers.cards.registry import read_works
+from prunebench.leaderboard.papers.cards.work import Experiment
 from prunebench.leaderboard.papers.differences import matches
-from prunebench.papers.registry import read_works
-from prunebench.papers.work import Experiment
 from prunebench.plugins import choose
 
 WORKS = read_works()

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from prunebench.datasets import cifar10, mnist, stl10
+from prunebench.leaderboard.papers.cards.printed import number
+from prunebench.leaderboard.papers.cards.registry import read_works
+from prunebench.leaderboard.papers.cards.work import Experiment, Work
 from prunebench.leaderboard.papers.differences import matches
-from prunebench.papers.printed import number
-from prunebench.papers.registry import read_works
-from prunebench.papers.work import Experiment, Work
 from prunebench.plan.environment import Environment
 from prunebench.plan.identities import Identities
 from prunebench.plan.plan import plan_trials

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import RequestError
-from prunebench.papers.printed import Words, decimals, number
-from prunebench.papers.reading import Reading, parse
-from prunebench.papers.registry import read_work, read_works
-from prunebench.papers.work import Experiment, Work
+from prunebench.leaderboard.papers.cards.printed import Words, decimals, number
+from prunebench.leaderboard.papers.cards.reading import Reading, parse
+from prunebench.leaderboard.papers.cards.registry import read_work, read_works
+from prunebench.leaderboard.papers.cards.work import Experiment, Work
 from prunebench.plugins import entries
 
 REPOSITORY = Path(__file__).parent.parent

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from prunebench.errors import RequestError
-from prunebench.papers.figures import Curves
-from prunebench.papers.registry import read_work, read_works
+from prunebench.leaderboard.papers.cards.figures import Curves
+from prunebench.leaderboard.papers.cards.registry import read_work, read_works
 from prunebench.plugins import entries
 
 FIGURES = [

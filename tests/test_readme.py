@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.publish import read_results
-from prunebench.leaderboard.readme import BEGIN, END, MOST_ROWS, sample
+from prunebench.leaderboard.writers.readme import BEGIN, END, MOST_ROWS, sample
 from prunebench.plugins import entries
 from prunebench.suite import load_suite
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 import prunebench as pb
-from prunebench.checking import Others, check_record
 from prunebench.data import Data
 from prunebench.execution.stages.workspace import Workspace
 from prunebench.plan.steps import Step
 from prunebench.plugins import choose
 from prunebench.record import Record
+from prunebench.record.checking import Others, check_record
 from prunebench.store import Store
 
 Write = Callable[..., Path]

@@ -111,7 +111,7 @@ def test_a_damaged_record_is_refused(results: Path) -> None:
 
 def renamed(record: Record, **conditions: Any) -> Record:
     """The record under other conditions, with the protocol and id that fit them."""
-    from prunebench.recording.names import protocol_of
+    from prunebench.record.names import protocol_of
 
     changed = record.conditions.model_copy(update=conditions)
     protocol = protocol_of(changed)

@@ -17,7 +17,7 @@ from PIL import Image
 import prunebench as pb
 from prunebench.cli import main
 from prunebench.errors import RequestError
-from prunebench.leaderboard.pictures import write_pictures
+from prunebench.leaderboard.writers.pictures import write_pictures
 from prunebench.record import Record, read_record
 from prunebench.tracking import Tracker, default_uri
 from prunebench.tracking.names import metrics, run_name
@@ -36,7 +36,7 @@ LITTLE = {
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The board's picture takes longer than all else; one test draws it."""
-    monkeypatch.setattr("prunebench.leaderboard.pictures.write_pictures", lambda *_: [])
+    monkeypatch.setattr("prunebench.leaderboard.writers.pictures.write_pictures", lambda *_: [])
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_a_finished_suite_writes_nothing_to_the_server(
 def test_a_board_is_a_run_of_its_own_rewritten_when_records_change(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prunebench.leaderboard.pictures.write_pictures", write_pictures)
+    monkeypatch.setattr("prunebench.leaderboard.writers.pictures.write_pictures", write_pictures)
     uri = database("a")
     records = run(uri).records
     first = board_run(uri)

@@ -14,7 +14,8 @@ import pytest
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.everything import write_everything
 from prunebench.leaderboard.publish import read_results
-from prunebench.record import Record, Value, keeping_all
+from prunebench.record import Record, Value
+from prunebench.record.record import keeping_all
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests" / "leaderboard"))
 from synthetic import CONDITIONS, baseline, control, floor, record

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.pictures import write_pictures
 from prunebench.leaderboard.publish import write_board
 from prunebench.leaderboard.site.build import write_site
+from prunebench.leaderboard.writers.pictures import write_pictures
 
 
 def write_everything(sections: Sequence[Section], folder: Path) -> Path:

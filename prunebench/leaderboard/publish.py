@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from prunebench.checking import Others, check_record
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board_json import board_json
-from prunebench.leaderboard.markdown import to_markdown
-from prunebench.record import LARGEST, Record, keeping_all, read_record
+from prunebench.leaderboard.writers.board_json import board_json
+from prunebench.leaderboard.writers.markdown import to_markdown
+from prunebench.record import Record, read_record
+from prunebench.record.checking import Others, check_record
+from prunebench.record.record import LARGEST, keeping_all
 from prunebench.store.writing import write_whole
 
 
@@ -27,8 +28,8 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
 
     Raises:
         RequestError: A file is missing, oversized, not a valid record, does not pass the checks
-            of ``prunebench.checking``, makes a row that stays fail them, or has an id taken by a
-            different record; names the file and the field.
+            of ``prunebench.record.checking``, makes a row that stays fail them, or has an id
+            taken by a different record; names the file and the field.
     """
     chosen: dict[Path, tuple[Path, Record]] = {}
     present = {path.name.lower(): path for path in results.glob("*.json")}

@@ -15,7 +15,7 @@ from prunebench.plan.kinds import PREDICTED
 from prunebench.plan.steps import Step
 from prunebench.plan.trial import Cell, Trial
 from prunebench.record import Record
-from prunebench.record_parts import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
+from prunebench.record.parts import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
 from prunebench.store import Store
 from prunebench.suite import Suite
 

@@ -17,9 +17,9 @@ from prunebench.plan.trial import Trial
 from prunebench.plugins import Chosen, find
 from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
-from prunebench.record_parts import MOST_TIMES
+from prunebench.record.names import protocol_of, record_id
+from prunebench.record.parts import MOST_TIMES
 from prunebench.recording.excerpt import excerpt
-from prunebench.recording.names import protocol_of, record_id
 from prunebench.recording.pictures import Pictures, explained
 from prunebench.recording.values import values
 from prunebench.store import Store

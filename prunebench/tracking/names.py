@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from prunebench.leaderboard.markdown import escape
+from prunebench.leaderboard.writers.markdown import escape
 from prunebench.record import Record, Value
 
 VERSION = 2

@@ -128,8 +128,8 @@ class Tracker:
 
     def _log_board(self, files: Sequence[Path]) -> None:
         from prunebench.leaderboard.board import board
-        from prunebench.leaderboard.pictures import write_pictures
         from prunebench.leaderboard.publish import write_board
+        from prunebench.leaderboard.writers.pictures import write_pictures
 
         digest = _digest(*(file.read_bytes() for file in files))
         run = self._experiment.run(BOARD, self._experiment.name, "board")

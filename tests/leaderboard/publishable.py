@@ -8,7 +8,7 @@ from typing import Any
 from synthetic import record
 
 from prunebench.record import Record
-from prunebench.recording.names import fitting_id, protocol_of
+from prunebench.record.names import fitting_id, protocol_of
 
 
 def publishable(level: float | None = 0.5, suite: str = "quick", **fields: Any) -> Record:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from prunebench.record import Conditions, Heatmap, Reached, Record, Value, slug
+from prunebench.record import Conditions, Reached, Record, Value, slug
+from prunebench.record.record import Heatmap
 
 CONDITIONS = Conditions(
     dataset="digits",

@@ -10,14 +10,14 @@ from scipy import stats
 from synthetic import baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.correlations import (
+from prunebench.leaderboard.board.correlations import (
     LEAST_FOR_RANKS,
     all_networks,
     correlate,
     explanation_values,
     lines,
 )
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
 
 NAME = "sp2ps/grad-cam"
 VALUES = st.floats(0, 1).map(lambda value: round(value, 3))

@@ -13,13 +13,13 @@ from synthetic import baseline, control, floor, suite
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.cells import latency_note, verdicts
-from prunebench.leaderboard.markdown import to_markdown
-from prunebench.leaderboard.pictures import progress_picture, write_pictures
+from prunebench.leaderboard.board.rows import group
 from prunebench.leaderboard.publish import submit, write_board
-from prunebench.leaderboard.readme import sample
-from prunebench.leaderboard.rows import group
-from prunebench.leaderboard.terminal import to_terminal
+from prunebench.leaderboard.writers.cells import latency_note, verdicts
+from prunebench.leaderboard.writers.markdown import to_markdown
+from prunebench.leaderboard.writers.pictures import progress_picture, write_pictures
+from prunebench.leaderboard.writers.readme import sample
+from prunebench.leaderboard.writers.terminal import to_terminal
 
 SEEDS = (0, 1, 2)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from synthetic import baseline, control, record
 
-from prunebench.leaderboard.horizon import Outcome, Point, cross, horizons
-from prunebench.leaderboard.rows import group
+from prunebench.leaderboard.board.horizon import Outcome, Point, cross, horizons
+from prunebench.leaderboard.board.rows import group
 from prunebench.record import Record
 
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from synthetic import CONDITIONS, baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.cells import latency_note, verdicts
-from prunebench.leaderboard.markdown import escape, to_markdown
-from prunebench.leaderboard.rows import group
-from prunebench.leaderboard.speed import MASKED, SMALL
-from prunebench.leaderboard.terminal import to_terminal
+from prunebench.leaderboard.board.rows import group
+from prunebench.leaderboard.board.speed import MASKED, SMALL
+from prunebench.leaderboard.writers.cells import latency_note, verdicts
+from prunebench.leaderboard.writers.markdown import escape, to_markdown
+from prunebench.leaderboard.writers.terminal import to_terminal
 from prunebench.record import Record, Value
 
 NASTY = "a|b`c`<img src=x onerror=alert(1)>\n| x | $e^x$ **bold** [l](http://e.org) =1+1 \x1b[31m"

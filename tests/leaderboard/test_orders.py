@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.leaderboard.orders import Height, Order, swaps
+from prunebench.leaderboard.board.orders import Height, Order, swaps
 
 
 def order(bounds: list[tuple[float, float]]) -> Order:

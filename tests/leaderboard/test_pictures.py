@@ -9,9 +9,9 @@ from synthetic import baseline, control, record, suite
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.pictures import progress_picture, write_pictures
 from prunebench.leaderboard.publish import read_results
-from prunebench.record import Heatmap
+from prunebench.leaderboard.writers.pictures import progress_picture, write_pictures
+from prunebench.record.record import Heatmap
 
 
 def test_a_picture_is_drawn_from_records_alone(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from synthetic import CONDITIONS, baseline, control, record
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.papers.cards.work import Experiment
 from prunebench.leaderboard.papers.compare import Beside, Compared, compare
 from prunebench.leaderboard.site.papers.page import view
-from prunebench.papers.work import Experiment
 from prunebench.record import Conditions, Record
 
 

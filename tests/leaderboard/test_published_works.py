@@ -13,14 +13,14 @@ import pytest
 from synthetic import CONDITIONS, baseline, control, record
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.papers.cards.printed import Words
+from prunebench.leaderboard.papers.cards.registry import read_works
+from prunebench.leaderboard.papers.cards.work import Experiment
 from prunebench.leaderboard.papers.compare import Beside, Compared, compare, compare_works
 from prunebench.leaderboard.papers.readings import CAUTION
 from prunebench.leaderboard.publish import read_results
 from prunebench.leaderboard.site.papers import page as papers_page
 from prunebench.leaderboard.site.papers.table import table_of
-from prunebench.papers.printed import Words
-from prunebench.papers.registry import read_works
-from prunebench.papers.work import Experiment
 from prunebench.record import Reached, Record, Value
 
 REPOSITORY = Path(__file__).parent.parent.parent

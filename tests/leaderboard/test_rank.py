@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from synthetic import baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.rank import Place, Ranking, interpolate, rank
-from prunebench.leaderboard.rows import group
+from prunebench.leaderboard.board.rank import Place, Ranking, interpolate, rank
+from prunebench.leaderboard.board.rows import group
 from prunebench.record import Record, Value
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic import baseline, control, record, suite
 
-from prunebench.leaderboard.agreement import Agreement, agree, in_words, leaders
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.board.agreement import Agreement, agree, in_words, leaders
 from prunebench.record import Record
 
 CAMS = ("a-cam", "b-cam")

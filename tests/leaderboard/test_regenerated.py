@@ -9,9 +9,9 @@ import pytest
 from drawing import experiment, measured
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.papers.cards.registry import read_works
 from prunebench.leaderboard.papers.compare import compare
 from prunebench.leaderboard.papers.regenerated import Regenerated, regenerate
-from prunebench.papers.registry import read_works
 from prunebench.record import Record
 
 OTHER = {"model": "resnet20(deep)"}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from synthetic import baseline, control, floor, record, suite
 
 from prunebench.leaderboard.board import Section, board
-from prunebench.leaderboard.markdown import to_markdown
+from prunebench.leaderboard.board.rescaling import Rescaled, rescaled
+from prunebench.leaderboard.board.rows import Estimate
 from prunebench.leaderboard.publish import write_board
-from prunebench.leaderboard.rescaling import Rescaled, rescaled
-from prunebench.leaderboard.rows import Estimate
+from prunebench.leaderboard.writers.markdown import to_markdown
 from prunebench.record import Record, Value, read_record
 
 SP2PS = "sp2ps/grad-cam"

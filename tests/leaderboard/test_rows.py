@@ -4,7 +4,7 @@ import pytest
 from synthetic import record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.rows import estimate, group
+from prunebench.leaderboard.board.rows import estimate, group
 from prunebench.record import Times, Value
 
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from synthetic import baseline, control, record
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.cells import latency_note
-from prunebench.leaderboard.rows import Row
-from prunebench.leaderboard.speed import (
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.board.speed import (
     INTEGER,
     LEAST_GAP,
     MASKED,
@@ -24,6 +23,7 @@ from prunebench.leaderboard.speed import (
     explained,
     timings,
 )
+from prunebench.leaderboard.writers.cells import latency_note
 from prunebench.record import Reached, Times, Value
 
 

@@ -4,8 +4,8 @@ import pytest
 from synthetic import CONDITIONS, baseline, control, record
 from test_questions import UP, networks
 
-from prunebench.leaderboard.agreement import agree
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.board.agreement import agree
 from prunebench.leaderboard.questions.between import by_condition
 from prunebench.leaderboard.questions.training import by_training, training
 from prunebench.leaderboard.questions.within import by_method

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.work import Experiment, PublishedRow, Work
 from prunebench.leaderboard.papers.differences import differences
 from prunebench.leaderboard.papers.nearest import (
     candidates,
@@ -17,8 +19,6 @@ from prunebench.leaderboard.papers.nearest import (
 from prunebench.leaderboard.papers.numbers import Number, compare_number, printed_numbers
 from prunebench.leaderboard.papers.places import Place, from_suite, places_of
 from prunebench.leaderboard.papers.regenerated import Regenerated, regenerate
-from prunebench.leaderboard.rows import Row
-from prunebench.papers.work import Experiment, PublishedRow, Work
 
 State = Literal["run", "similar rows only", "not run yet"]
 

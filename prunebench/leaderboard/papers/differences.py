@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row
-from prunebench.papers.printed import number
-from prunebench.papers.work import Rows, Stated
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.printed import number
+from prunebench.leaderboard.papers.cards.work import Rows, Stated
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Record
 
 FAR = 0.005

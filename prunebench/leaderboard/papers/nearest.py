@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.printed import decimals, number
+from prunebench.leaderboard.papers.cards.work import Experiment, PublishedRow
 from prunebench.leaderboard.papers.differences import of_pruner
 from prunebench.leaderboard.papers.numbers import Number, scale
 from prunebench.leaderboard.papers.readings import read
-from prunebench.leaderboard.rows import Row
-from prunebench.papers.printed import decimals, number
-from prunebench.papers.work import Experiment, PublishedRow
 
 
 def candidates(rows: Iterable[Row], published: PublishedRow) -> list[Row]:

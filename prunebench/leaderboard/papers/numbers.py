@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.printed import Words, number
+from prunebench.leaderboard.papers.cards.work import PublishedRow, Quantity
 from prunebench.leaderboard.papers.readings import Read, read, read_levels
-from prunebench.leaderboard.rows import Row
-from prunebench.papers.printed import Words, number
-from prunebench.papers.work import PublishedRow, Quantity
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.work import Experiment, Rows
 from prunebench.leaderboard.papers.differences import matches, of_model, of_pruner
-from prunebench.leaderboard.rows import Row
-from prunebench.papers.work import Experiment, Rows
 
 
 @dataclass(frozen=True)

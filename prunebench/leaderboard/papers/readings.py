@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from prunebench.leaderboard.rows import Estimate, Row
-from prunebench.papers.reading import Reading
+from prunebench.leaderboard.board.rows import Estimate, Row
+from prunebench.leaderboard.papers.cards.reading import Reading
 from prunebench.record import Reached, Record
 
 LEAST_LEVELS = 3

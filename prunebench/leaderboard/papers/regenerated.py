@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.figures import Curves, Heatmaps
+from prunebench.leaderboard.papers.cards.work import Experiment
 from prunebench.leaderboard.papers.differences import differences, of_pruner
 from prunebench.leaderboard.papers.places import Place, from_suite, places_of
 from prunebench.leaderboard.papers.readings import read
-from prunebench.leaderboard.rows import Row
-from prunebench.papers.figures import Curves, Heatmaps
-from prunebench.papers.work import Experiment
 
 
 @dataclass(frozen=True)

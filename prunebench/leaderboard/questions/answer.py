@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.questions.comparison import Comparison, Gap
 from prunebench.leaderboard.questions.networks import sets_of_networks
-from prunebench.leaderboard.rows import comparable
+from prunebench.record.comparable import section_key
 
 
 @dataclass
@@ -123,10 +123,10 @@ def answer(found: Found, sets: Sequence[Sequence[Section]]) -> Answer:
 
 def _seeds(comparisons: Iterable[Comparison], sets: Sequence[Sequence[Section]]) -> tuple[int, ...]:
     """How many seeds the networks have, once for each set that any comparison is of."""
-    place = {comparable(each.first): index for index, same in enumerate(sets) for each in same}
+    place = {section_key(each.first): index for index, same in enumerate(sets) for each in same}
     seeds: dict[int, int] = {}
     for each in comparisons:
         control = each.sections[0].control
         if each.counts and control is not None:
-            seeds[place[comparable(each.sections[0].first)]] = len(control.records)
+            seeds[place[section_key(each.sections[0].first)]] = len(control.records)
     return tuple(seeds[index] for index in sorted(seeds))

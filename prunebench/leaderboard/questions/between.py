@@ -8,14 +8,16 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal
 
-from prunebench.leaderboard.agreement import agree_between
-from prunebench.leaderboard.board import AXES, Section
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.agreement import agree_between
+from prunebench.leaderboard.board.board import AXES
+from prunebench.leaderboard.board.rank import Axis, by_pruner
+from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.questions.answer import Answer, Found, answer
 from prunebench.leaderboard.questions.comparison import Gap, compared, methods, unfit, unread
 from prunebench.leaderboard.questions.networks import network_keys, sets_of_networks
-from prunebench.leaderboard.rank import Axis, by_pruner
-from prunebench.leaderboard.rows import Row, same_row
 from prunebench.record import Record
+from prunebench.record.comparable import row_key
 from prunebench.trust import MOST_UNDEFINED
 
 MOST_SECTIONS = 6
@@ -96,11 +98,11 @@ def _unread(pair: Pair, name: str) -> str | None:
 
 def _shared(first: Section, second: Section) -> tuple[list[Row], list[Row]]:
     """The rows of both sections that are of the same networks."""
-    there = {same_row(row.first): row for row in second.rows}
+    there = {row_key(row.first): row for row in second.rows}
     both = [
         (row, other)
         for row in first.rows
-        if (other := there.get(same_row(row.first)))
+        if (other := there.get(row_key(row.first)))
         and network_keys(row) == network_keys(other) != []
     ]
     return [row for row, _ in both], [other for _, other in both]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from prunebench.leaderboard.agreement import LEAST_PRUNERS, Agreement
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import undefined_note
-from prunebench.leaderboard.orders import Order, Swaps
-from prunebench.leaderboard.rank import DRAWN, Axis
-from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.board.agreement import LEAST_PRUNERS, Agreement
+from prunebench.leaderboard.board.orders import Order, Swaps
+from prunebench.leaderboard.board.rank import DRAWN, Axis
+from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.writers.cells import undefined_note
 from prunebench.trust import MOST_UNDEFINED
 
 EQUAL = 1e-6

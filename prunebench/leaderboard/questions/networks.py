@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.rows import Row, comparable
+from prunebench.leaderboard.board.rows import Row
+from prunebench.record.comparable import section_key
 
 Networks = frozenset[tuple[Any, ...]]
 
@@ -57,4 +58,4 @@ def _networks(section: Section) -> Networks:
 
 def _preference(section: Section, networks: Networks) -> tuple[Any, ...]:
     values = sum(len(record.values) for row in section.rows for record in row.records)
-    return (-len(networks), -values, section.first.protocol, comparable(section.first))
+    return (-len(networks), -values, section.first.protocol, section_key(section.first))

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from prunebench.leaderboard.board import AXES, Section
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.board import AXES
+from prunebench.leaderboard.board.rank import by_pruner
+from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.leaderboard.questions.comparison import methods, unread
 from prunebench.leaderboard.questions.networks import sets_of_networks
-from prunebench.leaderboard.rank import by_pruner
-from prunebench.leaderboard.rows import Estimate, Row
 
 LEAST_DROP = 1e-3
 """A smaller drop is nothing to take a share of."""

@@ -7,11 +7,11 @@ from functools import partial
 from itertools import combinations, islice
 from math import comb
 
-from prunebench.leaderboard.agreement import agree
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.agreement import agree
+from prunebench.leaderboard.board.rescaling import PRESERVATION
 from prunebench.leaderboard.questions.answer import Answer, Found, answer_within
 from prunebench.leaderboard.questions.comparison import Gap, compared, methods, unfit, unread
-from prunebench.leaderboard.rescaling import PRESERVATION
 from prunebench.trust import MOST_UNDEFINED
 
 MOST_PAIRS = 91

@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rescaling import PRESERVATION
+from prunebench.leaderboard.board.rescaling import PRESERVATION
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Value
 
 Family = Literal[

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, level_name
 from prunebench.leaderboard.site.links import row_link, section_name
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.scripts import write_call
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_ROWS = 400  # of one group: some 2 MB of maps
 REFERENCES = ("baseline", "control", "floor")

@@ -6,7 +6,7 @@ import hashlib
 from urllib.parse import quote
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
 from prunebench.record import slug
 
 LONGEST = 80  # characters of a file's name, before its ending

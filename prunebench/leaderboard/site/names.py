@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.writers.cells import plain
 
 LONGEST = 60  # characters of a name
 Parameters = dict[str, str]

@@ -6,7 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.writers.cells import plain
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 """Okabe and Ito's, which all eyes tell apart; yellow and black are left out for their contrast."""

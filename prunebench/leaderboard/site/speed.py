@@ -7,14 +7,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.speed import LEAST_GAP, Explained, explained
 from prunebench.leaderboard.site.links import row_link, section_name
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, figure, label
-from prunebench.leaderboard.speed import LEAST_GAP, Explained, explained
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_POINTS = 1500  # of one axis in one figure
 MOST_ROWS = 300  # lines of one table

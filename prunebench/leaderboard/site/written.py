@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prunebench.leaderboard.cells import count, plain
-from prunebench.leaderboard.rows import Estimate
+from prunebench.leaderboard.board.rows import Estimate
 from prunebench.leaderboard.site.families import Kind
+from prunebench.leaderboard.writers.cells import count, plain
 
 
 def written(number: float, kind: Kind) -> str:

@@ -9,12 +9,12 @@ from synthetic import CONDITIONS, baseline, control, record, suite
 from test_pruner_pages import NASTY, Page, traces
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.correlations import Coefficient, Correlation
+from prunebench.leaderboard.board.correlations import Coefficient, Correlation
+from prunebench.leaderboard.board.speed import MASKED
 from prunebench.leaderboard.site import speed as speed_page
 from prunebench.leaderboard.site.correlations import figures as correlation_figures
 from prunebench.leaderboard.site.correlations import page as correlations_page
 from prunebench.leaderboard.site.links import row_link, section_name
-from prunebench.leaderboard.speed import MASKED
 from prunebench.record import Record, Value
 
 

@@ -9,8 +9,8 @@ from conftest import REPOSITORY
 from visiting import Visit
 
 from prunebench.leaderboard.board import Section, board
+from prunebench.leaderboard.board.rank import is_eligible
 from prunebench.leaderboard.publish import read_results
-from prunebench.leaderboard.rank import is_eligible
 from prunebench.leaderboard.site.board.rows import Entry, entries
 from prunebench.leaderboard.site.links import row_name
 from prunebench.record import Value

@@ -9,8 +9,8 @@ import pytest
 from synthetic import control, record
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.papers.nearest import levels_of_one_method
-from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.site.papers.levels import figures_over_levels
 from prunebench.record import Record, Value
 

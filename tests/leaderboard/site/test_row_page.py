@@ -12,7 +12,7 @@ from nasty_records import records as nasty_records
 from synthetic import baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.site.links import row_name
 from prunebench.leaderboard.site.row import page as row_page
 from prunebench.leaderboard.site.row.excerpt import suite_text

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.site.families import (
     FAMILIES,
     Family,
@@ -17,6 +16,7 @@ from prunebench.leaderboard.site.families import (
     title_of,
 )
 from prunebench.leaderboard.site.names import short_names
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Value
 from prunebench.trust import THRESHOLDS
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prunebench.leaderboard.board import AXES, UNRANKED, Section
-from prunebench.leaderboard.cells import plain, title
-from prunebench.leaderboard.rescaling import LEAST_APART
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.board import AXES, UNRANKED
+from prunebench.leaderboard.board.rescaling import LEAST_APART
 from prunebench.leaderboard.site.board.columns import (
     FIRST_SHOWN,
     Column,
@@ -22,6 +22,7 @@ from prunebench.leaderboard.site.families import FAMILIES
 from prunebench.leaderboard.site.links import section_name
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.scripts import write_call
+from prunebench.leaderboard.writers.cells import plain, title
 from prunebench.trust import THRESHOLDS
 
 ROWS_OF_PART = 2_000

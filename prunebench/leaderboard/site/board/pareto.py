@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from prunebench.leaderboard.rank import cams_of
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rank import cams_of
+from prunebench.leaderboard.board.rows import Row
 
 Point = tuple[float, float, float]
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from prunebench.leaderboard.board import AXES, UNRANKED, Section
-from prunebench.leaderboard.cells import plain, undefined_note, verdict
-from prunebench.leaderboard.rank import Place, is_eligible
-from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.board import AXES, UNRANKED
+from prunebench.leaderboard.board.rank import Place, is_eligible
+from prunebench.leaderboard.board.rows import Row, level_name
 from prunebench.leaderboard.site.board.columns import VALUE
 from prunebench.leaderboard.site.board.pareto import pareto
 from prunebench.leaderboard.site.links import row_name
+from prunebench.leaderboard.writers.cells import plain, undefined_note, verdict
 from prunebench.trust import THRESHOLDS
 
 ROLES = ("compressed", "baseline", "control", "floor")

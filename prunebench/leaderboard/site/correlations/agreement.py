@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunebench.leaderboard.agreement import (
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.agreement import (
     LEAST_PRUNERS,
     Agreement,
     Order,
@@ -13,13 +14,12 @@ from prunebench.leaderboard.agreement import (
     in_words,
     leaders,
 )
-from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rank import Axis
-from prunebench.leaderboard.rescaling import preservation
+from prunebench.leaderboard.board.rank import Axis
+from prunebench.leaderboard.board.rescaling import preservation
 from prunebench.leaderboard.site.correlations.figures import matrix, value_title
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_COMPARED = 14  # orders in one matrix
 MOST_METHODS = 3  # whose metrics are compared

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, level_name
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, figure, label
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_POINTS = 1500  # of one figure
 DIVERGING = (

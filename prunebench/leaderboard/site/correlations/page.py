@@ -7,10 +7,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from prunebench.leaderboard import cells
-from prunebench.leaderboard.board import AXES, Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.correlations import (
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.board import AXES
+from prunebench.leaderboard.board.correlations import (
     CAUTION,
     LEAST_FOR_RANKS,
     Coefficient,
@@ -20,14 +19,16 @@ from prunebench.leaderboard.correlations import (
     explanation_values,
     lines,
 )
-from prunebench.leaderboard.rank import Axis
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rank import Axis
+from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.site.correlations.agreement import agreement
 from prunebench.leaderboard.site.correlations.figures import scatter, value_title
 from prunebench.leaderboard.site.families import is_part, title_of
 from prunebench.leaderboard.site.links import pruner_link, section_name
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 
 WEAK = 0.3
 """Spearman's rho below which, either way, no direction is told."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.papers.cards.figures import Curves
+from prunebench.leaderboard.papers.cards.work import Experiment
 from prunebench.leaderboard.papers.compare import Compared, not_run
 from prunebench.leaderboard.papers.regenerated import Regenerated
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.papers.curves import DrawnCurves, curves_of
 from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, heatmaps_of
 from prunebench.leaderboard.site.papers.text import shared
-from prunebench.papers.figures import Curves
-from prunebench.papers.work import Experiment
+from prunebench.leaderboard.writers.cells import plain
 
 
 @dataclass(frozen=True)

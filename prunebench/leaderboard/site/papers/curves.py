@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.figures import Curves
+from prunebench.leaderboard.papers.cards.work import Experiment, Quantity
 from prunebench.leaderboard.papers.numbers import Number, scale
 from prunebench.leaderboard.papers.regenerated import Figure, Regenerated
-from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.papers.points import Curve, Point, points_of
 from prunebench.leaderboard.site.papers.text import axis_title, measured, row_title, seeds_missing
 from prunebench.leaderboard.site.plots import BELOW, figure, label
 from prunebench.leaderboard.site.pruners.lines import look
-from prunebench.papers.figures import Curves
-from prunebench.papers.work import Experiment, Quantity
+from prunebench.leaderboard.writers.cells import plain
 
 LONGEST = 44  # characters of a curve's name
 ROOM = 0.03  # of an axis, beyond its ends

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from prunebench.leaderboard.papers.cards.printed import number
 from prunebench.leaderboard.papers.compare import Compared
 from prunebench.leaderboard.site.papers.text import axis_title, row_title
 from prunebench.leaderboard.site.plots import figure, label, series
-from prunebench.papers.printed import number
 
 Point = tuple[float, float, str]
 

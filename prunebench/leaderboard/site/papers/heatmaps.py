@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.papers.cards.figures import Heatmaps
 from prunebench.leaderboard.papers.regenerated import Figure, Levels, Regenerated
-from prunebench.leaderboard.rows import Row, level_name
 from prunebench.leaderboard.site.correlations.figures import spread
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.papers.text import seeds_missing
-from prunebench.papers.figures import Heatmaps
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_IMAGES = 4  # of one figure: each has a map of every network under every method
 MOST_LEVELS = 10  # of one figure: columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, level_name
 from prunebench.leaderboard.site.correlations.figures import value_title
 from prunebench.leaderboard.site.plots import (
     BELOW,

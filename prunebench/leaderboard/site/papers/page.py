@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.papers.cards.registry import read_works
+from prunebench.leaderboard.papers.cards.work import Experiment, Quantity
 from prunebench.leaderboard.papers.compare import Beside, Compared, compare_works, not_run
 from prunebench.leaderboard.papers.numbers import Number
 from prunebench.leaderboard.site.links import row_link
@@ -28,8 +29,7 @@ from prunebench.leaderboard.site.papers.text import (
     signed,
 )
 from prunebench.leaderboard.site.plots import Drawn
-from prunebench.papers.registry import read_works
-from prunebench.papers.work import Experiment, Quantity
+from prunebench.leaderboard.writers.cells import plain
 
 CHOSEN = "chosen by this"
 

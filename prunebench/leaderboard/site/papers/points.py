@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.papers.cards.figures import Curves
+from prunebench.leaderboard.papers.cards.work import Experiment
 from prunebench.leaderboard.papers.numbers import Number, compare_number
 from prunebench.leaderboard.papers.regenerated import Figure, Levels, Regenerated
-from prunebench.leaderboard.rows import Row
-from prunebench.papers.figures import Curves
-from prunebench.papers.work import Experiment
+from prunebench.leaderboard.writers.cells import plain
 
 
 @dataclass(frozen=True)

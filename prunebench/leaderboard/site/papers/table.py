@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from prunebench.leaderboard.papers.cards.printed import Words, number
+from prunebench.leaderboard.papers.cards.work import PublishedRow
 from prunebench.leaderboard.papers.compare import Compared, Own
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.papers.text import (
@@ -14,8 +16,6 @@ from prunebench.leaderboard.site.papers.text import (
     row_title,
     shared,
 )
-from prunebench.papers.printed import Words, number
-from prunebench.papers.work import PublishedRow
 
 
 @dataclass(frozen=True)

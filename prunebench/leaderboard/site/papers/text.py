@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row, level_name
-from prunebench.papers.printed import decimals
-from prunebench.papers.work import Quantity, Work
+from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.papers.cards.printed import decimals
+from prunebench.leaderboard.papers.cards.work import Quantity, Work
+from prunebench.leaderboard.writers.cells import plain
 
 
 def signed(value: float, digits: int, *, plus: bool = False) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.site.links import pruner_link
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.plugins import find
 from prunebench.plugins.cards import Card, read_card
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rank import MOST_ACCURACY_LOST, by_pruner
-from prunebench.leaderboard.rescaling import preservation
+from prunebench.leaderboard.board.rank import MOST_ACCURACY_LOST, by_pruner
+from prunebench.leaderboard.board.rescaling import preservation
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, Drawn, figure, label, plain_words
 from prunebench.leaderboard.site.pruners.lines import (
@@ -21,6 +20,7 @@ from prunebench.leaderboard.site.pruners.lines import (
     removed_name,
     told,
 )
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
 
 MOST_LINES = 12  # of one figure

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.horizon import Horizon
-from prunebench.leaderboard.rank import Place
-from prunebench.leaderboard.rescaling import preservation
-from prunebench.leaderboard.rows import Row, level_name
+from prunebench.leaderboard.board.horizon import Horizon
+from prunebench.leaderboard.board.rank import Place
+from prunebench.leaderboard.board.rescaling import preservation
+from prunebench.leaderboard.board.rows import Row, level_name
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.links import row_link
 from prunebench.leaderboard.site.pages import render
@@ -21,6 +19,8 @@ from prunebench.leaderboard.site.pruners.data import UNTOLD, Measured, Pruner, c
 from prunebench.leaderboard.site.pruners.figures import figures
 from prunebench.leaderboard.site.pruners.lines import removed_name
 from prunebench.leaderboard.site.row.citation import address, bibtex
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_GROUPS = 12  # groups of one pruner with figures and rows
 MOST_VARIANTS = 12  # variants of a pruner in one group

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from math import ceil, log10
 from typing import Any
 
-from prunebench.leaderboard import cells
-from prunebench.leaderboard.orders import Height
+from prunebench.leaderboard.board.orders import Height
 from prunebench.leaderboard.questions.comparison import Comparison
 from prunebench.leaderboard.questions.training import LEAST_DROP, Training
 from prunebench.leaderboard.site.names import short_names
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, Drawn, figure, label
 from prunebench.leaderboard.site.pruners.lines import removed_name
 from prunebench.leaderboard.site.questions.text import brief, counted, number, place
+from prunebench.leaderboard.writers import cells
 
 MOST_POINTS = 400  # of one figure
 MOST_NAMED = 6  # pruners named below a figure

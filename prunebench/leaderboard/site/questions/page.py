@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from prunebench.leaderboard import cells
-from prunebench.leaderboard.agreement import LEAST_PRUNERS
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.board.agreement import LEAST_PRUNERS
+from prunebench.leaderboard.board.rank import DRAWN
 from prunebench.leaderboard.questions.between import by_condition
 from prunebench.leaderboard.questions.within import by_measure, by_method, by_part, by_variant
-from prunebench.leaderboard.rank import DRAWN
 from prunebench.leaderboard.site.names import short_names
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.questions.part import of_measures, of_methods, part
 from prunebench.leaderboard.site.questions.text import RARELY, SOMETIMES, brief
 from prunebench.leaderboard.site.questions.training import training_part
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import MOST_UNDEFINED
 
 

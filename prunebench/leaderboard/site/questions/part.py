@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.questions.answer import Answer
 from prunebench.leaderboard.questions.comparison import Comparison, Gap
 from prunebench.leaderboard.site.families import title_of
@@ -16,6 +15,7 @@ from prunebench.leaderboard.site.plots import Drawn
 from prunebench.leaderboard.site.pruners.lines import removed_name
 from prunebench.leaderboard.site.questions.figures import two_orders
 from prunebench.leaderboard.site.questions.text import counted, number, place, sentence, verdict
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_LINES = 60  # of one table
 MOST_OPEN = 15  # lines of a table that is shown at once

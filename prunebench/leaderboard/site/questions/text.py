@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.questions.answer import Answer
 from prunebench.leaderboard.questions.training import Trained
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 
 RARELY, SOMETIMES = 0.05, 0.2
 """Shares of reversed pairs below which an order changes rarely, and sometimes."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
 from prunebench.leaderboard.questions.training import Part, Trained, Training, by_training
 from prunebench.leaderboard.site.links import section_name
 from prunebench.leaderboard.site.names import short_names
@@ -17,6 +15,8 @@ from prunebench.leaderboard.site.questions.text import (
     training_sentence,
     training_verdict,
 )
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_TABLES = 25
 MOST_LINES = 40  # of one table

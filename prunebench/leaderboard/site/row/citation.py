@@ -6,7 +6,7 @@ import re
 import unicodedata
 from urllib.parse import quote
 
-from prunebench.leaderboard.cells import plain
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.plugins.cards import Paper
 
 _LATEX = {

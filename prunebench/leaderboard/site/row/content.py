@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from prunebench.leaderboard import cells
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rank import Place, is_eligible
-from prunebench.leaderboard.rows import Estimate, Row, level_name
+from prunebench.leaderboard.board.rank import Place, is_eligible
+from prunebench.leaderboard.board.rows import Estimate, Row, level_name
+from prunebench.leaderboard.board.speed import explained
 from prunebench.leaderboard.site.board.rows import NAMES
 from prunebench.leaderboard.site.families import (
     FAMILIES,
@@ -29,7 +28,8 @@ from prunebench.leaderboard.site.row.latency import latency
 from prunebench.leaderboard.site.row.parts import parts
 from prunebench.leaderboard.site.row.pictures import pictures
 from prunebench.leaderboard.site.written import bounds, told, written
-from prunebench.leaderboard.speed import explained
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Record, Value
 from prunebench.trust import THRESHOLDS
 

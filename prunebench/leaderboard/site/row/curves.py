@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.site.plots import BELOW, COLOURS, figure, label
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Epoch
 
 STEPS = {

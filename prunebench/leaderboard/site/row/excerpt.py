@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 

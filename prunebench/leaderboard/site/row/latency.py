@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.board.speed import timings
 from prunebench.leaderboard.site.plots import COLOURS, figure, label
 from prunebench.leaderboard.site.row.curves import Drawn
-from prunebench.leaderboard.speed import timings
+from prunebench.leaderboard.writers.cells import plain
 
 MEDIANS = (
     "This record keeps no single times: bars are medians, their lines half the interquartile "

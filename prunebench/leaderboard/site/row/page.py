@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.site.board.rows import Entry, entries
 from prunebench.leaderboard.site.links import row_name
 from prunebench.leaderboard.site.pages import render

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.leaderboard.cells import plain
-from prunebench.leaderboard.rows import Estimate, Row
+from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.leaderboard.site.plots import COLOURS, figure, label
 from prunebench.leaderboard.site.row.curves import Drawn
+from prunebench.leaderboard.writers.cells import plain
 
 MOST_BARS = 60
 _NAME = re.compile(r"sp2ps_(?:(kept|flipped)|class_(\d+))/(.+)")

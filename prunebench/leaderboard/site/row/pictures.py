@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from prunebench.leaderboard.cells import plain
-from prunebench.record import Moved, Record
+from prunebench.leaderboard.writers.cells import plain
+from prunebench.record import Record
+from prunebench.record.record import Moved
 
 
 def pictures(record: Record) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+"""Orders of pruners by a value, and the pairs that two of them turn round beyond noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunebench.leaderboard.board.rank import CLOSE
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Height:
+    """A pruner's value at the compression where all are compared.
+
+    Attributes:
+        value: Interpolated between its levels and the ``none`` control.
+        low: Of the values' lower bounds; the value itself where there are none.
+        high: Of their upper bounds.
+        bounded: Whether all these values have an interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    bounded: bool = True
+
+
+@dataclass(frozen=True)
+class Order:
+    """The pruners by one value.
+
+    Attributes:
+        name: The value, such as ``sp2ps/grad-cam``; between protocols, what each is called.
+        heights: By pruner, best first.
+    """
+
+    name: str
+    heights: dict[str, Height]
+
+    @property
+    def leader(self) -> str:
+        """The pruner with the highest value."""
+        return next(iter(self.heights))
+
+    def tells_apart(self, better: str, worse: str) -> bool:
+        """Whether one pruner's 95% interval lies above another's."""
+        one, other = self.heights[better], self.heights[worse]
+        return one.bounded and other.bounded and one.low > other.high + CLOSE
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Other pruners whose interval overlaps the leader's."""
+        low = self.heights[self.leader].low
+        others = (pruner for pruner in self.heights if pruner != self.leader)
+        return tuple(pruner for pruner in others if self.heights[pruner].high >= low)
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """What two orders say of the pairs of pruners that both of them tell apart.
+
+    Attributes:
+        told: Pairs whose 95% intervals overlap in neither order.
+        turned: Those of them of which each order prefers the other pruner.
+        moved: The pruners of these, in the first order's order.
+    """
+
+    told: int
+    turned: int
+    moved: tuple[str, ...]
+
+
+def swaps(first: Order, second: Order) -> Swaps:
+    """Counts the pairs that two orders both tell apart, and those on which they disagree.
+
+    A pruner without intervals is told apart from none. Memory is linear in the pruners.
+
+    Args:
+        first: An order.
+        second: An order of the same pruners.
+    """
+    pruners = list(first.heights)
+    low, high = _bounds(first, pruners)
+    other_low, other_high = _bounds(second, pruners)
+    kept = lost = 0
+    moved = np.zeros(len(pruners), dtype=bool)
+    for index in range(len(pruners)):
+        above = low[index] > high + CLOSE
+        below = above & (other_high[index] < other_low - CLOSE)
+        kept += int(np.count_nonzero(above & (other_low[index] > other_high + CLOSE)))
+        if below.any():
+            lost += int(np.count_nonzero(below))
+            moved |= below
+            moved[index] = True
+    names = tuple(pruner for pruner, turned in zip(pruners, moved, strict=True) if turned)
+    return Swaps(kept + lost, lost, names)
+
+
+def _bounds(order: Order, pruners: list[str]) -> tuple[Floats, Floats]:
+    heights = [order.heights[pruner] for pruner in pruners]
+    low = [height.low if height.bounded else -math.inf for height in heights]
+    high = [height.high if height.bounded else math.inf for height in heights]
+    return np.array(low), np.array(high)

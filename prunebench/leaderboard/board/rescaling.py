@@ -1,0 +1,107 @@
+"""Preservation between two controls: random weights are 0, training alone is 1."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from prunebench.leaderboard.board.rank import CLOSE
+from prunebench.leaderboard.board.rows import Estimate, Row
+
+LEAST_APART = 0.1
+"""The two controls' least distance: between closer ones the scale would magnify noise."""
+
+PRESERVATION = frozenset(
+    {
+        "sp2ps",
+        "sp2ps_jet",
+        "sp2ps_uniform",
+        "ssim",
+        "ssim_uniform",
+        "sam",
+        "sam_jet",
+        "iou",
+        "soft_iou",
+        "pe_score",
+        "pearson",
+        "spearman",
+        "top_overlap",
+    }
+)
+"""Values that compare a map with the baseline's and are 1 where the two are the same."""
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """A value on the scale between the controls.
+
+    Attributes:
+        value: 0 at random weights, 1 at the ``none`` control; it may lie outside. None where it
+            has no meaning.
+        reason: Why ``value`` is None.
+    """
+
+    value: float | None
+    reason: str | None = None
+
+
+def rescaled(value: Estimate, reference: Estimate, floor: Estimate) -> Rescaled:
+    """Brings a value to the scale between the controls: (s − floor) / (reference − floor).
+
+    All three are means over seeds. The result is not clipped: above 1 is nearer to the baseline
+    than training alone leaves it (the baseline itself, for one), below 0 farther than random
+    weights. It has no interval: one would have to cover the controls' uncertainty too.
+
+    Args:
+        value: What a row has, s.
+        reference: What the ``none`` control has.
+        floor: What random weights have.
+
+    Returns:
+        No value, with the reason, where one of the three has no mean, or where the reference is
+        not at least 0.1 above the floor.
+    """
+    if reference.mean is None:
+        return Rescaled(None, f"the `none` control has no value: {reference.reason}")
+    if floor.mean is None:
+        return Rescaled(None, f"random weights have no value: {floor.reason}")
+    apart = reference.mean - floor.mean
+    if apart < LEAST_APART - CLOSE:
+        how = "below" if apart <= -LEAST_APART else f"closer than {LEAST_APART} to"
+        return Rescaled(
+            None,
+            f"not rescaled: `none` ({reference.mean:.3f}) is {how} random weights "
+            f"({floor.mean:.3f})",
+        )
+    if value.mean is None:
+        return Rescaled(None, value.reason)
+    return Rescaled((value.mean - floor.mean) / apart)
+
+
+def rescale(row: Row, name: str, control: Row | None, floor: Row | None) -> Rescaled:
+    """Rescales one of a row's values between the controls of its protocol.
+
+    Args:
+        row: Any row of the protocol.
+        name: A value that compares maps with the baseline's, such as ``sp2ps/grad-cam``.
+        control: The ``none`` control.
+        floor: The same architecture with random weights.
+
+    Returns:
+        As ``rescaled``; no value either where a control or one of the seeds is missing.
+    """
+    if control is None:
+        return Rescaled(None, "not rescaled: there is no `none` control")
+    if floor is None:
+        return Rescaled(None, "not rescaled: no maps under random weights were measured")
+    for whose, found in (("`none` has", control), ("random weights have", floor), ("it has", row)):
+        if found.missing:
+            return Rescaled(None, f"not rescaled: {whose} {found.seeds} seeds")
+    return rescaled(row.get(name), control.get(name), floor.get(name))
+
+
+def preservation(row: Row | None) -> set[str]:
+    """Names of a row's values that can be rescaled, such as ``ssim/grad-cam``."""
+    names = row.estimates if row else ()
+    measures = {name: re.split(r"[(/]", name)[0] for name in names}
+    return {name for name, measure in measures.items() if measure in PRESERVATION}

@@ -1,0 +1,244 @@
+"""Rows: the networks of one pruner at one level, one for each seed, and their means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import quantiles
+from typing import Any
+
+from prunebench.record import Reached, Record, Value
+from prunebench.record.comparable import row_key, section_key
+from prunebench.statistics import seed_interval
+
+LEAST_PASSES = 8  # of which it is told how their times spread
+WIDE = 1.5
+"""How far apart the quartiles of ratios of times may be before a row says so."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value over the seeds of a row.
+
+    Attributes:
+        mean: Mean over seeds; None if any seed has no value.
+        low: Lower bound of the 95% interval; None if there is no interval.
+        high: Upper bound.
+        interval: What the interval covers.
+        seeds: Seeds behind the mean.
+        undefined: Share of images left out because the value is not defined there, in [0, 1].
+        reason: Why ``mean`` is None.
+        measured: Whether it was timed.
+    """
+
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+    interval: str | None = None
+    seeds: int = 0
+    undefined: float = 0.0
+    reason: str | None = None
+    measured: bool = False
+
+
+MISSING = Estimate(None, reason="not measured")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the leaderboard: the same network but for its seed.
+
+    Attributes:
+        records: One for each seed, by seed.
+        planned: All seeds that were asked for.
+    """
+
+    records: tuple[Record, ...]
+    planned: tuple[int, ...]
+
+    @property
+    def first(self) -> Record:
+        """The record of the lowest seed: what does not depend on the seed is read here."""
+        return self.records[0]
+
+    @property
+    def missing(self) -> int:
+        """How many of the planned seeds have no record."""
+        return len(self.planned) - len(self.records)
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds there are, such as ``3`` or ``2 of 3``."""
+        found, planned = len(self.records), len(self.planned)
+        return f"{found} of {planned}" if found < planned else str(found)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Things to know about any of the seeds' networks."""
+        found = {flag for record in self.records for flag in (*record.flags, *unsteady(record))}
+        return tuple(sorted(found))
+
+    @property
+    def images_seen(self) -> int:
+        """Training images seen since the baseline; the most of any seed."""
+        return max(record.images_seen for record in self.records)
+
+    @cached_property
+    def reached(self) -> Reached:
+        """Fractions of the baseline removed, mean over seeds."""
+        parts = [record.reached for record in self.records]
+        return Reached(
+            **{name: _mean([getattr(p, name) for p in parts]) for name in Reached.model_fields}
+        )
+
+    @cached_property
+    def estimates(self) -> dict[str, Estimate]:
+        """All values over the seeds, by name."""
+        names = sorted({name for record in self.records for name in record.values})
+        return {
+            name: estimate(
+                [record.values.get(name) for record in self.records],
+                [record.seed for record in self.records],
+            )
+            for name in names
+        }
+
+    def get(self, name: str) -> Estimate:
+        """A value over the seeds; one without a mean where nobody measured it."""
+        return self.estimates.get(name, MISSING)
+
+    def removed(self) -> float:
+        """The fraction removed on this row's own axis: MACs, or weights where they are masked."""
+        return self.reached.weights if self.first.axis == "masked" else self.reached.macs
+
+    def drop(self, baseline: Row | None) -> float | None:
+        """Accuracy lost against the untouched baseline, a fraction (0.02 is 2 points).
+
+        The paired difference of the record, or the difference of the means where there is none.
+        """
+        paired = self.get("accuracy_drop").mean
+        if paired is not None:
+            return paired
+        here = self.get("accuracy").mean
+        there = baseline.get("accuracy").mean if baseline else None
+        return None if here is None or there is None else there - here
+
+
+def unsteady(record: Record) -> Iterator[str]:
+    """Where times say little, since their ratio to the baseline's differs from pass to pass."""
+    for place, times in sorted(record.times.items()):
+        pairs = zip(times.baseline, times.network, strict=False)
+        ratios = [network / baseline for baseline, network in pairs if baseline > 0]
+        if len(ratios) < LEAST_PASSES:
+            continue
+        low, _, high = quantiles(ratios, n=4)
+        if high > WIDE * low:
+            middle = f"the middle half of the ratios is ×{low:.2f} to ×{high:.2f}"
+            yield f"times of {place} are unsteady: {middle}"
+
+
+def the(rows: Iterable[Row], role: str) -> Row | None:
+    """The row of this role, such as the baseline; None if there is none."""
+    return next((row for row in rows if row.first.role == role), None)
+
+
+def level_name(row: Row) -> str:
+    """What a row's level is called: ``40%``, ``round 3 (49%)``, a dash, or ``none``."""
+    record = row.first
+    if record.role == "control":
+        return "none"
+    level = "–" if record.level is None else f"{100 * record.level:.4g}%"
+    return level if record.round is None else f"round {record.round} ({level})"
+
+
+def estimate(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
+    """Brings the values of several seeds together.
+
+    With three seeds or more the interval is a t-interval over seeds; with fewer, or where all
+    seeds agree exactly (nothing random happened, so that they tell nothing of chance), it is the
+    mean of the records' own intervals, and is named as that.
+
+    Args:
+        values: One value for each seed; None where a record lacks it.
+        seeds: The seeds.
+    """
+    if len(values) == 1 and (only := values[0]) is not None:
+        return _of_one(only)
+    present = [value for value in values if value is not None]
+    left_out = sum(value.undefined for value in present)
+    images = sum(value.n or 0 for value in present) + left_out
+    undefined = left_out / images if images else 0.0
+    measured = any(value.measured for value in present)
+    for value, seed in zip(values, seeds, strict=True):
+        if value is None or value.mean is None:
+            why = value.reason if value else "not measured"
+            reason = why if len(seeds) == 1 else f"seed {seed}: {why}"
+            return Estimate(None, undefined=undefined, reason=reason, measured=measured)
+    means = [value.mean for value in present if value.mean is not None]
+    low, high, interval = _interval(present, means)
+    return Estimate(_mean(means), low, high, interval, len(means), undefined, measured=measured)
+
+
+def _of_one(value: Value) -> Estimate:
+    """What ``estimate`` says of a single seed; most rows have one, and boards many rows."""
+    left_out = value.undefined
+    undefined = left_out / ((value.n or 0) + left_out) if left_out else 0.0
+    if value.mean is None:
+        why = value.reason
+        return Estimate(None, undefined=undefined, reason=why, measured=value.measured)
+    if value.low is None or value.high is None:
+        return Estimate(value.mean, seeds=1, undefined=undefined, measured=value.measured)
+    kind = value.interval or "unnamed interval"
+    return Estimate(value.mean, value.low, value.high, kind, 1, undefined, measured=value.measured)
+
+
+def _interval(
+    values: Sequence[Value], means: Sequence[float]
+) -> tuple[float | None, float | None, str | None]:
+    if len(means) >= 3 and max(means) > min(means):
+        found = seed_interval(means)
+        return found.low, found.high, f"t-interval over {len(means)} seeds"
+    lows = [value.low for value in values if value.low is not None]
+    highs = [value.high for value in values if value.high is not None]
+    if not values or len(lows) < len(values) or len(highs) < len(values):
+        return None, None, None
+    name = " / ".join(sorted({value.interval or "unnamed interval" for value in values}))
+    if len(values) > 1:
+        name = f"{name}, mean of {len(values)} seeds"
+    return _mean(lows), _mean(highs), name
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return math.fsum(numbers) / len(numbers)
+
+
+def group(records: Iterable[Record]) -> list[list[Row]]:
+    """Sorts records into rows, and rows by what must be equal for them to be compared.
+
+    The result does not depend on the records' order. Where two records are of one network under
+    one seed, the one with more values stands.
+
+    Returns:
+        For each data set, model and protocol its rows: baseline, control, floor, compressed.
+    """
+    protocols: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        protocols.setdefault(section_key(record), []).append(record)
+    return [_rows(protocols[key]) for key in sorted(protocols)]
+
+
+def _rows(records: Sequence[Record]) -> list[Row]:
+    networks: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        networks.setdefault(row_key(record), []).append(record)
+    rows = []
+    for key in sorted(networks):
+        by_seed: dict[int, Record] = {}
+        planned: set[int] = set()
+        for record in sorted(networks[key], key=lambda found: (len(found.values), found.id)):
+            planned.update(record.seeds)
+            by_seed[record.seed] = record
+        rows.append(Row(tuple(by_seed[seed] for seed in sorted(by_seed)), tuple(sorted(planned))))
+    return rows

@@ -1,0 +1,1 @@
+"""The board as text and pictures: markdown, terminal, JSON, README and figures."""

@@ -1,0 +1,112 @@
+"""The board in a terminal: compact tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.board import AXES, UNRANKED
+from prunebench.leaderboard.board.rank import is_eligible
+from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.writers import cells
+from prunebench.leaderboard.writers.cells import plain
+from prunebench.trust import THRESHOLDS
+
+MOST_ROWS = 400
+"""Rows that are printed, of all sections."""
+
+MOST_CAMS = 3
+"""Explanation methods that fit into 80 columns."""
+
+COLORS = {"✓": "green", "✗": "red", "–": "dim"}
+
+
+def to_terminal(sections: Sequence[Section]) -> Group:
+    """The board as rich tables, for ``Console.print``; text of records is never markup.
+
+    Args:
+        sections: From ``board``; those for which there is no room are only counted.
+    """
+    parts: list[RenderableType] = []
+    room, more = MOST_ROWS, 0
+    for section in sections:
+        if len(section.rows) > room:
+            more += len(section.rows)
+            continue
+        room -= len(section.rows)
+        record = section.first
+        parts.append(Text(cells.title(record), style="bold"))
+        line = cells.conditions(record.conditions, record.protocol)
+        parts.append(Text("; ".join(map(plain, line.split("; "))), style="dim"))
+        axes = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
+        parts += [_table(section, axis) for axis in axes or ["none"]]
+    if more:
+        parts.append(Text(f"{more:,} more rows are on the page."))
+    return Group(*(parts or [Text("No records yet.")]))
+
+
+def _has(section: Section, axis: str) -> bool:
+    return any(row.first.role == "compressed" and row.first.axis == axis for row in section.rows)
+
+
+def _table(section: Section, axis: str) -> Table:
+    shown = section.table(axis)
+    latency = cells.latency_name(row for row, _ in shown)
+    # Those that a verdict can be given for come first; the others stand on the whole board.
+    cams = sorted(section.cams, key=lambda cam: cam not in THRESHOLDS)[:MOST_CAMS]
+    left = len(section.cams) - len(cams)
+    more = f"; {left} more methods on the written board" if left else ""
+    table = Table(
+        title=cells.axis_title(axis),
+        title_justify="left",
+        title_style="italic",
+        box=SIMPLE_HEAD,
+        padding=0,
+        caption=f"Sp2PS by CAM, ✓ above its threshold; time relative to the baseline{more}",
+        caption_justify="left",
+    )
+    for title in ("", "pruner", "level"):
+        table.add_column(title, no_wrap=True)
+    removed = "gone" if axis == "masked" else "MACs"
+    latencies = ["time"] if latency else []
+    for title in ("acc %", "change", removed, *latencies):
+        table.add_column(title, justify="right", no_wrap=True)
+    for cam in cams:
+        # Broken at its hyphen, a method's name stays readable in a narrow column.
+        table.add_column(plain(cam).replace("-", "-\n", 1), justify="right", no_wrap=True)
+    for row, place in shown:
+        rank = "" if place is None else "–"
+        if place and place.rank is not None and is_eligible(row, section.baseline):
+            rank = str(place.rank)
+        seeds = f" ({row.seeds} seeds)" if row.missing else ""
+        table.add_row(
+            rank,
+            Text(_pruner(row) + seeds),
+            level_name(row) if row.first.role == "compressed" else "",
+            cells.percent(row.get("accuracy")),
+            cells.change(row, section.baseline),
+            cells.removed(row.removed()) if row.first.role == "compressed" else "",
+            *([cells.latency_ratio(row, latency)] if latency else []),
+            *(_sp2ps(row, cam) for cam in cams),
+        )
+    return table
+
+
+def _pruner(row: Row) -> str:
+    names = {"baseline": "baseline", "floor": "random weights"}
+    return names.get(row.first.role) or plain(row.first.pruner)
+
+
+def _sp2ps(row: Row, cam: str) -> Text:
+    if row.first.role == "baseline":
+        return Text("")
+    text = Text(cells.score(row.get(f"sp2ps/{cam}")))
+    if row.first.role == "floor":
+        return text
+    verdict = cells.verdicts(row, [cam])
+    return text.append(verdict, style=COLORS[verdict]) if verdict else text

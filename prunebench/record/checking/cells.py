@@ -1,0 +1,100 @@
+"""Is each metric that the record's suite names there, for each explanation method?
+
+A suite names metrics and methods; a record has one key for each of their pairs, a cell, and values
+of each. Names alone are compared: a metric of a package that is not installed here can be checked
+as well, but for what its values are called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prunebench.plugins import entries
+from prunebench.record.checking.problem import Problem
+from prunebench.record.record import Record
+
+OWN = "prunebench"
+OTHERWISE = {
+    "coherency": r"coherency_ssim",
+    "complexity": r"complexity_l1norm",
+    "deletion": r"deletion_auc",
+    "deployed-latency": r"deployed_latency_\w+",
+    "insertion": r"insertion_auc",
+    "latency": r"latency_\w+",
+    "quantus": r"quantus_\w+",
+    "randomisation": r"randomisation_\w+",
+    "sam": r"sam_\w+",
+    "size": r"size_\w+",
+    "sp2ps": r"sp2ps_(jet|uniform)",
+    "sp2ps-split": r"sp2ps_(kept|flipped|class_\d+)",
+    "ssim": r"ssim_uniform",
+}
+"""Values of metrics that are not called as their metric is."""
+PARAMETERS = r"(\(.*\))?"
+
+
+def missing_cells(record: Record) -> Iterator[Problem]:
+    """Names metrics without a key or without a value."""
+    keys = record.keys.get("cells")
+    cells = [name for name in keys if isinstance(name, str)] if isinstance(keys, Mapping) else []
+    if not cells:
+        return  # said elsewhere
+    cams = named(record.suite_excerpt, "cam")
+    for metric, count in named(record.suite_excerpt, "metric").items():
+        plain = _count(cells, re.escape(metric) + PARAMETERS)
+        by_cam = {cam: _count(cells, _of(re.escape(metric), cam)) for cam in cams}
+        if not plain and not any(by_cam.values()):
+            if record.role != "floor":  # of which only maps are compared
+                yield Problem(f"keys.cells.{metric}", "is missing", "a metric of the suite")
+            continue
+        if plain:
+            if plain != count:
+                yield Problem(f"keys.cells.{metric}", f"is there {plain} times", f"{count}")
+            yield from _value(record, metric, None)
+            continue
+        for cam, found in by_cam.items():
+            if found != count * cams[cam]:
+                wrong = f"is there {found} times"
+                yield Problem(f"keys.cells.{metric}/{cam}", wrong, f"{count * cams[cam]}")
+            yield from _value(record, metric, cam)
+    yield from _too_few(record, cells)
+
+
+def named(excerpt: Mapping[str, Any], kind: str) -> Counter[str]:
+    """How often a suite names each plugin of a kind, such as ``metric``."""
+    written = excerpt.get(kind + "s", excerpt.get(kind))
+    listed = written if isinstance(written, list) else [written]
+    names = (next(iter(one), None) if isinstance(one, dict) else one for one in listed)
+    return Counter(name for name in names if isinstance(name, str))
+
+
+def _of(name: str, cam: str) -> str:
+    return f"{name}{PARAMETERS}/{re.escape(cam)}{PARAMETERS}"
+
+
+def _count(names: list[str], pattern: str) -> int:
+    form = re.compile(pattern)
+    return sum(1 for name in names if form.fullmatch(name))
+
+
+def _value(record: Record, metric: str, cam: str | None) -> Iterator[Problem]:
+    """A value of a metric of this package, or null with a reason."""
+    family = metric.partition("/")[0]
+    if not any(entry.package == OWN for entry in entries("metrics").get(family, ())):
+        return
+    name = re.escape(re.sub(r"[-/]", "_", metric))
+    forms = f"({name}|{OTHERWISE[family]})" if family in OTHERWISE else name
+    pattern = _of(forms, cam) if cam else forms + PARAMETERS
+    if not _count(list(record.values), pattern):
+        field = f"values.{name}/{cam}" if cam else f"values.{name}"
+        yield Problem(field, "is missing", f"what {metric!r} gives, or null with a reason")
+
+
+def _too_few(record: Record, cells: list[str]) -> Iterator[Problem]:
+    """Each cell gives at least one value; maps that are zero are no metric's."""
+    found = [name for name in record.values if not name.startswith("zero_map_fraction")]
+    if len(found) < len(cells):
+        yield Problem("values", f"{len(found)} of {len(cells)} cells", "a value of each cell")

@@ -1,0 +1,122 @@
+"""Do the parts of a record say the same?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prunebench.record.checking.problem import Problem, close
+from prunebench.record.names import fitting_id, protocol_of
+from prunebench.record.record import Record
+
+OF_TRAINING = 1e-3
+"""Of all weights: training after compression may leave a weight at zero, or move one from it."""
+
+
+def inconsistent(record: Record, baseline: Record | None) -> Iterator[Problem]:
+    """Names what does not fit the rest of the record, or its baseline's counts."""
+    yield from _names(record)
+    yield from _excerpt(record)
+    yield from _role(record)
+    yield from _derived(record)
+    if baseline is not None:
+        yield from _fractions(record, baseline)
+        yield from _drop(record, baseline)
+
+
+def _names(record: Record) -> Iterator[Problem]:
+    protocol = protocol_of(record.conditions)
+    if record.protocol != protocol:
+        wrong = f"{record.protocol!r} is not the digest of the conditions"
+        yield Problem("protocol", wrong, repr(protocol))
+    name = fitting_id(record)
+    if record.id != name:
+        yield Problem("id", f"{record.id!r} does not fit what the record holds", repr(name))
+    if record.conditions.dataset != record.dataset:
+        wrong = f"{record.dataset!r} is not that of the conditions"
+        yield Problem("dataset", wrong, repr(record.conditions.dataset))
+    if record.conditions.model.partition(" with weights ")[0] != record.model:
+        wrong = f"{record.model!r} is not that of the conditions"
+        yield Problem("model", wrong, repr(record.conditions.model))
+    if not record.pruner.startswith(record.pruner_name):
+        wrong = f"{record.pruner!r} is no label of {record.pruner_name!r}"
+        yield Problem("pruner", wrong, "the name, with parameters")
+
+
+def _excerpt(record: Record) -> Iterator[Problem]:
+    excerpt = record.suite_excerpt
+    wanted = {"name": record.suite, "seeds": [record.seed]}
+    if record.round is not None:
+        wanted["rounds"] = [record.round]
+    elif record.level is not None:
+        wanted["levels"] = [record.level]
+    for name, value in wanted.items():
+        if excerpt and excerpt.get(name) != value:
+            wrong = f"{str(excerpt.get(name))[:80]} makes another row"
+            yield Problem(f"suite_excerpt.{name}", wrong, repr(value))
+
+
+def _role(record: Record) -> Iterator[Problem]:
+    if record.role == "compressed":
+        return
+    if record.axis != "none":
+        yield Problem("axis", f"{record.axis!r} of the {record.role}", "'none'")
+    for name in ("params", "channels", "macs"):
+        if gone := getattr(record.reached, name):
+            yield Problem(f"reached.{name}", f"{gone:g} of the {record.role}", "0")
+    own, theirs = record.keys.get("network"), record.keys.get("baseline")
+    if record.role == "baseline" and own != theirs:
+        yield Problem("keys.network", "is not that of the baseline", repr(theirs))
+
+
+def _derived(record: Record) -> Iterator[Problem]:
+    """Values that are made of others of the same record."""
+    mean = record.mean
+    params, nonzero = mean("params"), mean("nonzero_params")
+    density, macs, flops = mean("density"), mean("macs"), mean("flops")
+    if params and nonzero is not None and density is not None:
+        yield from _equal("values.density.mean", density, nonzero / params, "nonzero_params/params")
+    if macs is not None and flops is not None:
+        yield from _equal("values.flops.mean", flops, 2 * macs, "2·macs")
+    for part, whole in (
+        ("nonzero_params", "params"),
+        ("nonzero_prunable_weights", "prunable_weights"),
+        ("prunable_weights", "params"),
+        ("effective_macs", "macs"),
+    ):
+        less, more = mean(part), mean(whole)
+        if less is not None and more is not None and less > more * (1 + 1e-9):
+            yield Problem(f"values.{part}.mean", f"{less:g} is more than {whole}", f"≤ {more:g}")
+
+
+def _fractions(record: Record, baseline: Record) -> Iterator[Problem]:
+    """What was removed, against counts of both networks."""
+    for name, ours, theirs, tolerance in (
+        ("params", "params", "params", 0.0),
+        ("macs", "macs", "macs", 0.0),
+        ("weights", "nonzero_prunable_weights", "prunable_weights", OF_TRAINING),
+    ):
+        left, full = record.mean(ours), baseline.mean(theirs)
+        if left is None or not full or (name == "weights" and record.role != "compressed"):
+            continue
+        found, gone = getattr(record.reached, name), 1 - left / full
+        if abs(found - gone) > tolerance and not close(found, gone):
+            wrong = f"{found:.6g} does not fit {ours} {left:g} of the baseline's {full:g}"
+            yield Problem(f"reached.{name}", wrong, f"{gone:.6g}")
+
+
+def _drop(record: Record, baseline: Record) -> Iterator[Problem]:
+    ours, theirs = record.values.get("accuracy"), baseline.values.get("accuracy")
+    drop = record.mean("accuracy_drop")
+    if not ours or not theirs or ours.mean is None or theirs.mean is None or drop is None:
+        return
+    if ours.n != theirs.n:
+        wrong = f"{ours.n} images, of the baseline {theirs.n}"
+        yield Problem("values.accuracy.n", wrong, "the same images")
+        return
+    what = "the baseline's accuracy less its own"
+    yield from _equal("values.accuracy_drop.mean", drop, theirs.mean - ours.mean, what)
+
+
+def _equal(field: str, found: float, wanted: float, what: str) -> Iterator[Problem]:
+    if not close(found, wanted):
+        yield Problem(field, f"{found:.9g} is not {what}", f"{wanted:.9g}")

@@ -1,0 +1,87 @@
+"""The records that a record stands among: its baseline, and what it must not repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prunebench.record.checking.problem import Problem
+from prunebench.record.comparable import row_key, section_key
+from prunebench.record.record import Record
+
+MOST_SEEDS = 100
+Place = tuple[str, str, int]
+Row = tuple[tuple[str, ...], tuple[Any, ...]]
+
+
+class Others:
+    """Records, found by what they are of; made once for any number of checks.
+
+    Args:
+        records: The records. Those that are checked may be among them.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._by_id: dict[str, list[Record]] = {}
+        self._by_network: dict[Place, list[Record]] = {}
+        self._by_row: dict[Row, list[Record]] = {}
+        self._baselines: dict[Place, Record] = {}
+        for record in records:
+            self._by_id.setdefault(record.id, []).append(record)
+            self._by_network.setdefault(_network(record), []).append(record)
+            self._by_row.setdefault(_row(record), []).append(record)
+            if record.role == "baseline":
+                self._baselines[_branch(record)] = record
+
+    def baseline(self, record: Record) -> Record | None:
+        """The untouched network that a record is compared with, of the same suite and seed."""
+        return record if record.role == "baseline" else self._baselines.get(_branch(record))
+
+    def misses_baseline(self, record: Record) -> Iterator[Problem]:
+        """Whether what it is compared with is not there."""
+        if record.role in ("control", "compressed") and self.baseline(record) is None:
+            wrong = f"its baseline, of suite {record.suite!r} and seed {record.seed}"
+            yield Problem(
+                "keys.baseline", f"{wrong}, is not among them", "rows with their baseline"
+            )
+
+    def repeats(self, record: Record) -> Iterator[Problem]:
+        """Whether the same network, or the same record, is there once more."""
+        if any(other is not record for other in self._by_id.get(record.id, ())):
+            yield Problem("id", f"{record.id!r} is there twice", "one record of each id")
+        for other in self._by_network.get(_network(record), ()) if record.keys else ():
+            if other.id != record.id:
+                yield Problem(
+                    "keys.network",
+                    f"the same network, seed and protocol as {other.id!r}",
+                    "one record of each network",
+                )
+        yield from self._in_its_row(record)
+
+    def _in_its_row(self, record: Record) -> Iterator[Problem]:
+        """Whether it would displace another record of the board's row."""
+        if len(record.seeds) > MOST_SEEDS:
+            yield Problem("seeds", f"{len(record.seeds)} seeds", f"at most {MOST_SEEDS}")
+        for other in self._by_row.get(_row(record), ()):
+            if other.id == record.id:
+                continue
+            if other.seed == record.seed:
+                wrong = f"{record.seed} of the row is that of {other.id!r} already"
+                yield Problem("seed", wrong, "one record of each seed of a row")
+            elif sorted(other.seeds) != sorted(record.seeds):
+                wrong = f"{str(record.seeds)[:80]} are not those of {other.id!r}"
+                yield Problem("seeds", wrong, "the same seeds in all records of a row")
+                return
+
+
+def _branch(record: Record) -> Place:
+    return record.suite, record.protocol, record.seed
+
+
+def _network(record: Record) -> Place:
+    return str(record.keys.get("network")), record.protocol, record.seed
+
+
+def _row(record: Record) -> Row:
+    """The row of the board that a record stands in, with those of other seeds."""
+    return section_key(record), row_key(record)
