@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunebench import metrics
-    from prunebench.comparing import compare
     from prunebench.comparison import Comparison
+    from prunebench.comparison.compare import compare
     from prunebench.errors import RequestError
     from prunebench.explaining import explain
     from prunebench.networks.onnx_export import to_onnx
@@ -29,11 +29,11 @@ __all__ = [
 
 # No module may be named like one of these: importing it would put it in the function's place.
 _HOME = {
-    "Comparison": "comparison",
+    "Comparison": "comparison.result",
     "RequestError": "errors",
     "Results": "results",
     "Suite": "suite.suite",
-    "compare": "comparing",
+    "compare": "comparison.compare",
     "explain": "explaining",
     "load_suite": "suite.suite",
     "read_results": "results",

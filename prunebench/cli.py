@@ -220,7 +220,7 @@ def compare(
     ] = False,
 ) -> None:
     """Does a compressed network look where its baseline looks? Models and images in, report out."""
-    from prunebench.compare_files import compare_files
+    from prunebench.comparison.compare_files import compare_files
 
     if unsafe_pickle:
         print("warning: a pickle can run any code; only open files you trust", file=sys.stderr)

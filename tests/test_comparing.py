@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from prunebench.comparing import Comparison, compare
+from prunebench.comparison import Comparison
+from prunebench.comparison.compare import compare
 from prunebench.errors import RequestError
 from prunebench.explaining import explain
 from prunebench.metrics import maps as metrics

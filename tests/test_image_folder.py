@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from prunebench.comparison.image_folder import load_images
 from prunebench.errors import RequestError
-from prunebench.image_folder import load_images
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.5, 0.25, 0.1)
 

@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from prunebench.comparing import compare
+from prunebench.comparison.compare import compare
 from prunebench.explaining import choose_cams, explain_batches, in_batches
 from prunebench.plugins import choose
 

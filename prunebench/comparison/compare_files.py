@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from prunebench.comparing import Comparison, compare, logits_of
+from prunebench.comparison.compare import Comparison, compare, logits_of
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
-from prunebench.image_folder import load_images
+from prunebench.comparison.image_folder import load_images
 from prunebench.networks.factory import (
     build_module,
     load_weights,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from prunebench.comparison_figure import Picture, draw
+from prunebench.comparison.figure import Picture, draw
 from prunebench.statistics import Interval
 from prunebench.trust import MOST_UNDEFINED, SOURCE, THRESHOLDS
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.maps import upsample
-from prunebench.comparison import Accuracy, Comparison
-from prunebench.comparison_figure import Picture
+from prunebench.comparison.result import Accuracy, Comparison
+from prunebench.comparison.figure import Picture
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.explaining import (
     CamNames,
