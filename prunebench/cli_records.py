@@ -144,7 +144,7 @@ def reproduce(
     device: Annotated[str | None, typer.Option(help="cpu or cuda; as the record says")] = None,
 ) -> None:
     """Make a published row again from its record alone, and compare every figure."""
-    from prunebench.reproducing import reproduce as rebuild
+    from prunebench.reproduction.reproduce import reproduce as rebuild
     from prunebench.results import published_record
 
     found = rebuild(published_record(row, results), store, folder=folder, device=device)

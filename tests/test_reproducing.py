@@ -12,8 +12,8 @@ import prunebench as pb
 from prunebench.errors import RequestError
 from prunebench.leaderboard.publish import submit
 from prunebench.record import Record, Times, Value
-from prunebench.reproducing import reproduce
-from prunebench.reproduction import Reproduction, compare
+from prunebench.reproduction.reproduce import reproduce
+from prunebench.reproduction.verdict import Reproduction, compare
 from prunebench.results import published_record
 
 Write = Callable[..., Path]

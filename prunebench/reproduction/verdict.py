@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from prunebench.plugins import find
 from prunebench.record import Record
-from prunebench.tolerance import elsewhere_off, here_off, ratio_off, reached_off
+from prunebench.reproduction.tolerance import elsewhere_off, here_off, ratio_off, reached_off
 
 
 class Figure(NamedTuple):

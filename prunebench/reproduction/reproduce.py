@@ -21,7 +21,7 @@ from prunebench.progress import RunProgress
 from prunebench.record import Conditions, Record
 from prunebench.record.checking import check_record
 from prunebench.recording import Recorder
-from prunebench.reproduction import Reproduction, compare
+from prunebench.reproduction.verdict import Reproduction, compare
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
 from prunebench.yaml_source import read_yaml
