@@ -417,8 +417,8 @@ def test_by_default_the_database_is_in_the_store(
         def wait(self) -> int:
             return 0
 
-    monkeypatch.setattr("prunebench.cli_ui.subprocess.Popen", Server)
-    monkeypatch.setattr("prunebench.cli_ui.signal.signal", lambda *_: None)
+    monkeypatch.setattr("prunebench.cli.ui.subprocess.Popen", Server)
+    monkeypatch.setattr("prunebench.cli.ui.signal.signal", lambda *_: None)
     monkeypatch.setattr("sys.argv", ["prunebench", "ui", "--store", str(store), "--port", "5999"])
     with pytest.raises(SystemExit) as stop:
         main()

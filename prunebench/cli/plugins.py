@@ -42,7 +42,7 @@ def check(
     ] = None,
 ) -> None:
     """Hold a plugin to the conformance kit."""
-    from prunebench.choosing import kind_of, read_parameters
+    from prunebench.cli.plugin_arguments import kind_of, read_parameters
 
     found, given = kind_of(name, kind), read_parameters(parameters or [])
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from prunebench.cli_store import DEFAULT_STORE, StoreDir
+from prunebench.cli.store import DEFAULT_STORE, StoreDir
 from prunebench.errors import RequestError
 
 ui_commands = typer.Typer()

@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from prunebench.cli_plugins import plugin_commands
-from prunebench.cli_records import record_commands
-from prunebench.cli_store import DEFAULT_STORE, StoreDir, store_commands
-from prunebench.cli_ui import ui_commands
+from prunebench.cli.plugins import plugin_commands
+from prunebench.cli.records import record_commands
+from prunebench.cli.store import DEFAULT_STORE, StoreDir, store_commands
+from prunebench.cli.ui import ui_commands
 from prunebench.errors import RequestError
 
 app = typer.Typer(

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from prunebench.cli_store import DEFAULT_STORE, StoreDir
+from prunebench.cli.store import DEFAULT_STORE, StoreDir
 from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
