@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunebench import metrics
+    from prunebench.cams.explaining import explain
     from prunebench.comparison import Comparison
     from prunebench.comparison.compare import compare
     from prunebench.errors import RequestError
-    from prunebench.explaining import explain
     from prunebench.networks.onnx_export import to_onnx
     from prunebench.results import Results, read_results
     from prunebench.running import run
@@ -34,7 +34,7 @@ _HOME = {
     "Results": "results",
     "Suite": "suite.suite",
     "compare": "comparison.compare",
-    "explain": "explaining",
+    "explain": "cams.explaining",
     "load_suite": "suite.suite",
     "read_results": "results",
     "run": "running",

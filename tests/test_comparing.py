@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from prunebench.cams.explaining import explain
 from prunebench.comparison import Comparison
 from prunebench.comparison.compare import compare
 from prunebench.errors import RequestError
-from prunebench.explaining import explain
 from prunebench.metrics import maps as metrics
 
 METHODS = ["grad-cam", "grad-cam++", "ablation-cam"]

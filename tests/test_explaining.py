@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam, Trace
+from prunebench.cams.explaining import choose_cams, explain, explain_batches, in_batches
 from prunebench.cams.maps import upsample
 from prunebench.errors import RequestError
-from prunebench.explaining import choose_cams, explain, explain_batches, in_batches
 
 METHODS = ("grad-cam", "grad-cam++", "ablation-cam")
 

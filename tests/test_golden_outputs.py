@@ -36,13 +36,13 @@ from torch import Tensor, nn
 from torchvision.datasets import CIFAR10
 
 from prunebench.cams.cam import Explanation
+from prunebench.cams.explaining import explain_batches
 from prunebench.cams.learning import learn
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import trace
 from prunebench.data import Data, Normalisation, Split
 from prunebench.datasets import cifar10, mnist, stl10
 from prunebench.execution.stages.compress import make_context
-from prunebench.explaining import explain_batches
 from prunebench.metrics import Evidence
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent

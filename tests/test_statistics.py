@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import RequestError
-from prunebench.statistics import mean_interval, median_interval, paired_drop, seed_interval
+from prunebench.intervals import mean_interval, median_interval, paired_drop, seed_interval
 
 
 def test_bootstrap_covers_the_truth_in_95_percent() -> None:

@@ -15,8 +15,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from prunebench.cams.explaining import choose_cams, explain_batches, in_batches
 from prunebench.comparison.compare import compare
-from prunebench.explaining import choose_cams, explain_batches, in_batches
 from prunebench.plugins import choose
 
 IMAGES, BATCH = 256, 64

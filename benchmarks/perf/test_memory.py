@@ -19,7 +19,7 @@ IMAGES = 256
 # is taken off: interpreter, libraries and weights.
 CODE = """
 import json, sys, torch
-from prunebench.explaining import choose_cams, explain_batches, in_batches
+from prunebench.cams.explaining import choose_cams, explain_batches, in_batches
 from prunebench.plugins import choose
 
 what, device, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

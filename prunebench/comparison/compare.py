@@ -14,7 +14,7 @@ from prunebench.cams.maps import upsample
 from prunebench.comparison.result import Accuracy, Comparison
 from prunebench.comparison.figure import Picture
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.explaining import (
+from prunebench.cams.explaining import (
     CamNames,
     Explained,
     check_images,
@@ -29,7 +29,7 @@ from prunebench.metrics import maps as metrics
 from prunebench.metrics.confidence import confidence
 from prunebench.networks.layout import Layout
 from prunebench.progress import counting
-from prunebench.statistics import mean_interval, paired_drop
+from prunebench.intervals import mean_interval, paired_drop
 from prunebench.trust import THRESHOLDS, trusted
 
 __all__ = ["Comparison", "compare"]

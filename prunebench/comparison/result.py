@@ -11,7 +11,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from prunebench.comparison.figure import Picture, draw
-from prunebench.statistics import Interval
+from prunebench.intervals import Interval
 from prunebench.trust import MOST_UNDEFINED, SOURCE, THRESHOLDS
 
 if TYPE_CHECKING:

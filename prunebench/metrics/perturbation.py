@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from prunebench.explaining import predict
+from prunebench.cams.explaining import predict
 from prunebench.metrics.confidence import confidence
 
 KERNEL = 11

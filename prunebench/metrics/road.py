@@ -64,7 +64,7 @@ class Road(Metric):
         """Mean over the percentages of the confidence without the first pixels of the order, b."""
         import torch
 
-        from prunebench.explaining import predict
+        from prunebench.cams.explaining import predict
         from prunebench.metrics.confidence import confidence
         from prunebench.metrics.imputation import impute
 

@@ -14,7 +14,7 @@ from prunebench.store import Store
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.statistics import Interval
+    from prunebench.intervals import Interval
 
 
 def values(trial: Trial, store: Store, failed: dict[str, str]) -> Iterator[tuple[str, Value]]:
@@ -49,7 +49,7 @@ def values(trial: Trial, store: Store, failed: dict[str, str]) -> Iterator[tuple
 
 
 def _accuracy_drop(trial: Trial, store: Store) -> Iterator[tuple[str, Value]]:
-    from prunebench.statistics import paired_drop
+    from prunebench.intervals import paired_drop
 
     def per_image(cells: tuple[Cell, ...]) -> Tensor | None:
         step = next((cell.step for cell in cells if cell.metric == "accuracy"), None)
@@ -78,7 +78,7 @@ def _number(number: float, timed: bool) -> Value:
 
 
 def _mean(each: Tensor) -> Value:
-    from prunebench.statistics import mean_interval
+    from prunebench.intervals import mean_interval
 
     return _from_interval(mean_interval(each.double().numpy()))
 

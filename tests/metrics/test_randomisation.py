@@ -9,9 +9,9 @@ import torch
 from patch_network import batches, measure, network, patch_images, random_maps
 from torch import Tensor, nn
 
+from prunebench.cams.explaining import choose_cams, explain_batches
 from prunebench.cams.maps import upsample
 from prunebench.errors import RequestError
-from prunebench.explaining import choose_cams, explain_batches
 from prunebench.metrics.maps import ssim
 from prunebench.metrics.randomisation import layers_from_output, randomise
 from prunebench.metrics.similarity import spearman

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from prunebench.explaining import explain
+from prunebench.cams.explaining import explain
 from prunebench.pruners.filters.cam_guided import CamGuided, ExplanationParts
 from prunebench.pruners.filters.feature_scores import parts
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from prunebench.cams.cam import Cam
+from prunebench.cams.explaining import Batches, Explained, explain_batches
 from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer
 from prunebench.data import batches
 from prunebench.execution.stages.workspace import Result, Workspace
-from prunebench.explaining import Batches, Explained, explain_batches
 from prunebench.models import Model
 from prunebench.networks import Network
 from prunebench.networks.factory import source_file

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from prunebench.cams.explaining import explain_batches, to_module
 from prunebench.cams.maps import upsample
 from prunebench.cams.tracing import Tracer
 from prunebench.data import ground_truth
 from prunebench.execution.stages.explain import explained_images, find_target, map_seed, prepared_of
 from prunebench.execution.stages.workspace import Result, Workspace
-from prunebench.explaining import explain_batches, to_module
 from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.inputs import Values, inputs_of
 from prunebench.metrics.metric import Explainer, NotApplicable, Samples

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from prunebench.intervals import LEAST_SEEDS, seed_interval
 from prunebench.leaderboard.board.rank import by_pruner
 from prunebench.leaderboard.board.rows import Row, the
-from prunebench.statistics import LEAST_SEEDS, seed_interval
 
 LEAST_POINTS = 3
 LEAST_FOR_RANKS = 10

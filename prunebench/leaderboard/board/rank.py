@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from prunebench.intervals import seed_interval
 from prunebench.leaderboard.board.rows import Estimate, Row, level_name, the
-from prunebench.statistics import seed_interval
 
 MOST_ACCURACY_LOST = 0.02  # of the untouched baseline: 2 points
 CLOSE = 1e-9  # reached compressions nearer than this are one

@@ -9,9 +9,9 @@ from functools import cached_property
 from statistics import quantiles
 from typing import Any
 
+from prunebench.intervals import seed_interval
 from prunebench.record import Reached, Record, Value
 from prunebench.record.comparable import row_key, section_key
-from prunebench.statistics import seed_interval
 
 LEAST_PASSES = 8  # of which it is told how their times spread
 WIDE = 1.5

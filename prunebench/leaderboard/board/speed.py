@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prunebench.intervals import median_interval
 from prunebench.leaderboard.board.rows import Row
-from prunebench.statistics import median_interval
 
 LEAST_GAP = 0.05
 """Ratios nearer to each other than this are called equal: no timer here is finer."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
+from prunebench.intervals import median_interval
 from prunebench.record.record import Times
-from prunebench.statistics import median_interval
 
 FEWEST = 6
 """Even all of five times span the median with less than 95%: 1 - 2·2⁻⁵."""
