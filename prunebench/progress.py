@@ -1,4 +1,4 @@
-"""Showing how far a run is: a bar on a terminal, plain lines in a log."""
+"""Showing how much of a known number of things is done: a bar on a terminal, lines in a log."""
 
 from __future__ import annotations
 
@@ -6,74 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from prunebench.plan.steps import Step
-
 LINE_EVERY = 20.0  # seconds between lines in a log
-LONGEST_NAME = 24  # characters, so that the epoch is still on the line
-
-
-class RunProgress:
-    """Progress of a run, on standard error."""
-
-    def __init__(self, steps: int, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet)
-        self.live = self.console.is_terminal and not quiet
-        self.total = steps
-        self.done = 0
-        self.quiet = quiet
-        self._last_line = time.monotonic()
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[now]}"),
-            console=self.console,
-            disable=not self.live,
-        )
-        self._task = self._bars.add_task("steps", total=steps, now="")
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
-
-    def working(self, step: Step, fraction: float = 0.0, text: str = "") -> None:
-        """Shows what is being done."""
-        name = getattr(step.plugin, "label", "")
-        if len(name) > LONGEST_NAME:
-            name = f"{name[:LONGEST_NAME]}…"
-        level = step.options.get("level")
-        now = " ".join(
-            filter(None, [step.kind.name, name, "" if level is None else f"{level:g}", text])
-        )
-        self._bars.update(self._task, now=now)
-        if not self.live and not self.quiet and time.monotonic() - self._last_line > LINE_EVERY:
-            self._last_line = time.monotonic()
-            shown = f" {fraction:.0%}" if fraction else ""
-            print(f"{self.done}/{self.total} steps; {now}{shown}", file=sys.stderr, flush=True)
-
-    def advance(self, steps: int) -> None:
-        """Counts steps that are done with."""
-        self.done += steps
-        self._bars.advance(self._task, steps)
-
-    def say(self, text: str) -> None:
-        """Prints a line that stays."""
-        self.console.print(text, markup=False, highlight=False)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.record import Record, read_record
+from prunebench.record import Record, read_record, read_records
 from prunebench.store import Store
 
 if TYPE_CHECKING:
@@ -113,12 +113,10 @@ def read_results(*folders: str | Path) -> Results:
     Raises:
         RequestError: A folder is not there, or a file in it is not a valid record.
     """
-    from prunebench.leaderboard.publish import read_results as read
-
     for folder in folders:
         if not Path(folder).is_dir():
             raise RequestError("no such folder", where=str(folder))
-    records = read(*map(Path, folders))
+    records = read_records(*map(Path, folders))
     return Results(", ".join(sorted({record.suite for record in records})), records)
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.execution.executors import open_executor
+from prunebench.execution.graph import Graph
 from prunebench.execution.preflight import check
-from prunebench.execution.scheduler import Graph, Scheduler
+from prunebench.execution.progress import RunProgress
+from prunebench.execution.scheduler import Scheduler
 from prunebench.plan.environment import current
 from prunebench.plan.identities import Identities
 from prunebench.plan.kinds import KINDS
 from prunebench.plan.plan import plan_trials
 from prunebench.plan.trial import FIELDS, Trial
 from prunebench.plan.where import parse_where
-from prunebench.progress import RunProgress
 from prunebench.record import Record
 from prunebench.recording import Recorder
 from prunebench.results import Results, stored_records

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from prunebench.execution.progress import LONGEST_NAME, RunProgress
 from prunebench.plan.kinds import BASELINE
 from prunebench.plan.steps import blueprint
 from prunebench.plugins import choose
-from prunebench.progress import LONGEST_NAME, RunProgress
 
 
 def test_a_long_label_leaves_room_for_the_epoch(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prunebench.progress.LINE_EVERY", -1.0)
+    monkeypatch.setattr("prunebench.execution.progress.LINE_EVERY", -1.0)
     chosen = choose("models", "resnet56", {"training": {"epochs": 3, "lr": 0.123}})
     assert len(chosen.label) > LONGEST_NAME
     step = blueprint(BASELINE, plugin=chosen, identity={"name": "resnet56"}, seed=0).step()

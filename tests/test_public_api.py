@@ -56,7 +56,8 @@ print("fine")
 def test_a_module_imported_first_does_not_either() -> None:
     program = """
 import types
-import prunebench.metrics.maps, prunebench.running, prunebench.comparison.compare, prunebench.cams.explaining
+import prunebench.metrics.maps, prunebench.running, prunebench.comparison.compare
+import prunebench.cams.explaining
 import prunebench.suite, prunebench.results, prunebench.comparison
 from prunebench import compare, explain, load_suite, metrics, run
 assert all(isinstance(each, types.FunctionType) for each in (compare, explain, load_suite, run))

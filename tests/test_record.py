@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from prunebench.errors import RequestError
-from prunebench.record import Record, Value, read_record, slug
-from prunebench.record.record import SCHEMA
+from prunebench.record import SCHEMA, Record, Value, read_record, slug
 
 FIXTURES = Path(__file__).parent / "leaderboard" / "fixtures"
 OLD = FIXTURES / "schema-1.json"

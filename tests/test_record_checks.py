@@ -13,9 +13,8 @@ import torch
 from PIL import Image
 
 from prunebench.errors import RequestError
-from prunebench.record import Record, Times, Value, read_record
+from prunebench.record import Heatmap, Moved, Record, Times, Value, read_record
 from prunebench.record.checking import Others, check_record
-from prunebench.record.record import Heatmap, Moved
 from prunebench.recording.pictures import png
 
 PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"

@@ -13,9 +13,8 @@ import pytest
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.everything import write_everything
-from prunebench.leaderboard.publish import read_results
-from prunebench.record import Record, Value
-from prunebench.record.record import keeping_all
+from prunebench.record import Record, Value, read_records
+from prunebench.record.reading import keeping_all
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests" / "leaderboard"))
 from synthetic import CONDITIONS, baseline, control, floor, record
@@ -71,7 +70,7 @@ def test_very_many_records(results: Path, note: Callable[..., None], tmp_path: P
         json.loads(path.read_bytes())
     parsed = perf_counter()
     with keeping_all():
-        records = read_results(results)
+        records = read_records(results)
         read = perf_counter()
         sections = board(records)
         write_everything(sections, tmp_path)

@@ -260,11 +260,10 @@ def leaderboard(
     """Write the leaderboard from records: tables, JSON, pictures and a site to open."""
     from prunebench.leaderboard.board import board
     from prunebench.leaderboard.everything import write_everything
-    from prunebench.leaderboard.publish import read_results
     from prunebench.leaderboard.writers.readme import update_readme
     from prunebench.leaderboard.writers.terminal import to_terminal
-    from prunebench.record import read_record
-    from prunebench.record.record import keeping_all
+    from prunebench.record import read_record, read_records
+    from prunebench.record.reading import keeping_all
     from prunebench.results import stored_records
     from prunebench.store import Store
 
@@ -273,7 +272,7 @@ def leaderboard(
         if results is None:
             records = [read_record(path) for path in stored_records(Store(store))]
         elif results.is_dir():
-            records = read_results(results)
+            records = read_records(results)
         else:
             raise RequestError("no such folder", where=str(results))
         sections = board(records)

@@ -72,7 +72,7 @@ def _record_problems(paths: Sequence[Path]) -> Iterator[str]:
     """Everything wrong with records, each held against all of them."""
     from prunebench.record import read_record
     from prunebench.record.checking import Others, check_record
-    from prunebench.record.record import keeping_all
+    from prunebench.record.reading import keeping_all
 
     for folder in (path for path in paths if path.is_dir()):
         for path in sorted(folder.iterdir()):

@@ -11,8 +11,8 @@ from prunebench.leaderboard.writers.board_json import board_json
 from prunebench.leaderboard.writers.markdown import to_markdown
 from prunebench.record import Record, read_record
 from prunebench.record.checking import Others, check_record
-from prunebench.record.record import LARGEST, keeping_all
-from prunebench.store.writing import write_whole
+from prunebench.record.reading import LARGEST
+from prunebench.store.writing import write_files
 
 
 def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> list[Path]:
@@ -34,7 +34,7 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
     chosen: dict[Path, tuple[Path, Record]] = {}
     present = {path.name.lower(): path for path in results.glob("*.json")}
     for source in records:
-        record = _read(source)
+        record = read_record(source)
         target = results / f"{record.id}.json"
         there = present.setdefault(target.name.lower(), target)
         if there.name != target.name:
@@ -42,7 +42,7 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
                 f"id: {record.id!r} differs from {there.name} only in case", where=str(source)
             )
         if target in chosen or (target.exists() and not replace):
-            known = chosen[target][1] if target in chosen else _read(target)
+            known = chosen[target][1] if target in chosen else read_record(target)
             if known != record:
                 raise RequestError(
                     f"id: {record.id!r} is taken by a record with another "
@@ -50,7 +50,7 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
                     where=str(source),
                 )
         chosen[target] = (source, record)
-    staying = {path: _read(path) for path in sorted(present.values()) if path not in chosen}
+    staying = {path: read_record(path) for path in sorted(present.values()) if path not in chosen}
     others = Others([*staying.values(), *(record for _, record in chosen.values())])
     texts = {
         target: _checked(record, others, source) for target, (source, record) in chosen.items()
@@ -62,29 +62,8 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
             _checked(record, others, path)
     results.mkdir(parents=True, exist_ok=True)
     # A file that says the same may be of an older schema, and stays as it was published.
-    write_whole({path: text for path, text in texts.items() if not _says(path, chosen[path][1])})
+    write_files({path: text for path, text in texts.items() if not _says(path, chosen[path][1])})
     return list(chosen)
-
-
-def read_results(*folders: Path) -> list[Record]:
-    """Reads all records of some folders of results, sorted by id.
-
-    Raises:
-        RequestError: A file is not a valid record, is not named for its id, or two folders hold
-            different records of one id.
-    """
-    found: dict[str, Record] = {}
-    with keeping_all():
-        for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
-            record = _read(path)
-            if path.stem != record.id:
-                raise RequestError(f"id: {record.id!r} is not the file's name", where=str(path))
-            first = found.setdefault(record.id, record)
-            if first is not record and first != record:
-                raise RequestError(
-                    f"id: {record.id!r} is another record in another folder", where=str(path)
-                )
-    return [found[name] for name in sorted(found)]
 
 
 def write_board(sections: Sequence[Section], out: Path) -> Path:
@@ -98,16 +77,10 @@ def write_board(sections: Sequence[Section], out: Path) -> Path:
         The file ``README.md``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(
+    write_files(
         {out / "board.json": board_json(sections), out / "README.md": to_markdown(sections)}
     )
     return out / "README.md"
-
-
-def _read(path: Path) -> Record:
-    if not path.is_file():
-        raise RequestError("there is no such file", where=str(path))
-    return read_record(path)
 
 
 def _says(path: Path, record: Record) -> bool:

@@ -4,16 +4,22 @@ In: JSON. Out: a ``Record``, brought up to today's schema. ``checking/`` says wh
 published.
 """
 
-from prunebench.record.parts import Conditions, Epoch, Reached, Times, Value
-from prunebench.record.record import Record, read_record, slug
+from prunebench.record.migrations import SCHEMA
+from prunebench.record.parts import Conditions, Epoch, Heatmap, Moved, Reached, Times, Value
+from prunebench.record.reading import read_record, read_records
+from prunebench.record.record import Record, slug
 
 __all__ = [
+    "SCHEMA",
     "Conditions",
     "Epoch",
+    "Heatmap",
+    "Moved",
     "Reached",
     "Record",
     "Times",
     "Value",
     "read_record",
+    "read_records",
     "slug",
 ]

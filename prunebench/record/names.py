@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from prunebench.record.record import Conditions, Record, slug
+from prunebench.record.parts import Conditions
+from prunebench.record.record import Record, slug
 
 
 def protocol_of(conditions: Conditions) -> str:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from prunebench.errors import RequestError
-from prunebench.record.migrations import SCHEMA, migrate
+from prunebench.record.migrations import SCHEMA
 from prunebench.record.parts import (
     MOST_CLASSES,
     Conditions,
@@ -26,26 +21,6 @@ from prunebench.record.parts import (
     Times,
     Value,
 )
-
-__all__ = [
-    "LARGEST",
-    "SCHEMA",
-    "Conditions",
-    "Epoch",
-    "Heatmap",
-    "Moved",
-    "Reached",
-    "Record",
-    "Times",
-    "Value",
-    "keeping_all",
-    "read_record",
-    "slug",
-]
-
-LARGEST = 2_000_000  # bytes of one record's file
-DEEPEST = 20  # lists and mappings within one another, where a record's form is free
-MOST_ENTRIES = 20_000  # of one field
 
 
 class Record(Strict):
@@ -124,72 +99,6 @@ class Record(Strict):
     def to_json(self) -> str:
         """The record as its file holds it, keys sorted."""
         return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
-
-
-def read_record(path: Path) -> Record:
-    """Reads and validates a record's file, of this schema or of an older one.
-
-    Raises:
-        RequestError: It is oversized, of a newer schema, or not a valid record; the message
-            names the field.
-    """
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST + 1)
-    except OSError as error:
-        raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    if len(text) > LARGEST:
-        raise RequestError(f"is larger than {LARGEST:,} bytes", where=str(path))
-    record = _validated(text, path)
-    for name in Record.model_fields:
-        _limit(getattr(record, name), name, path)
-    _limit(record.conditions.recovery, "conditions.recovery", path)
-    return record
-
-
-def _limit(content: Any, field: str, path: Path) -> None:
-    """Refuses what is nested so deeply, or so long, that working with it fails."""
-    waiting, entries = [(content, 1)], 0
-    while waiting:
-        found, depth = waiting.pop()
-        if not isinstance(found, dict | list | tuple):
-            continue
-        if depth > DEEPEST:
-            raise RequestError(f"{field}: is nested more than {DEEPEST} deep", where=str(path))
-        entries += len(found)
-        if entries > MOST_ENTRIES:
-            raise RequestError(f"{field}: has more than {MOST_ENTRIES:,} entries", where=str(path))
-        parts = found.values() if isinstance(found, dict) else found
-        waiting.extend((part, depth + 1) for part in parts)
-
-
-def _validated(text: bytes, path: Path) -> Record:
-    try:
-        return Record.model_validate_json(text)  # several times faster than by way of a dict
-    except ValidationError:
-        pass  # of an older schema, or wrong
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"is not JSON: {error}", where=str(path)) from None
-    try:
-        return Record.model_validate(migrate(content, where=str(path)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "record"
-        raise RequestError(f"{field}: {first['msg']}", where=str(path)) from None
-
-
-@contextmanager
-def keeping_all() -> Iterator[None]:
-    """For reading very many records: twice as fast without looking for garbage among them."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def slug(text: str) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 
 from prunebench.errors import RequestError
 from prunebench.execution.executors import open_executor
+from prunebench.execution.graph import Graph
 from prunebench.execution.preflight import check
-from prunebench.execution.scheduler import Graph, Scheduler
+from prunebench.execution.progress import RunProgress
+from prunebench.execution.scheduler import Scheduler
 from prunebench.plan.environment import current
 from prunebench.plan.identities import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.plan.trial import Trial
-from prunebench.progress import RunProgress
 from prunebench.record import Conditions, Record
 from prunebench.record.checking import check_record
 from prunebench.recording import Recorder

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.store.digests import Digests
 from prunebench.store.leases import DEAD_AFTER, Leases
-from prunebench.store.writing import StoreError, saving
+from prunebench.store.scratch import Scratch
+from prunebench.store.writing import StoreError, saving, separate, write_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +83,7 @@ class Store:
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
             header = self.root / "store.json"
             if not header.exists():
-                _write(header, json.dumps({"schema": SCHEMA}).encode())
+                write_files({header: json.dumps({"schema": SCHEMA})})
             (self.root / f"leases/.probe-{os.getpid()}").touch()
             (self.root / f"leases/.probe-{os.getpid()}").unlink()
         try:
@@ -175,7 +176,7 @@ class Store:
             try:
                 sizes = {}
                 if tensors:
-                    blob = save(_apart(tensors))
+                    blob = save(separate(tensors))
                     (beside / "tensors.safetensors").write_bytes(blob)
                     sizes["tensors.safetensors"] = len(blob)
                 content = {
@@ -241,7 +242,7 @@ class Store:
         """Writes down what went wrong; it is no artefact, so the next run tries again."""
         entry = {"key": key, "kind": kind, "message": message, "trace": trace, "time": time.time()}
         with saving(self.root):
-            _write(self.root / "failures" / f"{key}.json", json.dumps(entry).encode())
+            write_files({self.root / "failures" / f"{key}.json": json.dumps(entry)})
 
     def failures(self) -> list[dict[str, Any]]:
         """What went wrong and has not gone right since."""
@@ -270,44 +271,5 @@ class Store:
             path.parent.mkdir(exist_ok=True)
             # Replacing a file waits for the disk.
             if not (path.is_file() and path.read_bytes() == content):
-                _write(path, content)
+                write_files({path: content})
         return path
-
-
-class Scratch:
-    """Keeps the last checkpoint of a step."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "checkpoint.safetensors"
-
-    def save(self, state: Mapping[str, Tensor]) -> None:
-        """Keeps this state, replacing the last one."""
-        from safetensors.torch import save
-
-        with saving(self.file):
-            self.file.parent.mkdir(exist_ok=True)
-            _write(self.file, save(_apart(state)))
-
-    def load(self) -> dict[str, Tensor] | None:
-        """The state kept by an interrupted attempt."""
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(self.file) if self.file.is_file() else None
-        except Exception:  # cut short by a power failure: the step begins anew
-            self.file.unlink(missing_ok=True)
-            return None
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU: safetensors refuses tensors that share memory."""
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -1,15 +1,19 @@
-"""A failure to write is said once, at once, and ends everything."""
+"""Writing files whole or not at all; where that fails, the run ends with one message."""
 
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class StoreError(RequestError):
@@ -28,14 +32,23 @@ def saving(where: Path) -> Iterator[None]:
         raise StoreError(f"the store cannot be written: {error}", where=str(where)) from error
 
 
-def write_whole(texts: Mapping[Path, str]) -> None:
-    """Writes files: each is there whole or not at all, and none before all could be written."""
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in texts}
+def write_files(contents: Mapping[Path, str | bytes]) -> None:
+    """Writes files: each is there whole or not at all, and none before all could be written.
+
+    Args:
+        contents: By path, what the file will hold; its folder is there.
+    """
+    beside = {path: path.with_name(f".{path.name}-{uuid.uuid4().hex}") for path in contents}
     try:
-        for path, text in texts.items():
-            beside[path].write_text(text, encoding="utf-8", newline="\n")
+        for path, content in contents.items():
+            beside[path].write_bytes(content.encode() if isinstance(content, str) else content)
         for path, temporary in beside.items():
             temporary.replace(path)
     finally:
         for temporary in beside.values():
             temporary.unlink(missing_ok=True)
+
+
+def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns copies on the CPU: safetensors refuses tensors that share memory."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}

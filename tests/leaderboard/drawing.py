@@ -9,8 +9,7 @@ import numpy as np
 from synthetic import CONDITIONS, baseline, control, png, record
 
 from prunebench.leaderboard.papers.cards.work import Experiment
-from prunebench.record import Conditions, Record
-from prunebench.record.record import Heatmap
+from prunebench.record import Conditions, Heatmap, Record
 
 CAMS = ("grad-cam", "grad-cam++")
 GREY, COLOUR = png(np.full((4, 4), 0.5)), png(np.full((4, 4, 3), 0.5))

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from prunebench.record import Conditions, Reached, Record, Value, slug
-from prunebench.record.record import Heatmap
+from prunebench.record import Conditions, Heatmap, Reached, Record, Value, slug
 
 CONDITIONS = Conditions(
     dataset="digits",

@@ -9,9 +9,8 @@ from synthetic import baseline, control, record, suite
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.publish import read_results
 from prunebench.leaderboard.writers.pictures import progress_picture, write_pictures
-from prunebench.record.record import Heatmap
+from prunebench.record import Heatmap, read_records
 
 
 def test_a_picture_is_drawn_from_records_alone(tmp_path: Path) -> None:
@@ -59,7 +58,7 @@ def test_a_heatmap_that_is_no_picture_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_published_pictures_are_drawn_from_the_published_records(tmp_path: Path) -> None:
     published = Path(__file__).parent.parent.parent / "leaderboard"
-    drawn = write_pictures(board(read_results(published / "results")), tmp_path)
+    drawn = write_pictures(board(read_records(published / "results")), tmp_path)
     assert {path.name for path in drawn} == {
         path.name for path in (published / "pictures").iterdir()
     }

@@ -10,8 +10,8 @@ from synthetic import record, suite
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.publish import read_results, submit, write_board
-from prunebench.record import Record, Value, read_record
+from prunebench.leaderboard.publish import submit, write_board
+from prunebench.record import Record, Value, read_record, read_records
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -39,7 +39,7 @@ def test_chosen_records_are_copied_under_their_id(tmp_path: Path, results: Path)
     found = submit([write(MINE, tmp_path)], results)
     assert found == [results / f"{MINE.id}.json"]
     assert read_record(found[0]) == MINE
-    assert read_results(results) == [BASE, MINE]
+    assert read_records(results) == [BASE, MINE]
 
 
 def test_the_same_again_changes_nothing(tmp_path: Path, results: Path) -> None:
@@ -122,7 +122,7 @@ def test_another_baseline_must_fit_the_rows_that_stay(tmp_path: Path, results: P
     other = BASE.model_copy(update={"values": counts})
     with pytest.raises(RequestError, match=r"l1-filter.*reached\.params"):
         submit([write(other, tmp_path, "base.json")], results, replace=True)
-    assert read_results(results) == [BASE, MINE]
+    assert read_records(results) == [BASE, MINE]
 
 
 def test_nothing_is_written_where_not_all_can_be(
@@ -140,7 +140,7 @@ def test_nothing_is_written_where_not_all_can_be(
     monkeypatch.setattr(Path, "write_text", fails)
     with pytest.raises(OSError, match="No space left"):
         submit([base, mine], results, replace=True)
-    assert read_results(results) == [BASE]
+    assert read_records(results) == [BASE]
     assert len(list(results.iterdir())) == 1
 
 
@@ -187,7 +187,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_result_under_a_strange_name_is_refused(tmp_path: Path) -> None:
     write(record(id="mine"), tmp_path, "yours.json")
     with pytest.raises(RequestError, match=r"yours\.json: id"):
-        read_results(tmp_path)
+        read_records(tmp_path)
 
 
 def test_the_board_is_the_same_byte_for_byte(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_the_board_as_json(tmp_path: Path) -> None:
 
 def test_the_published_board_is_made_from_the_published_records(tmp_path: Path) -> None:
     published = REPOSITORY / "leaderboard"
-    write_board(board(read_results(published / "results")), tmp_path)
+    write_board(board(read_records(published / "results")), tmp_path)
     for name in ("README.md", "board.json"):
         fresh = (tmp_path / name).read_text(encoding="utf-8")
         assert fresh == (published / name).read_text(encoding="utf-8"), "run `make leaderboard`"

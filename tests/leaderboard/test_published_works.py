@@ -18,10 +18,9 @@ from prunebench.leaderboard.papers.cards.registry import read_works
 from prunebench.leaderboard.papers.cards.work import Experiment
 from prunebench.leaderboard.papers.compare import Beside, Compared, compare, compare_works
 from prunebench.leaderboard.papers.readings import CAUTION
-from prunebench.leaderboard.publish import read_results
 from prunebench.leaderboard.site.papers import page as papers_page
 from prunebench.leaderboard.site.papers.table import table_of
-from prunebench.record import Reached, Record, Value
+from prunebench.record import Reached, Record, Value, read_records
 
 REPOSITORY = Path(__file__).parent.parent.parent
 WORKS = read_works()
@@ -197,7 +196,7 @@ def test_the_distilled_student_stands_beside_the_published_one() -> None:
 
 
 def test_every_published_number_is_on_the_page(tmp_path: Path) -> None:
-    for records in ([], read_results(REPOSITORY / "leaderboard" / "results")):
+    for records in ([], read_records(REPOSITORY / "leaderboard" / "results")):
         papers_page.write(board(records), tmp_path)
         page = (tmp_path / "papers.html").read_text(encoding="utf-8")
         cells = [unescape(text) for text in re.findall(r'<td class="number">([^<]*)<', page)]
@@ -213,7 +212,7 @@ def test_every_published_number_is_on_the_page(tmp_path: Path) -> None:
 
 
 def test_real_records_are_compared_without_claiming_more_than_they_are() -> None:
-    sections = board(read_results(REPOSITORY / "leaderboard" / "results"))
+    sections = board(read_records(REPOSITORY / "leaderboard" / "results"))
     compared = compare_works(WORKS, sections)
     assert set(compared) == set(WORKS)
     for each in [c for found in compared.values() for c in found]:

@@ -15,7 +15,7 @@ from prunebench.leaderboard.board.rank import is_eligible
 from prunebench.leaderboard.board.rows import level_name
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.markdown import escape, escape_line
-from prunebench.store.writing import write_whole
+from prunebench.store.writing import write_files
 
 BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
 MOST_ROWS = 20  # of a sample
@@ -91,4 +91,4 @@ def update_readme(readme: Path, sections: Sequence[Section]) -> None:
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise RequestError(f"lacks the marks {BEGIN} and {END}", where=str(readme))
-    write_whole({readme: f"{head}{BEGIN}\n{sample(sections)}\n{END}{tail}"})
+    write_files({readme: f"{head}{BEGIN}\n{sample(sections)}\n{END}{tail}"})

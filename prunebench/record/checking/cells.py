@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prunebench.plugins import entries
+from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
-from prunebench.record.record import Record
 
 OWN = "prunebench"
 OTHERWISE = {

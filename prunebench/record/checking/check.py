@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from prunebench.record import Record
 from prunebench.record.checking.cells import missing_cells
 from prunebench.record.checking.completeness import incomplete
 from prunebench.record.checking.consistency import inconsistent
@@ -14,7 +15,6 @@ from prunebench.record.checking.problem import Problem
 from prunebench.record.checking.ranges import out_of_range
 from prunebench.record.checking.text import unsafe_text
 from prunebench.record.checking.times import false_times, wrong_times
-from prunebench.record.record import Record
 
 
 def check_record(

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
-from prunebench.record.record import Record
 
 KEY = re.compile(r"[0-9a-f]{32}")
 EXCERPT = ("name", "dataset", "model", "pruners", "metrics", "seeds")

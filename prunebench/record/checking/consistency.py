@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from prunebench.record import Record
 from prunebench.record.checking.problem import Problem, close
 from prunebench.record.names import fitting_id, protocol_of
-from prunebench.record.record import Record
 
 OF_TRAINING = 1e-3
 """Of all weights: training after compression may leave a weight at zero, or move one from it."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from prunebench.errors import RequestError
 from prunebench.plugins import find
+from prunebench.record import Reached, Record
 from prunebench.record.checking.problem import Problem
-from prunebench.record.record import Reached, Record
 
 if TYPE_CHECKING:
     from prunebench.pruners import Pruner

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
 from prunebench.record.comparable import row_key, section_key
-from prunebench.record.record import Record
 
 MOST_SEEDS = 100
 Place = tuple[str, str, int]

@@ -6,9 +6,9 @@ import base64
 import io
 from collections.abc import Iterator
 
+from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
 from prunebench.record.parts import WIDEST, WIDEST_OF_PRUNER
-from prunebench.record.record import Record
 
 IMAGE, MAP = ("L", "RGB"), ("L",)
 

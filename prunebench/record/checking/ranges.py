@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Iterator
 
+from prunebench.record import Record, Value
 from prunebench.record.checking.problem import Problem
-from prunebench.record.record import Record, Value
 
 ROUNDING = 1e-6
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from prunebench.intervals import median_interval
-from prunebench.record.record import Times
+from prunebench.record import Times
 
 FEWEST = 6
 """Even all of five times span the median with less than 95%: 1 - 2·2⁻⁵."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
-from prunebench.record.record import Record
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:;()=+/{}\[\]'@*%-]*")

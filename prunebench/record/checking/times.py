@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from prunebench.record import Record
 from prunebench.record.checking.problem import Problem, close
 from prunebench.record.checking.spread import ratios, spread
 from prunebench.record.parts import MOST_TIMES
-from prunebench.record.record import Record
 
 PLACE = re.compile(r"(\w*?)((?:cpu|cuda)_b(\d+))(\(.*\))?")
 MEASURED = re.compile(r"(\w+_)?(latency|throughput|peak_memory)_\w+")

@@ -67,9 +67,9 @@ def published(
     tmp_path_factory: pytest.TempPathFactory, write: Callable[[list[Any], Path], Path]
 ) -> Path:
     """The site of the published records."""
-    from prunebench.leaderboard.publish import read_results
+    from prunebench.record import read_records
 
-    records = read_results(REPOSITORY / "leaderboard" / "results")
+    records = read_records(REPOSITORY / "leaderboard" / "results")
     return write(records, tmp_path_factory.mktemp("published") / "site")
 
 

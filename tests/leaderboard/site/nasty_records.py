@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from synthetic import CONDITIONS, png, spot, suite
 
-from prunebench.record import Epoch, Record, Times, Value
-from prunebench.record.record import Heatmap, Moved
+from prunebench.record import Epoch, Heatmap, Moved, Record, Times, Value
 
 TEXTS = (
     "<script>window.pwned=1</script>",

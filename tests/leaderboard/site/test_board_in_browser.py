@@ -10,10 +10,9 @@ from visiting import Visit
 
 from prunebench.leaderboard.board import Section, board
 from prunebench.leaderboard.board.rank import is_eligible
-from prunebench.leaderboard.publish import read_results
 from prunebench.leaderboard.site.board.rows import Entry, entries
 from prunebench.leaderboard.site.links import row_name
-from prunebench.record import Value
+from prunebench.record import Value, read_records
 
 COLUMN = """(title) => {
   const heads = [...document.querySelectorAll("#board thead th")];
@@ -28,7 +27,7 @@ NAMES = """() => [...document.querySelectorAll("#board tbody th a")]
 
 @pytest.fixture(scope="module")
 def sections() -> tuple[Section, ...]:
-    return board(read_results(REPOSITORY / "leaderboard" / "results"))
+    return board(read_records(REPOSITORY / "leaderboard" / "results"))
 
 
 @pytest.fixture(scope="module")

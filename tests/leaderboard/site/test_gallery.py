@@ -14,8 +14,7 @@ from visiting import Visit
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.site import gallery as gallery_page
 from prunebench.leaderboard.site.links import row_link, section_name
-from prunebench.record import Record
-from prunebench.record.record import Heatmap
+from prunebench.record import Heatmap, Record
 
 GREY, COLOUR = png(np.full((4, 4), 0.5)), png(np.full((4, 4, 3), 0.5))
 

@@ -18,8 +18,7 @@ from prunebench.leaderboard.papers.regenerated import regenerate
 from prunebench.leaderboard.site.papers import heatmaps as papers_heatmaps
 from prunebench.leaderboard.site.papers import page as papers_page
 from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, heatmaps_of
-from prunebench.record import Record
-from prunebench.record.record import Heatmap
+from prunebench.record import Heatmap, Record
 
 CIFAR = {"dataset": "parquet(path=cifar10-jpeg)", "model": "resnet20"}
 METHODS = ("l1-unstructured", "random-unstructured")

@@ -8,8 +8,8 @@ from conftest import REPOSITORY
 from visiting import Visit
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.publish import read_results
 from prunebench.leaderboard.site.row.excerpt import suite_text
+from prunebench.record import read_records
 
 ROW = "cifar10-resnet20-parquet-resnet20-l1-filter-0.4-s0-edb637-2ecdf5"
 PIXELS = "(canvas) => canvas.toDataURL()"
@@ -19,7 +19,7 @@ def test_a_row_tells_what_was_run_and_what_came_out(
     visit: Callable[..., Visit], published: Path
 ) -> None:
     page = visit().open(published, f"row.html#{ROW}")
-    sections = board(read_results(REPOSITORY / "leaderboard" / "results"))
+    sections = board(read_records(REPOSITORY / "leaderboard" / "results"))
     row = next(row for section in sections for row in section.rows if row.first.id == ROW)
     assert page.locator("h1").inner_text() == "l1-filter, 40%"
     assert page.locator("#suite").text_content() == suite_text(row)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prunebench.leaderboard.writers.cells import plain
-from prunebench.record import Record
-from prunebench.record.record import Moved
+from prunebench.record import Moved, Record
 
 
 def pictures(record: Record) -> dict[str, Any]:

@@ -1,0 +1,214 @@
+"""Reading a suite from YAML: everything wrong in it is refused with file and line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from prunebench.errors import RequestError, did_you_mean
+from prunebench.metrics.inputs import reads_maps
+from prunebench.plugins import Chosen, choose, find, invalid
+from prunebench.plugins.recipe import Recipe
+from prunebench.pruners import Pruner
+from prunebench.suite.suite import DEFAULT_CONTROL, Explain, Suite
+from prunebench.yaml_source import Place, Source, read_yaml
+
+B = TypeVar("B", bound=BaseModel)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_PLURAL = {
+    "dataset": "datasets",
+    "model": "models",
+    "pruner": "pruners",
+    "level": "levels",
+    "seed": "seeds",
+    "cam": "cams",
+    "metric": "metrics",
+}
+_KEYS = {
+    "name",
+    "description",
+    "datasets",
+    "models",
+    "pruners",
+    "levels",
+    "rounds",
+    "recovery",
+    "cams",
+    "metrics",
+    "seeds",
+    "explain",
+}
+
+
+def load_suite(path: str | Path) -> Suite:
+    """Reads a suite.
+
+    Args:
+        path: A YAML file. Paths in it are relative to its folder; ``${VARIABLE}`` is expanded.
+
+    Raises:
+        RequestError: Anything wrong in it; the message names file and line.
+    """
+    return _Reader(read_yaml(Path(path))).suite()
+
+
+class _Reader:
+    """Turns YAML into a suite and knows the line of whatever is wrong."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        if not isinstance(source.data, dict):
+            raise RequestError(
+                "a suite is a mapping (name: ..., dataset: ...)", where=str(source.path)
+            )
+        self.written: dict[str, str] = {}
+        for key in source.data:
+            plural = _PLURAL.get(key, key)
+            if plural not in _KEYS:
+                self.fail((key,), f"unknown key {key!r}; {did_you_mean(key, _KEYS)}")
+            if plural in self.written:
+                self.fail((key,), f"{self.written[plural]!r} and {key!r} mean the same")
+            self.written[plural] = key
+
+    def fail(self, place: Place, message: str) -> NoReturn:
+        raise RequestError(message, where=self.source.where(place))
+
+    def suite(self) -> Suite:
+        """The whole suite, checked."""
+        pruners = self.plugins("pruners")
+        if not any(pruner.plugin.control for pruner in pruners):
+            pruners = (choose("pruners", DEFAULT_CONTROL), *pruners)
+        suite = Suite(
+            name=self.name(),
+            datasets=self.plugins("datasets"),
+            models=self.plugins("models"),
+            pruners=pruners,
+            levels=self.levels(pruners),
+            recoveries=self.recoveries(),
+            cams=self.plugins("cams", required=False),
+            metrics=self.plugins("metrics"),
+            seeds=self.integers("seeds", (0,), minimum=0) or (0,),
+            rounds=self.integers("rounds", None, minimum=1),
+            explain=self.options(Explain, ("explain",), self.source.data.get("explain") or {}),
+            raw=self.source.raw,
+        )
+        self.check_maps(suite)
+        return suite
+
+    def name(self) -> str:
+        """The suite's name: safe in a file's name."""
+        name = self.source.data.get("name", self.source.path.stem)
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            self.fail(
+                ("name",),
+                f"name {name!r} may hold up to 60 ASCII letters, digits, '-' and '_', "
+                "and begins with a letter or digit",
+            )
+        return name
+
+    def entries(self, key: str, required: bool = True) -> list[tuple[Place, Any]]:
+        """The entries of a list, or a single value as a list of one."""
+        written = self.written.get(key)
+        if written is None:
+            if required:
+                raise RequestError(f"{key!r} is missing", where=str(self.source.path))
+            return []
+        value = self.source.data[written]
+        if not isinstance(value, list):
+            return [((written,), value)]
+        if not value:
+            self.fail((written,), f"{written!r} is an empty list; expected at least one entry")
+        return [((written, i), entry) for i, entry in enumerate(value)]
+
+    def plugins(self, kind: str, required: bool = True) -> tuple[Chosen[Any], ...]:
+        """The plugins of a kind, their parameters checked."""
+        chosen: list[Chosen[Any]] = []
+        for place, entry in self.entries(kind, required):
+            use = self.plugin(kind, place, entry)
+            if use.label in [other.label for other in chosen]:
+                self.fail(place, f"{use.label!r} is listed twice")
+            chosen.append(use)
+        return tuple(chosen)
+
+    def plugin(self, kind: str, place: Place, entry: Any) -> Chosen[Any]:
+        """One entry: ``name`` or ``name: {parameter: value}``."""
+        if isinstance(entry, dict) and len(entry) == 1:
+            name, parameters = next(iter(entry.items()))
+            place = (*place, name)
+        else:
+            name, parameters = entry, {}
+        if not isinstance(name, str) or not isinstance(parameters or {}, dict):
+            self.fail(place, f"expected a {kind[:-1]}'s name, or 'name: {{parameter: value}}'")
+        try:
+            plugin_class = find(kind, name).plugin_class
+            anchored = plugin_class.anchored(parameters or {}, self.source.path.parent)
+            return choose(kind, name, anchored)
+        except RequestError as error:
+            where = self.source.where((*place, *error.place))
+            raise RequestError(str(error), where=where) from None
+
+    def levels(self, pruners: tuple[Chosen[Pruner], ...]) -> tuple[float, ...]:
+        """Fractions in [0, 1), needed only where a pruner's level is continuous."""
+        needed = any(pruner.plugin.levels == "continuous" for pruner in pruners)
+        found: list[float] = []
+        for place, level in self.entries("levels", required=needed):
+            if isinstance(level, bool) or not isinstance(level, int | float):
+                self.fail(place, f"level {level!r} is not a number")
+            if not 0 <= level < 1:
+                self.fail(place, f"level {level} is outside [0, 1): it is the fraction removed")
+            if level in found:
+                self.fail(place, f"level {level} is listed twice")
+            found.append(float(level))
+        return tuple(found)
+
+    def recoveries(self) -> tuple[Recipe | None, ...]:
+        """Recovery options; none at all by default."""
+        return tuple(
+            None if entry is None else self.options(Recipe, place, entry)
+            for place, entry in self.entries("recovery", required=False)
+        ) or (None,)
+
+    def integers(
+        self, key: str, default: tuple[int, ...] | None, minimum: int
+    ) -> tuple[int, ...] | None:
+        """A list of distinct whole numbers."""
+        found: list[int] = []
+        for place, value in self.entries(key, required=False):
+            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+                self.fail(place, f"{value!r} is not a whole number of at least {minimum}")
+            if value in found:
+                self.fail(place, f"{value} is listed twice")
+            found.append(value)
+        return tuple(found) or default
+
+    def options(self, model: type[B], place: Place, value: Any) -> B:
+        """A block of options, such as ``recovery``."""
+        if not isinstance(value, dict):
+            self.fail(place, f"expected options (name: value), found {value!r}")
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            problem = invalid(error, str(place[0]), model)
+            where = self.source.where((*place, *problem.place))
+            raise RequestError(problem.message, where=where) from None
+
+    def check_maps(self, suite: Suite) -> None:
+        """Metrics that read maps need a method that makes them."""
+        readers = [m.name for m in suite.metrics if reads_maps(m.plugin)]
+        if readers and not suite.cams:
+            self.fail(
+                (self.written["metrics"],),
+                f"metric {readers[0]!r} compares maps: 'cams' is missing",
+            )
+        layers = suite.explain.target_layer
+        names = [model.name for model in suite.models]
+        for name in layers if isinstance(layers, dict) else ():
+            if name not in names:
+                self.fail(
+                    ("explain", "target_layer", name),
+                    f"{name!r} is not a model of this suite; {did_you_mean(name, names)}",
+                )
