@@ -25,6 +25,7 @@ lint: $(READY)             ## the same checks as in CI
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 ui: $(READY)               ## MLflow on the embedded store
 	$(BIN)/prunebench ui

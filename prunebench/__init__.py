@@ -29,13 +29,13 @@ __all__ = [
 
 # No module may be named like one of these: importing it would put it in the function's place.
 _HOME = {
-    "Comparison": "comparison.result",
+    "Comparison": "comparison",
     "RequestError": "errors",
     "Results": "results",
-    "Suite": "suite.suite",
+    "Suite": "suite",
     "compare": "comparison.compare",
     "explain": "cams.explaining",
-    "load_suite": "suite.suite",
+    "load_suite": "suite",
     "read_results": "results",
     "run": "running",
     "to_onnx": "networks.onnx_export",

@@ -14,7 +14,7 @@ from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.iterative import Iterative
 from prunebench.pruners.none import NoPruning
 
-SUITES = Path(__file__).parent.parent / "benchmarks" / "papers"
+SUITES = Path(__file__).parent.parent.parent / "benchmarks" / "papers"
 
 
 @pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.stem)

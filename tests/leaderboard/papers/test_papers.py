@@ -18,7 +18,7 @@ from prunebench.leaderboard.papers.cards.registry import read_work, read_works
 from prunebench.leaderboard.papers.cards.work import Experiment, Work
 from prunebench.plugins import entries
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent.parent
 WORKS = read_works()
 EXPERIMENTS = [
     pytest.param(experiment, id=f"{name}/{experiment.name}")

@@ -57,7 +57,7 @@ def test_a_heatmap_that_is_no_picture_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_published_pictures_are_drawn_from_the_published_records(tmp_path: Path) -> None:
-    published = Path(__file__).parent.parent.parent / "leaderboard"
+    published = Path(__file__).parent.parent.parent.parent / "leaderboard"
     drawn = write_pictures(board(read_records(published / "results")), tmp_path)
     assert {path.name for path in drawn} == {
         path.name for path in (published / "pictures").iterdir()

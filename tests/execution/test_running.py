@@ -19,7 +19,7 @@ from prunebench.record import read_record
 from prunebench.store import Store
 
 Write = Callable[..., Path]
-QUICK = Path(__file__).parent.parent / "benchmarks" / "quick.yaml"
+QUICK = Path(__file__).parent.parent.parent / "benchmarks" / "quick.yaml"
 
 
 def _run(path: Path, store: Path, **options: Any) -> pb.Results:

@@ -12,7 +12,7 @@ from prunebench.plugins import KINDS, Entry, entries, find
 from prunebench.plugins.cards import Card, Paper, Published, read_card
 from prunebench.plugins.catalogue import catalogue, describe
 
-REGISTRY = Path(__file__).parent.parent / "registry"
+REGISTRY = Path(__file__).parent.parent.parent / "registry"
 BUILT_IN = [
     pytest.param(entry, id=f"{kind}/{name}")
     for kind in KINDS

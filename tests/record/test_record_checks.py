@@ -17,7 +17,7 @@ from prunebench.record import Heatmap, Moved, Record, Times, Value, read_record
 from prunebench.record.checking import Others, check_record
 from prunebench.recording.pictures import png
 
-PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"
+PUBLISHED = Path(__file__).parent.parent.parent / "leaderboard" / "results"
 GREY = png(torch.zeros(1, 4, 4, dtype=torch.uint8))
 COLOUR = png(torch.zeros(3, 4, 4, dtype=torch.uint8))
 

@@ -17,7 +17,7 @@ from prunebench.tracking.view import view
 
 
 def published() -> list[Record]:
-    return pb.read_results(Path(__file__).parent.parent / "leaderboard" / "results").records
+    return pb.read_results(Path(__file__).parent.parent.parent / "leaderboard" / "results").records
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from prunebench.plugins import entries
 from prunebench.record import read_records
 from prunebench.suite import load_suite
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 

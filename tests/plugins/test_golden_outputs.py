@@ -4,7 +4,7 @@ A result in somebody's store is found again by its plugin's ``version``. So wher
 plugin changes, or a default, its version must be raised; these tests fail until it is. Then, and
 after adding a plugin, write the file again:
 
-    PRUNEBENCH_GOLDEN=write python -m pytest tests/test_golden_outputs.py
+    PRUNEBENCH_GOLDEN=write python -m pytest tests/plugins/test_golden_outputs.py
 
 This adds what is new and replaces what has another version; it does not replace the output of a
 plugin whose version is still the same. To do that all the same (nobody can have results of this
@@ -50,7 +50,7 @@ from prunebench.plugins import KINDS, Entry, choose, entries
 from prunebench.plugins.preparing import prepared
 from prunebench.seeding import seeded
 
-GOLDEN = Path(__file__).parent / "golden" / "outputs.json"
+GOLDEN = Path(__file__).parent.parent / "golden" / "outputs.json"
 TOLERANCE = 1e-4  # of the largest number of an output
 
 Golden = dict[str, Any]

@@ -11,8 +11,8 @@ from prunebench.record import migrations, read_record
 from prunebench.record.checking import check_record
 from prunebench.record.migrations import MIGRATIONS, SCHEMA, migrate
 
-PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"
-V1 = Path(__file__).parent / "golden" / "record-v1.json"
+PUBLISHED = Path(__file__).parent.parent.parent / "leaderboard" / "results"
+V1 = Path(__file__).parent.parent / "golden" / "record-v1.json"
 
 
 def test_a_published_record_of_schema_1_always_loads() -> None:

@@ -22,7 +22,7 @@ from prunebench.leaderboard.site.papers import page as papers_page
 from prunebench.leaderboard.site.papers.table import table_of
 from prunebench.record import Reached, Record, Value, read_records
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent.parent
 WORKS = read_works()
 
 

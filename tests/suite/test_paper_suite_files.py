@@ -25,7 +25,7 @@ from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.store.digests import Digests
 from prunebench.suite import Suite, load_suite
 
-SUITES = Path(__file__).parent.parent / "benchmarks" / "papers"
+SUITES = Path(__file__).parent.parent.parent / "benchmarks" / "papers"
 PATHS = sorted(SUITES.glob("*.yaml"))
 REPEATED = [
     pytest.param(work, experiment, id=f"{name}/{experiment.name}")

@@ -9,7 +9,7 @@ import pytest
 from prunebench.errors import RequestError
 from prunebench.record import SCHEMA, Record, Value, read_record, slug
 
-FIXTURES = Path(__file__).parent / "leaderboard" / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "leaderboard" / "fixtures"
 OLD = FIXTURES / "schema-1.json"
 
 

@@ -33,7 +33,7 @@ def test_the_committed_suites_can_be_read(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PRUNEBENCH_DATA", "/data")
     monkeypatch.setenv("PRUNEBENCH_WEIGHTS", "/weights")
     monkeypatch.setenv("IMAGENET", "/imagenet")
-    benchmarks = Path(__file__).parent.parent / "benchmarks"
+    benchmarks = Path(__file__).parent.parent.parent / "benchmarks"
     suites = sorted(benchmarks.rglob("*.yaml"))
     assert suites
     for path in suites:  # named for their folder and file

@@ -21,7 +21,7 @@ from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
 
 Write = Callable[..., Path]
-GOLDEN = Path(__file__).parent / "golden" / "keys.json"
+GOLDEN = Path(__file__).parent.parent / "golden" / "keys.json"
 HERE = Environment(device="cpu", processor="some processor", threads=2, torch="2.15.0")
 
 
@@ -153,8 +153,8 @@ def test_a_step_can_be_pickled(toy_suite: Write) -> None:
 def test_keys_are_those_of_the_golden_file(toy_suite: Write) -> None:
     """A key changes only with a version: raise one, then write the file again.
 
-    ``PRUNEBENCH_GOLDEN=write pytest tests/test_plan.py`` writes it. A new parameter with a default
-    must leave old keys as they are.
+    ``PRUNEBENCH_GOLDEN=write pytest tests/plan/test_plan.py`` writes it. A new parameter with a
+    default must leave old keys as they are.
     """
     found = _named(toy_suite(metrics="[accuracy, params, sp2ps, latency]", seeds="[0, 1]"))
     if os.environ.get("PRUNEBENCH_GOLDEN") == "write":

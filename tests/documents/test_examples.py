@@ -14,7 +14,7 @@ import prunebench as pb
 from prunebench.errors import RequestError
 from prunebench.tracking import Tracker
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent
 
 
 def example(name: str, folder: Path, *arguments: str) -> str:
