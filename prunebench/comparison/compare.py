@@ -10,10 +10,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.maps import upsample
-from prunebench.comparison.result import Accuracy, Comparison
-from prunebench.comparison.figure import Picture
-from prunebench.errors import RequestError, did_you_mean
 from prunebench.cams.explaining import (
     CamNames,
     Explained,
@@ -25,11 +21,15 @@ from prunebench.cams.explaining import (
     learn_on,
     predict,
 )
+from prunebench.cams.maps import upsample
+from prunebench.comparison.figure import Picture
+from prunebench.comparison.result import Accuracy, Comparison
+from prunebench.errors import RequestError, did_you_mean
+from prunebench.intervals import mean_interval, paired_drop
 from prunebench.metrics import maps as metrics
 from prunebench.metrics.confidence import confidence
 from prunebench.networks.layout import Layout
 from prunebench.progress import counting
-from prunebench.intervals import mean_interval, paired_drop
 from prunebench.trust import THRESHOLDS, trusted
 
 __all__ = ["Comparison", "compare"]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.comparison.compare import Comparison, compare, logits_of
+from prunebench.comparison.image_folder import load_images
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
-from prunebench.comparison.image_folder import load_images
 from prunebench.networks.factory import (
     build_module,
     load_weights,
