@@ -14,10 +14,10 @@ class Pixels(Protocol):
     """Images by index: a uint8 tensor N×C×H×W, or anything that decodes on demand."""
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Return the number of images."""
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """Returns the images at these indices, uint8, B×C×H×W."""
+        """Return the images at these indices, uint8, B×C×H×W."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Split:
         return len(self.labels)
 
     def subset(self, indices: Tensor) -> Split:
-        """The images at these indices, in this order (decoded into memory)."""
+        """Return the images at these indices, in this order (decoded into memory)."""
         boxes = None if self.boxes is None else self.boxes[indices]
         masks = None if self.masks is None else self.masks[indices]
         return Split(self.pixels[indices], self.labels[indices], boxes, masks)
 
     def to(self, device: torch.device | str) -> Split:
-        """The same split with pixels and labels on a device.
+        """Return the same split with pixels and labels on a device.
 
         Boxes and masks stay where they are: no network is ever shown them.
         """
@@ -55,7 +55,7 @@ class Split:
         return replace(self, pixels=pixels, labels=self.labels.to(device))
 
     def with_images_as_masks(self, *, soft: bool = True) -> Split:
-        """The same split with each grey image on black as its own mask.
+        """Return the same split with each grey image on black as its own mask.
 
         Args:
             soft: How bright a pixel is, is how far it belongs to the object, as with a drawing
@@ -75,7 +75,7 @@ class Normalisation:
     std: tuple[float, ...]
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Turns uint8 images B×C×H×W into the float32 input of a network."""
+        """Turn uint8 images B×C×H×W into the float32 input of a network."""
         shape = (1, -1, 1, 1)
         mean = torch.tensor(self.mean, device=pixels.device).view(shape)
         std = torch.tensor(self.std, device=pixels.device).view(shape)
@@ -116,7 +116,7 @@ def batches(
     device: torch.device | str,
     order: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields (inputs, labels) on the device: inputs float32 B×C×H×W, labels int64 B.
+    """Yield (inputs, labels) on the device: inputs float32 B×C×H×W, labels int64 B.
 
     Args:
         split: Where the images come from.
@@ -134,7 +134,7 @@ def batches(
 
 
 def ground_truth(split: Split, indices: Tensor, size: tuple[int, int]) -> Tensor | None:
-    """Where the object is in some images: from masks, or else from boxes.
+    """Return where the object is in some images: from masks, or else from boxes.
 
     Args:
         split: Where the images come from.
@@ -156,12 +156,12 @@ def ground_truth(split: Split, indices: Tensor, size: tuple[int, int]) -> Tensor
         ).squeeze(1)
     if split.boxes is not None:
         boxes = split.boxes[indices.to(split.boxes.device)].cpu().float()
-        return _rasterise(boxes / _relative_to(split, size), size)
+        return _rasterise(boxes / _box_scale(split, size), size)
     return None
 
 
-def _relative_to(split: Split, size: tuple[int, int]) -> Tensor:
-    """What to divide a box by, so that it fits images of that size, 4."""
+def _box_scale(split: Split, size: tuple[int, int]) -> Tensor:
+    """Return what boxes are divided by to fit images of a size, 4."""
     first = torch.tensor([0])
     at = first.to(split.pixels.device) if isinstance(split.pixels, Tensor) else first
     height, width = split.pixels[at].shape[2:]
@@ -170,7 +170,7 @@ def _relative_to(split: Split, size: tuple[int, int]) -> Tensor:
 
 
 def _rasterise(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes M×4 as masks of 0 and 1, M×H×W: 1 where a pixel's centre is inside."""
+    """Turn boxes M×4 into masks of 0 and 1, M×H×W: 1 where a pixel's centre is inside."""
     rows, columns = (torch.arange(n) + 0.5 for n in size)
     x0, y0, x1, y1 = boxes.unsqueeze(2).unbind(1)
     down = (rows >= y0) & (rows < y1)

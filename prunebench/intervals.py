@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +42,7 @@ class Interval:
 def mean_interval(
     values: ArrayLike, seed: int = 0, *, method: str = "bootstrap over images"
 ) -> Interval:
-    """Mean and percentile interval from 1000 bootstrap resamples.
+    """Return mean and percentile interval from 1000 bootstrap resamples.
 
     All values are resampled, undefined ones too: how many are defined is itself a matter of
     which images were drawn.
@@ -79,7 +78,7 @@ def mean_interval(
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """A 95% interval of the median, whatever the distribution: between two order statistics.
+    """Return a 95% interval of the median, whatever the distribution: between two order statistics.
 
     The j-th lowest and highest of n values, with the largest j for which a binomial (n, 1/2) is
     below j with a probability of at most 2.5% (Conover, Practical Nonparametric Statistics, 3.2).
@@ -88,16 +87,15 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     Args:
         values: At least one.
     """
+    from scipy.stats import binom
+
     ordered, count = sorted(values), len(values)
-    below, j = 1, 0  # ways in which at most j of n values lie below the median
-    while below / 2**count <= (1 - CONFIDENCE) / 2:
-        j += 1
-        below += comb(count, j)
+    j = int(binom.ppf((1 - CONFIDENCE) / 2, count, 0.5))
     return ordered[max(j - 1, 0)], ordered[min(count - j, count - 1)]
 
 
 def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:
-    """Mean of ``base - pruned`` over images, with a paired bootstrap interval.
+    """Return the mean of ``base - pruned`` over images, with a paired bootstrap interval.
 
     Args:
         base: One number an image for the baseline, N.
@@ -122,7 +120,7 @@ def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:
 
 
 def seed_interval(means: ArrayLike) -> Interval:
-    """Mean over seeds with Student's t-interval.
+    """Return the mean over seeds with Student's t-interval.
 
     Args:
         means: One mean a seed; NaN where a seed's mean is undefined.
@@ -154,7 +152,7 @@ def _vector(values: ArrayLike) -> Floats:
 
 @lru_cache(maxsize=4)
 def _resamples(n: int, seed: int) -> NDArray[np.float32]:
-    """How often each of n images is drawn in each resample: multinomial, RESAMPLES×n."""
+    """Count how often each of n images is drawn in each resample: multinomial, RESAMPLES×n."""
     generator = np.random.default_rng([seed, n])
     counts = np.empty((RESAMPLES, n), dtype=np.float32)
     for row in counts:

@@ -15,7 +15,7 @@ LINE_EVERY = 20.0  # seconds between lines in a log
 
 @contextmanager
 def counting(total: int, what: str, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Shows how many of a known number of things are done, on standard error.
+    """Show how many of a known number of things are done, on standard error.
 
     Args:
         total: How many there are.

@@ -40,7 +40,7 @@ class Results:
         return int(bool(self.failed or self.blocked or self.undone or self.tracking_error))
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a network, the baseline and controls too: what it is, then its values' means."""
+        """Return one row a network, the controls too: what it is, then its values' means."""
         import pandas as pd
 
         rows = [
@@ -64,7 +64,7 @@ class Results:
         return pd.DataFrame(rows)
 
     def rescaled(self) -> pd.DataFrame:
-        """How much of the baseline's maps is left, between the two controls, over seed means.
+        """Return how much of the baseline's maps is preserved, between the two controls.
 
         1 is as much as the same training leaves without pruning (the ``none`` pruner), 0 as much
         as random weights have by chance. One row a pruner, level and value; without a number
@@ -93,7 +93,7 @@ class Results:
         return pd.DataFrame(found)
 
     def leaderboard(self) -> str:
-        """The board in markdown."""
+        """Return the board in markdown."""
         from prunebench.leaderboard.board import board
         from prunebench.leaderboard.writers.markdown import to_markdown
 
@@ -101,7 +101,7 @@ class Results:
 
 
 def read_results(*folders: str | Path) -> Results:
-    """Reads published records, such as those in ``leaderboard/results``.
+    """Read published records, such as those in ``leaderboard/results``.
 
     Args:
         folders: Folders of records; two of them may hold the same record.
@@ -120,25 +120,25 @@ def read_results(*folders: str | Path) -> Results:
     return Results(", ".join(sorted({record.suite for record in records})), records)
 
 
-def stored_records(store: Store, suites: tuple[str, ...] = ()) -> list[Path]:
-    """Files of the records in a store, of all suites or of some."""
+def list_records(store: Store, suites: tuple[str, ...] = ()) -> list[Path]:
+    """List the files of the records in a store, of all suites or of some."""
     root = store.root / "records"
     names = suites or tuple(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
     return [path for name in names for path in sorted((root / name).glob("*.json"))]
 
 
-def chosen_records(store: Store, runs: list[str]) -> list[Path]:
-    """Files of records chosen by suite, by name, or by path.
+def find_records(store: Store, runs: list[str]) -> list[Path]:
+    """Find files of records by suite, by name, or by path.
 
     Raises:
         RequestError: One is not there.
     """
-    known = {path.stem: path for path in stored_records(store)}
+    known = {path.stem: path for path in list_records(store)}
     suites = {path.parent.name for path in known.values()}
     chosen: list[Path] = []
     for run in runs:
         if run in suites:
-            chosen += stored_records(store, (run,))
+            chosen += list_records(store, (run,))
         elif run in known:
             chosen.append(known[run])
         elif Path(run).is_file():
@@ -148,8 +148,8 @@ def chosen_records(store: Store, runs: list[str]) -> list[Path]:
     return chosen
 
 
-def published_record(row: str, results: Path) -> Record:
-    """The record of a row: a published record's id, or a file.
+def find_published(row: str, results: Path) -> Record:
+    """Find the record of a row: a published record's id, or a file.
 
     Raises:
         RequestError: There is none such, or it is no valid record.

@@ -1,4 +1,4 @@
-"""Running a suite: plan, carry out what is missing, write down what was found."""
+"""Running a suite: plan it, carry out what is missing, write the records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prunebench.plan.trial import FIELDS, Trial
 from prunebench.plan.where import parse_where
 from prunebench.record import Record
 from prunebench.recording import Recorder
-from prunebench.results import Results, stored_records
+from prunebench.results import Results, list_records
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
 
@@ -36,7 +36,7 @@ def run(
     max_time: float | None = None,
     quiet: bool = False,
 ) -> Results:
-    """Runs a suite: whatever of it is not in the store yet.
+    """Run a suite: whatever of it is not in the store yet.
 
     Args:
         suite: A suite, or its file.
@@ -67,7 +67,7 @@ def run(
     trials = list(plan_trials(identities, parse_where(where, FIELDS) if where else None))
     if not trials:
         raise RequestError("no cell of the suite fits", where=f"--where {where!r}")
-    forgotten = _forced(trials, force)
+    forgotten = _find_forced(trials, force)
     graph = Graph.of(trials, place.stored_keys() - forgotten)
     check(suite, graph.settings_to_check(trials), place, environment)
     projection = _Projection(Recorder(identities, place), place, graph, tracking_uri)
@@ -110,7 +110,7 @@ class _Projection:
         self.records: dict[Trial, Record] = {}
 
     def add(self, trial: Trial) -> None:
-        """Writes the record of a trial that has no open step left."""
+        """Write the record of a trial that has no open step left."""
         if not all(self.store.has(step.key) for step in trial.network.lineage()):
             return
         record = self.recorder.record(trial, self.graph.failed)
@@ -120,18 +120,18 @@ class _Projection:
             self.tracker.log(record, self.records.get(trial.compared_with))
 
     def fill(self, results: Results, trials: Sequence[Trial]) -> None:
-        """Puts what was written into the results, in the suite's order."""
+        """Put what was written into the results, in the suite's order."""
         results.records = [self.records[trial] for trial in trials if trial in self.records]
 
     def sum_up(self, results: Results) -> None:
-        """Logs the board of all the suite's records, those of earlier runs too."""
+        """Log the board of all the suite's records, those of earlier runs too."""
         if self.tracker is not None:
-            self.tracker.log_board(stored_records(self.store, (self.recorder.suite.name,)))
+            self.tracker.log_board(list_records(self.store, (self.recorder.suite.name,)))
             results.tracking_error = self.tracker.error
 
 
-def _forced(trials: Iterable[Trial], force: Sequence[str]) -> set[str]:
-    """Keys of the steps named, and of all that depends on them."""
+def _find_forced(trials: Iterable[Trial], force: Sequence[str]) -> set[str]:
+    """Return the keys of the steps named, and of all that depends on them."""
     seen: set[str] = set()
     gone: set[str] = set()
     matched: set[str] = set()
@@ -160,8 +160,8 @@ def _is_prefix(text: str, key: str) -> bool:
 
 
 def _drop_stale(store: Store, suite: str, records: Sequence[Record]) -> None:
-    """Removes records of networks that the suite no longer has."""
+    """Remove records of networks that the suite no longer has."""
     current_names = {f"{record.id}.json" for record in records}
-    for path in stored_records(store, (suite,)):
+    for path in list_records(store, (suite,)):
         if path.name not in current_names:
             path.unlink()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """Returns a 63-bit seed for one purpose, independent of all other purposes.
+    """Return a 63-bit seed for one purpose, independent of all other purposes.
 
     Args:
         seed: The experiment's seed.
@@ -24,14 +24,14 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 
 def content_seed(image: Tensor) -> int:
-    """A seed that follows from an image alone: the same in every batch and for every network."""
+    """Return a seed of an image alone: the same in every batch and for every network."""
     content = image.detach().cpu().contiguous().numpy().tobytes()
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
 
 
 @contextmanager
 def seeded(seed: int, *purpose: str | int) -> Iterator[int]:
-    """Seeds torch, NumPy and ``random`` for one purpose and restores them afterwards."""
+    """Seed torch, NumPy and ``random`` for one purpose and restore them afterwards."""
     import numpy as np
     import torch
 

@@ -15,7 +15,7 @@ MOST_UNDEFINED = 0.05
 
 
 def trusted(cam: str, low: float | None, undefined_share: float) -> bool | None:
-    """Whether a pruned network passes the published threshold.
+    """Tell whether a pruned network passes the published threshold.
 
     Args:
         cam: Name of the explanation method.

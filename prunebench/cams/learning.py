@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam
 from prunebench.cams.target_layer import frozen
-from prunebench.data import Data, Normalisation, Split, batches
+from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
-from prunebench.networks.training import DivergedError, train
+from prunebench.networks.trainer import SplitTrainer, draw_batches
+from prunebench.networks.training import DivergedError
 from prunebench.plugins.context import NOTHING, Context, Prepared
-from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.preparing import compute
-from prunebench.plugins.recipe import Recipe
 
 FEW = 300
 """Images from which nothing much is learnt."""
@@ -72,35 +71,15 @@ def learn(
     names = tuple(map(str, range(logits.shape[1])))
     data = Data(shown, nothing, nothing, names, as_they_are)
 
-    def train_here(
-        module: nn.Module,
-        recipe: Recipe,
-        objective: Objective = CROSS_ENTROPY,
-        normalise: Normalisation | None = None,
-    ) -> None:
-        train(
-            module,
-            data,
-            as_they_are,
-            recipe,
-            seed,
-            images.device,
-            objective=objective,
-            progress=progress,
-        )
-
-    def draw(count: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(seed))[:count]
-        return batches(shown, as_they_are, batch_size, images.device, order)
-
+    device = images.device
     context = Context(
         example=images[:1],
-        batches=draw,
+        batches=draw_batches(shown, as_they_are, seed, device),
         classes=logits.shape[1],
         seed=seed,
-        device=images.device,
+        device=device,
         baseline=module,
-        train=train_here,
+        train=SplitTrainer(data, as_they_are, seed, device, progress=progress),
         progress=progress,
     )
     try:

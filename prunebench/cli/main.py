@@ -77,7 +77,7 @@ def run(
     from prunebench.leaderboard.everything import write_everything
     from prunebench.leaderboard.writers.terminal import to_terminal
     from prunebench.record import read_record
-    from prunebench.results import stored_records
+    from prunebench.results import list_records
     from prunebench.running import run as run_suite
     from prunebench.store import Store
 
@@ -93,7 +93,7 @@ def run(
         print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
     out.print(to_terminal(board(results.records)))
-    records = [read_record(path) for path in stored_records(Store(store))]
+    records = [read_record(path) for path in list_records(Store(store))]
     page = write_everything(board(records), store / "leaderboard")
     out.print(f"leaderboard: {page}", highlight=False, soft_wrap=True)
     if tracking_uri is None:
@@ -264,13 +264,13 @@ def leaderboard(
     from prunebench.leaderboard.writers.terminal import to_terminal
     from prunebench.record import read_record, read_records
     from prunebench.record.reading import keeping_all
-    from prunebench.results import stored_records
+    from prunebench.results import list_records
     from prunebench.store import Store
 
     target = out_dir or store / "leaderboard"
     with keeping_all(), _writing(target):
         if results is None:
-            records = [read_record(path) for path in stored_records(Store(store))]
+            records = [read_record(path) for path in list_records(Store(store))]
         elif results.is_dir():
             records = read_records(results)
         else:

@@ -120,10 +120,10 @@ def submit(
 ) -> None:
     """Copy chosen records to the published results, if they pass all checks."""
     from prunebench.leaderboard.publish import submit as publish
-    from prunebench.results import chosen_records
+    from prunebench.results import find_records
     from prunebench.store import Store
 
-    chosen = chosen_records(Store(store), runs)
+    chosen = find_records(Store(store), runs)
     try:
         written = publish(chosen, to, replace=replace)
     except OSError as error:
@@ -145,9 +145,9 @@ def reproduce(
 ) -> None:
     """Make a published row again from its record alone, and compare every figure."""
     from prunebench.reproduction.reproduce import reproduce as rebuild
-    from prunebench.results import published_record
+    from prunebench.results import find_published
 
-    found = rebuild(published_record(row, results), store, folder=folder, device=device)
+    found = rebuild(find_published(row, results), store, folder=folder, device=device)
     table = Table("figure", "published", "rebuilt", "difference", "tolerance", "met")
     for column in table.columns[1:]:
         column.no_wrap = True

@@ -55,13 +55,13 @@ def ui(
 
 def _latest(store: Path) -> tuple[str, str] | None:
     """Name and id of the experiment of the suite that was run last; None if none was logged."""
-    from prunebench.results import stored_records
+    from prunebench.results import list_records
     from prunebench.store import Store
     from prunebench.tracking import default_uri
     from prunebench.tracking.experiment import connect
 
     client = connect(default_uri(store))
-    files = sorted(stored_records(Store(store)), key=lambda file: file.stat().st_mtime)
+    files = sorted(list_records(Store(store)), key=lambda file: file.stat().st_mtime)
     for name in dict.fromkeys(file.parent.name for file in reversed(files)):
         found = client.get_experiment_by_name(name)
         if found is not None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from prunebench.conformance.bench import CPU, RECIPE, Which, digits, trained, watched
 from prunebench.data import Normalisation
-from prunebench.execution.stages.compress import make_context
+from prunebench.execution.stages.context import make_context
 from prunebench.networks import Network
 from prunebench.networks.network import from_module
 from prunebench.plugins import Chosen

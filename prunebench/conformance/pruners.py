@@ -21,7 +21,7 @@ from prunebench.conformance.compressing import LEVEL, Attempt, Subject
 from prunebench.conformance.declared import DECLARED
 from prunebench.conformance.repeatable import REPEATABLE
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import axis, reached
+from prunebench.execution.stages.compress import find_axis, measure_pruned
 from prunebench.networks import Network
 from prunebench.networks.counting import prunable_weights
 from prunebench.networks.network import apply_masks, from_tensors, make_masks_permanent, to_tensors
@@ -69,8 +69,8 @@ def _rounds_reached(subject: Subject) -> str | None:
 
 def _close(subject: Subject, attempt: Attempt, level: float) -> str:
     baseline = trained("digits-cnn")
-    gone = reached(attempt.network, baseline)
-    kind = axis(attempt.network, baseline)
+    gone = measure_pruned(attempt.network, baseline)
+    kind = find_axis(attempt.network, baseline)
     require(kind != "none", f"at level {level:.0%} nothing was removed")
     target = "weights" if kind == "masked" else getattr(subject.pruner, "target", None)
     targets = [target] if target in gone else ["params", "channels", "macs"]

@@ -37,7 +37,7 @@ class Graph:
 
     @classmethod
     def of(cls, trials: Iterable[Trial], stored: set[str]) -> Graph:
-        """The graph of all steps that trials demand and the store lacks."""
+        """Build the graph of all steps that trials demand and the store lacks."""
         graph = cls()
         for trial in trials:
             demanded = trial.network.lineage()  # the record tells of all of them
@@ -78,7 +78,7 @@ class Graph:
             self.children.setdefault(key, []).append(step.key)
 
     def settings_to_check(self, trials: Iterable[Trial]) -> list[Setting]:
-        """Returns the settings in which a network, or its maps, are still to be made."""
+        """Return the settings in which a network, or its maps, are still to be made."""
         found = {
             trial.setting: None
             for trial in trials
@@ -87,7 +87,7 @@ class Graph:
         return list(found)
 
     def settle(self, key: str) -> list[Trial]:
-        """Marks a step as settled, however it ended; returns trials that have no open step left."""
+        """Mark a step as settled, however it ended; return trials that have no open step left."""
         done = []
         for trial in self.trials_of.get(key, ()):
             left = self.open_steps[trial]
@@ -97,7 +97,7 @@ class Graph:
         return done
 
     def block(self, key: str) -> list[str]:
-        """Marks all that depends on a failed step; returns their keys."""
+        """Mark all that depends on a failed step; return their keys."""
         found = []
         waiting = list(self.children.get(key, ()))
         while waiting:

@@ -19,7 +19,7 @@ LONGEST_PATIENCE = 30.0
 def occupy(
     exclusive: bool, folder: Path | None = None, waiting: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Holds the machine, alone or with others; waits until that is possible.
+    """Hold the machine, alone or with others; wait until that is possible.
 
     The locks are freed by the system when a process ends, however it ends.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError
-from prunebench.execution.tasks import workspace
+from prunebench.execution.tasks import open_workspace
 from prunebench.plan.environment import Environment
 from prunebench.plan.trial import Setting
 from prunebench.store import Store
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def check(
     suite: Suite, settings: Iterable[Setting], store: Store, environment: Environment
 ) -> None:
-    """Loads the data, builds each model, loads weights, looks at target layers and pruners.
+    """Load the data, build each model, load weights, look at target layers and pruners.
 
     Args:
         suite: What will run.
@@ -38,13 +38,13 @@ def check(
             continue
         checked.add(pair)
         from prunebench.cams.target_layer import check_target_layer
-        from prunebench.execution.stages.baseline import untrained
+        from prunebench.execution.stages.baseline import build_untrained
 
-        data = workspace(store.root, environment).data(setting.data)
+        data = open_workspace(store.root, environment).data(setting.data)
         for split in ("train", "test"):
             if not len(getattr(data, split)):
                 raise RequestError(f"the {split} split is empty", where=setting.dataset.label)
-        network = untrained(setting.model, data, seed=0)
+        network = build_untrained(setting.model, data, seed=0)
         _check_pruners(suite, network)
         if not setting.target_layer:
             continue  # nothing is explained
@@ -70,10 +70,10 @@ def check(
 
 
 def _check_pruners(suite: Suite, network: Network) -> None:
-    from prunebench.execution.stages.compress import fixed_channels
+    from prunebench.execution.stages.context import find_fixed_channels
     from prunebench.pruners import Context
 
-    fixed = frozenset(fixed_channels(network))
+    fixed = frozenset(find_fixed_channels(network))
     for pruner in suite.pruners:
         context = Context(
             example=network.example(),

@@ -50,7 +50,7 @@ class RunProgress:
         self._bars.stop()
 
     def working(self, step: Step, fraction: float = 0.0, text: str = "") -> None:
-        """Shows what is being done."""
+        """Show what is being done."""
         name = getattr(step.plugin, "label", "")
         if len(name) > LONGEST_NAME:
             name = f"{name[:LONGEST_NAME]}…"
@@ -65,10 +65,10 @@ class RunProgress:
             print(f"{self.done}/{self.total} steps; {now}{shown}", file=sys.stderr, flush=True)
 
     def advance(self, steps: int) -> None:
-        """Counts steps that are done with."""
+        """Count steps that are done with."""
         self.done += steps
         self._bars.advance(self._task, steps)
 
     def say(self, text: str) -> None:
-        """Prints a line that stays."""
+        """Print a line that stays."""
         self.console.print(text, markup=False, highlight=False)

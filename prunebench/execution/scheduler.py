@@ -23,8 +23,8 @@ BUSY_PAUSE = 0.5  # seconds before asking again whether another process is done
 Shared = tuple[Kind, tuple[tuple[str, Step], ...], int | None]
 
 
-def _shared(step: Step) -> Shared:
-    """What steps have in common that are carried out together: they read the same.
+def _what_is_shared(step: Step) -> Shared:
+    """Return what steps have in common that are carried out together: they read the same.
 
     The seed too, since what a step computes must not depend on its company.
     """
@@ -57,12 +57,12 @@ class Scheduler:
         self.companions: dict[Shared, list[Step]] = {}
         for step in graph.missing.values():
             if step.kind.together:
-                self.companions.setdefault(_shared(step), []).append(step)
+                self.companions.setdefault(_what_is_shared(step), []).append(step)
         self.running: dict[Future[list[Outcome]], Task] = {}
         self.busy_until: dict[str, float] = {}
 
     def run(self, finished: Callable[[Trial], None]) -> None:
-        """Runs until nothing is left, or the deadline has passed.
+        """Run until nothing is left, or the deadline has passed.
 
         Args:
             finished: Called with each trial that has no open step left.
@@ -111,17 +111,17 @@ class Scheduler:
             heapq.heappush(self.queue, entry)
         if first is None:
             return None
-        steps = [first, *self._companions(first, now)]
+        steps = [first, *self._find_companions(first, now)]
         self.ready.difference_update(step.key for step in steps)
         return Task(tuple(steps), self.store.root, self.environment)
 
-    def _companions(self, first: Step, now: float) -> list[Step]:
-        """Steps that are carried out as one task with this one."""
+    def _find_companions(self, first: Step, now: float) -> list[Step]:
+        """Find the steps that are carried out as one task with this one."""
         if not first.kind.together:
             return []
         return [
             step
-            for step in self.companions[_shared(first)]
+            for step in self.companions[_what_is_shared(first)]
             if step.key != first.key
             and step.key in self.ready
             and self.busy_until.get(step.key, 0) <= now

@@ -62,7 +62,7 @@ class Outcome:
 def perform(
     task: Task, progress: Callable[[float, str], None] = lambda fraction, text: None
 ) -> list[Outcome]:
-    """Carries out a task, each step of it at most once among all processes of a store.
+    """Carry out a task, each step of it at most once among all processes of a store.
 
     Args:
         task: What to do.
@@ -74,7 +74,7 @@ def perform(
     Raises:
         StoreError: The store cannot be written: nothing can go on.
     """
-    work = workspace(task.store, task.environment)
+    work = open_workspace(task.store, task.environment)
     work.progress = progress
     outcomes: list[Outcome] = []
     with ExitStack() as leases:
@@ -94,8 +94,8 @@ def perform(
 
 
 @cache
-def workspace(store: Path, environment: Environment) -> Workspace:
-    """This process's workspace on a store."""
+def open_workspace(store: Path, environment: Environment) -> Workspace:
+    """Open this process's workspace on a store."""
     from prunebench.execution.stages.workspace import Workspace
 
     return Workspace(Store(store), environment)

@@ -40,7 +40,7 @@ class Branch:
         self._measurements = MeasurementSteps(identities, data, baseline, layer, seed, preparations)
 
     def trials(self, where: CellFilter | None) -> Iterator[Trial]:
-        """Yields the baseline, the controls, then the networks of every pruner.
+        """Yield the baseline, the controls, then the networks of every pruner.
 
         The baseline and the controls come wherever anything beside them is chosen.
         """

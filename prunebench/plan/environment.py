@@ -34,7 +34,7 @@ class Environment:
     torch: str = ""
 
     def part(self, carries: str) -> dict[str, str | int]:
-        """What a step's key holds of this: nothing, the number format, or the hardware."""
+        """Return what a step's key holds of this: nothing, the number format, or the hardware."""
         if carries == "portable":
             return {}
         numeric: dict[str, str | int] = {"device": self.device, "precision": self.precision}
@@ -50,7 +50,7 @@ class Environment:
 
 @cache
 def current(device: str = "auto") -> Environment:
-    """The environment of this process.
+    """Detect the environment of this process.
 
     Args:
         device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one.
@@ -76,7 +76,7 @@ PACKAGES = ("prunebench", "torch", "torchvision", "torch-pruning", "fvcore")
 
 
 def made_with(environment: Environment) -> dict[str, Any]:
-    """Packages and hardware, for a result's provenance."""
+    """Return packages and hardware, for a result's provenance."""
     return {
         "packages": _versions(),
         "processor": environment.processor,
@@ -97,12 +97,12 @@ def _versions() -> dict[str, str]:
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

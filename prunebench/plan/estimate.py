@@ -32,7 +32,7 @@ class Summary:
 def summarise(
     trials: Iterator[Trial], stored: set[str], times: dict[tuple[str, str], float]
 ) -> Summary:
-    """Counts a plan without keeping it.
+    """Count a plan without keeping it.
 
     Args:
         trials: The plan.

@@ -33,7 +33,7 @@ class Identities:
     counting: bool = False
 
     def of(self, chosen: Chosen[Any]) -> dict[str, Any]:
-        """Returns what enters the key of a plugin of the suite.
+        """Return what enters the key of a plugin of the suite.
 
         Raises:
             NotDownloaded: Its files are not here yet, and the plan is not only counted.
@@ -53,7 +53,7 @@ class Identities:
             return {"label": chosen.label, "content": "not downloaded"}
 
     def to_download(self) -> list[str]:
-        """Returns labels of the data sets that were planned without their files."""
+        """Return labels of the data sets that were planned without their files."""
         return [one.label for one in self.suite.datasets if "label" in self.of(one)]
 
     @cached_property

@@ -85,7 +85,7 @@ class MeasurementSteps:
         self._base_maps = self._explain(baseline, self._target(self._base_predicted))
 
     def measure(self, network: Step) -> tuple[Cell, ...]:
-        """Returns all cells of a network."""
+        """Return all cells of a network."""
         return tuple(self._cells(network))
 
     def _cells(self, network: Step) -> Iterator[Cell]:
@@ -116,7 +116,7 @@ class MeasurementSteps:
     def _of_plugin(
         self, kind: Kind, chosen: Chosen[Any], options: dict[str, Any] | None = None
     ) -> Blueprint:
-        """What all steps of a kind share that one plugin carries out."""
+        """Describe what all steps of a kind share that one plugin carries out."""
         plugin = chosen.plugin
         return blueprint(
             kind,
@@ -132,7 +132,7 @@ class MeasurementSteps:
         return self._predicted.step(("network", network), ("data", self.data))
 
     def _target(self, predicted: Step) -> Step:
-        """The classes explained in a network, by the suite's policy."""
+        """Make the step that chooses the classes explained in a network, by the suite's policy."""
         policy = self.suite.explain.classes
         if policy == "label":
             return self._targets.step(("data", self.data))
@@ -140,12 +140,12 @@ class MeasurementSteps:
         return self._targets.step(("data", self.data), ("predictions", chosen))
 
     def _explain(self, network: Step, targets: Step) -> list[Step]:
-        """The network's maps, by each explanation method."""
+        """Make the steps of a network's maps, by each explanation method."""
         shown = (("network", network), ("targets", targets), ("data", self.data))
         return [each.explained.step(*shown, *each.prepare(network)) for each in self._explanations]
 
     def _mask(self, explanation: Explanation, steps: Mapping[str, Step], maps: Step) -> Step:
-        """Maps and predictions of the images multiplied by their maps."""
+        """Make the step of maps and predictions of the images multiplied by their maps."""
         network = steps["network"]
         return explanation.masked.step(
             ("network", network),

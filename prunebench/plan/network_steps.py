@@ -18,7 +18,7 @@ from prunebench.pruners import Pruner
 
 
 def make_baseline(identities: Identities, model: Chosen[Model], data: Step, seed: int) -> Step:
-    """Returns the step of the uncompressed network."""
+    """Return the step of the uncompressed network."""
     as_it_comes = model.plugin.trained() and model.plugin.adapt is None
     return blueprint(
         BASELINE,
@@ -59,13 +59,13 @@ class NetworkSteps:
     preparations: PreparationSteps
 
     def randomise(self) -> Step:
-        """Returns the baseline's architecture with random weights."""
+        """Return the baseline's architecture with random weights."""
         environment = self.identities.environment
         drawn = blueprint(RANDOMISED, seed=self.seed, environment=environment)
         return drawn.step(("network", self.baseline))
 
     def compress(self, pruner: Chosen[Pruner]) -> Iterator[Made]:
-        """Yields a pruner's networks: one a level, one a round, or one alone."""
+        """Yield a pruner's networks: one a level, one a round, or one alone."""
         suite = self.identities.suite
         if pruner.plugin.levels == "rounds":
             yield from self._rounds(pruner)
@@ -77,7 +77,7 @@ class NetworkSteps:
             yield Made(level, None, self._recover(compressed))
 
     def _rounds(self, pruner: Chosen[Pruner]) -> Iterator[Made]:
-        """Each from the recovered network of the round before."""
+        """Yield each round, made from the fine-tuned network of the round before."""
         count = pruner.plugin.round_count()
         wanted = self.identities.suite.rounds or tuple(range(1, count + 1))
         shared = (("baseline", self.baseline), ("data", self.data), *self._prepared(pruner))
@@ -102,7 +102,7 @@ class NetworkSteps:
         )
 
     def _recover(self, compressed: Step) -> Step:
-        """The network after recovery fine-tuning, if the suite has any."""
+        """Return the network after fine-tuning, if the suite has any."""
         if self._recovered is None:
             return compressed
         parents = [("network", compressed), ("data", self.data)]

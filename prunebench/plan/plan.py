@@ -17,7 +17,7 @@ from prunebench.plan.where import CellFilter
 
 
 def plan_trials(identities: Identities, where: CellFilter | None = None) -> Iterator[Trial]:
-    """Plans every network of a suite, in the suite's order.
+    """Plan every network of a suite, in the suite's order.
 
     The baseline and the controls are in wherever anything beside them is chosen.
 

@@ -25,12 +25,12 @@ class PreparationSteps:
     seed: int
 
     def of(self, method: Cam | Pruner) -> Prepare:
-        """Returns what makes a method's preparations of a network."""
+        """Return what makes a method's preparations of a network."""
         makers = [self._maker(preparation) for preparation in method.prepare()]
         return lambda network: tuple(make(network) for make in makers)
 
     def _maker(self, preparation: Preparation) -> Callable[[Step], tuple[str, Step]]:
-        """Returns what makes one preparation's step, with its role."""
+        """Return what makes one preparation's step, with its role."""
         before = [self._maker(need) for need in preparation.needs()]
         identity = plugin_identity(preparation.key_name, preparation, self.identities.digests)
         prepared = blueprint(

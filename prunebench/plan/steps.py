@@ -57,7 +57,7 @@ class Step:
         return hash(self.key)
 
     def parent(self, role: str) -> Step:
-        """The parent in a role."""
+        """Return the parent in a role."""
         return next(step for name, step in self.parents if name == role)
 
     @property
@@ -66,18 +66,18 @@ class Step:
         return getattr(self.plugin, "name", "")
 
     def lineage(self) -> list[Step]:
-        """Of a network's step: it and all networks it was made from, the baseline last."""
+        """Return a network's step and all networks it was made from, the baseline last."""
         found = [self]
         while found[-1].kind.changes_network:
             found.append(found[-1].parent("network"))
         return found
 
     def compressed(self) -> Step:
-        """Of a network's step: the last compression it comes from, or the baseline."""
+        """Return the last compression that a network's step comes from, or the baseline."""
         return next(step for step in self.lineage() if step.kind != RECOVERED)
 
     def prepared(self) -> dict[str, Step]:
-        """All that was prepared for it, by name; what that needed itself comes first."""
+        """Return all that was prepared for it, by name; what that needed itself comes first."""
         return {
             other.name: other
             for _, parent in self.parents
@@ -87,7 +87,7 @@ class Step:
         }
 
     def has_parent(self, role: str) -> bool:
-        """Whether there is a parent in a role."""
+        """Tell whether there is a parent in a role."""
         return any(name == role for name, _ in self.parents)
 
     @property
@@ -96,7 +96,7 @@ class Step:
         return getattr(_plugin(self), "carries", "") == "hardware"
 
     def ancestors(self, seen: set[str]) -> Iterator[Step]:
-        """This step after everything it needs, without steps that were seen before."""
+        """Yield this step after everything it needs, without steps that were seen before."""
         if self.key in seen:
             return
         seen.add(self.key)
@@ -112,7 +112,7 @@ def _plugin(step: Step) -> Plugin | None:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What all steps of one kind, plugin and set of options share: hashed once, used often."""
+    """All that steps of one kind, plugin and set of options share: hashed once, used often."""
 
     kind: Kind
     plugin: Any
@@ -121,7 +121,7 @@ class Blueprint:
     identity: str
 
     def step(self, *parents: tuple[str, Step]) -> Step:
-        """The step with these parents."""
+        """Make the step with these parents."""
         text = self.identity + "".join([f"|{role}={step.key}" for role, step in parents])
         key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         return Step(self.kind, key, self.plugin, self.options, self.seed, parents)
@@ -137,7 +137,7 @@ def blueprint(
     environment: Environment | None = None,
     carries: Carries | None = None,
 ) -> Blueprint:
-    """Describes steps of a kind.
+    """Describe steps of a kind.
 
     Args:
         kind: The kind of step.
@@ -161,7 +161,7 @@ def blueprint(
 
 
 def plugin_identity(name: str, plugin: Plugin, digests: Digests) -> dict[str, Any]:
-    """What a plugin is: name, version, parameters that differ from their defaults, files' content.
+    """Return what a plugin is in keys: name, version, changed parameters, files' content.
 
     Args:
         name: Its registered name.

@@ -84,7 +84,7 @@ class Trial:
         return self.baseline or self
 
     def fields(self) -> dict[str, Any]:
-        """Returns what ``--where`` may ask about, but for ``cam`` and ``metric``."""
+        """Return what ``--where`` may ask about, but for ``cam`` and ``metric``."""
         return {
             "dataset": self.setting.dataset.name,
             "model": self.setting.model.name,
@@ -95,7 +95,7 @@ class Trial:
         }
 
     def select(self, where: CellFilter | None) -> Trial:
-        """Returns the same network with only the cells that ``--where`` chooses."""
+        """Return the same network with only the cells that ``--where`` chooses."""
         if where is None:
             return self
         fields = self.fields()

@@ -24,7 +24,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def parse_where(text: str, fields: tuple[str, ...]) -> CellFilter:
-    """Compiles an expression to a test of one cell; nothing of it is executed as Python.
+    """Compile an expression to a test of one cell; nothing of it is executed as Python.
 
     Comparisons, ``and``, ``or``, ``not``, ``in`` and lists are understood. An order comparison
     with a field that a cell lacks (the level of ``none``) is false.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from prunebench.execution.tasks import workspace
+from prunebench.execution.tasks import open_workspace
 from prunebench.plan.environment import Environment
 from prunebench.plan.kinds import PREDICTED
 from prunebench.plan.steps import Step
@@ -142,7 +142,7 @@ class Pictures:
     @cached_property
     def _data(self) -> Data:
         # Of this process's workspace: where it has just computed, the images are in memory.
-        return workspace(self.store.root, self.environment).data(self.trial.setting.data)
+        return open_workspace(self.store.root, self.environment).data(self.trial.setting.data)
 
     def _maps(self, step: Step, places: Tensor, size: tuple[int, ...]) -> Tensor:
         """Maps of some images at the images' size, 8-bit grey, n×H×W."""

@@ -28,7 +28,7 @@ class Digests:
             )
 
     def of_file(self, path: Path) -> str:
-        """The digest of one file's content.
+        """Return the digest of one file's content.
 
         Raises:
             RequestError: There is no such file.
@@ -36,11 +36,11 @@ class Digests:
         return self._of_each([path])[0]
 
     def of_files(self, paths: Iterable[Path]) -> str:
-        """One digest for several files, whatever their names and order."""
+        """Return one digest for several files, whatever their names and order."""
         return _combine(sorted(self._of_each(paths)))
 
     def of_tree(self, paths: Iterable[Path]) -> str:
-        """One digest for files that make one whole, their names within it included.
+        """Return one digest for files that make one whole, their names within it included.
 
         The folder that contains them all does not matter, nor does the order.
         """
@@ -78,7 +78,7 @@ class Digests:
 
 
 def _state(path: Path) -> tuple[str, int, int]:
-    """Name, size and time of a file: while these stay, so does its content."""
+    """Return name, size and time of a file: while these stay, so does its content."""
     try:
         status = path.stat()
     except OSError as error:

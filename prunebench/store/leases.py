@@ -32,7 +32,7 @@ class Leases:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Claims a step for this process; yields False if a living process is at work on it."""
+        """Claim a step for this process; yield False if a living process is at work on it."""
         path = self.folder / key
         token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
         with saving(self.folder), self._book():

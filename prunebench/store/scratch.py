@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Scratch:
-    """Keeps the last checkpoint of a step."""
+    """The last checkpoint of a step."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "checkpoint.safetensors"
 
     def save(self, state: Mapping[str, Tensor]) -> None:
-        """Keeps this state, replacing the last one."""
+        """Keep this state, replacing the last one."""
         from safetensors.torch import save
 
         with saving(self.file):
@@ -27,7 +27,7 @@ class Scratch:
             write_files({self.file: save(separate(state))})
 
     def load(self) -> dict[str, Tensor] | None:
-        """The state kept by an interrupted attempt."""
+        """Return the state kept by an interrupted attempt."""
         from safetensors.torch import load_file
 
         try:

@@ -64,7 +64,7 @@ class Artefact:
 
 
 class Store:
-    """Opens a store, making it where there is none.
+    """A folder of results by key; it is made where there is none.
 
     Args:
         root: Its folder.
@@ -105,11 +105,11 @@ class Store:
     # --- artefacts ---------------------------------------------------------------------------
 
     def folder(self, key: str) -> Path:
-        """Where a key's artefact lies or would lie."""
+        """Return where a key's artefact lies or would lie."""
         return self.root / "artefacts" / key[:2] / key
 
     def stored_keys(self) -> set[str]:
-        """All keys in the store, listed once."""
+        """Return all keys in the store, listed once."""
         return {
             entry.name
             for shelf in os.scandir(self.root / "artefacts")
@@ -119,11 +119,11 @@ class Store:
         }
 
     def has(self, key: str) -> bool:
-        """Whether a key's artefact is there."""
+        """Tell whether a key's artefact is there."""
         return (self.folder(key) / "artefact.json").is_file()
 
     def read(self, key: str) -> Artefact:
-        """Reads an artefact.
+        """Read an artefact.
 
         Raises:
             StoreError: It is damaged; the message says how to be rid of it.
@@ -150,7 +150,7 @@ class Store:
         measured: Mapping[str, Any],
         name: str = "",
     ) -> bool:
-        """Stores a result: written beside, then renamed, so that it is whole or absent.
+        """Store a result: written beside, then renamed, so that it is whole or absent.
 
         Args:
             key: The step's key.
@@ -204,7 +204,7 @@ class Store:
         return True
 
     def remove(self, key: str) -> None:
-        """Removes an artefact, and what is left of attempts at it."""
+        """Remove an artefact, and what is left of attempts at it."""
         gone = self.folder(key).parent / f".{key}-{uuid.uuid4().hex}"
         if self.folder(key).exists():
             self.folder(key).rename(gone)
@@ -212,7 +212,7 @@ class Store:
         shutil.rmtree(self.root / "scratch" / key, ignore_errors=True)
 
     def collect(self) -> int:
-        """Removes what killed processes left half written; returns how much there was."""
+        """Remove what killed processes left half written; return how much there was."""
         left = [
             entry
             for shelf in (self.root / "artefacts").iterdir()
@@ -225,7 +225,7 @@ class Store:
         return len(left)
 
     def times(self) -> dict[tuple[str, str], float]:
-        """Mean seconds of past steps, by kind and plugin name."""
+        """Return mean seconds of past steps, by kind and plugin name."""
         sums: dict[tuple[str, str], list[float]] = {}
         journal = self.root / "journal.jsonl"
         for line in journal.read_text().splitlines() if journal.is_file() else ():
@@ -239,32 +239,32 @@ class Store:
     # --- failures ----------------------------------------------------------------------------
 
     def fail(self, key: str, kind: str, message: str, trace: str) -> None:
-        """Writes down what went wrong; it is no artefact, so the next run tries again."""
+        """Write down what went wrong; it is no artefact, so the next run tries again."""
         entry = {"key": key, "kind": kind, "message": message, "trace": trace, "time": time.time()}
         with saving(self.root):
             write_files({self.root / "failures" / f"{key}.json": json.dumps(entry)})
 
     def failures(self) -> list[dict[str, Any]]:
-        """What went wrong and has not gone right since."""
+        """Return what went wrong and has not gone right since."""
         found = sorted((self.root / "failures").glob("[0-9a-f]*.json"))
         return [json.loads(path.read_text()) for path in found]
 
     def lease(self, key: str) -> AbstractContextManager[bool]:
-        """Claims a step for this process; gives False if a living process is at work on it."""
+        """Claim a step for this process; give False if a living process is at work on it."""
         return self._leases.claim(key)
 
     # --- scratch and records -----------------------------------------------------------------
 
     def scratch(self, key: str) -> Scratch:
-        """Checkpoints of a long step; dropped when its result is stored."""
+        """Return the checkpoints of a long step; dropped when its result is stored."""
         return Scratch(self.root / "scratch" / key)
 
     def record_file(self, suite: str, name: str) -> Path:
-        """Where a record is, or would be."""
+        """Return where a record is, or would be."""
         return self.root / "records" / suite / f"{name}.json"
 
     def write_record(self, suite: str, name: str, text: str) -> Path:
-        """Writes a record's file, whole, unless it says the same already."""
+        """Write a record's file, whole, unless it says the same already."""
         path = self.record_file(suite, name)
         content = text.encode()
         with saving(path):

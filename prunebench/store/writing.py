@@ -22,7 +22,7 @@ class StoreError(RequestError):
 
 @contextmanager
 def saving(where: Path) -> Iterator[None]:
-    """Turns a failure to write into the one message that says so."""
+    """Turn a failure to write into the one message that says so."""
     try:
         yield
     except OSError as error:
@@ -33,7 +33,7 @@ def saving(where: Path) -> Iterator[None]:
 
 
 def write_files(contents: Mapping[Path, str | bytes]) -> None:
-    """Writes files: each is there whole or not at all, and none before all could be written.
+    """Write files: each is there whole or not at all, and none before all could be written.
 
     Args:
         contents: By path, what the file will hold; its folder is there.
@@ -50,5 +50,5 @@ def write_files(contents: Mapping[Path, str | bytes]) -> None:
 
 
 def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns copies on the CPU: safetensors refuses tensors that share memory."""
+    """Return copies on the CPU: safetensors refuses tensors that share memory."""
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}

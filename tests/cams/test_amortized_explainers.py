@@ -19,7 +19,7 @@ from prunebench.conformance.bench import digits, trained
 from prunebench.conformance.bench import test_images as few_images
 from prunebench.data import batches
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import make_context
+from prunebench.execution.stages.context import make_context
 from prunebench.plugins.context import Prepared
 from prunebench.plugins.preparing import compute
 

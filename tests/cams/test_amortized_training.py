@@ -23,8 +23,9 @@ from prunebench.cams.amortized.selector import Selector
 from prunebench.conformance.bench import digits, trained
 from prunebench.data import Data, batches
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import Cost, make_context
+from prunebench.execution.stages.context import make_context
 from prunebench.networks import Network
+from prunebench.networks.trainer import Cost
 from prunebench.plugins import choose
 from prunebench.plugins.context import Checkpoint, Context
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import _as_network, make_context
+from prunebench.execution.stages.compress import _as_network
+from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
 from prunebench.networks.onnx_export import OPSET, Deployed, to_onnx
 from prunebench.networks.quantised.layers import int8_layers

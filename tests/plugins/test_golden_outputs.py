@@ -42,7 +42,7 @@ from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import trace
 from prunebench.data import Data, Normalisation, Split
 from prunebench.datasets import cifar10, mnist, stl10
-from prunebench.execution.stages.compress import make_context
+from prunebench.execution.stages.context import make_context
 from prunebench.metrics import Evidence
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import prunebench as pb
 from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
-from prunebench.execution.stages.compress import make_context
+from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
 from prunebench.networks.distilling import distillation_loss, distilling, translation
 from prunebench.networks.training import train

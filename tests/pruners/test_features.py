@@ -12,7 +12,7 @@ from torchvision.models import vgg
 
 from prunebench.data import batches
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import make_context as make_real_context
+from prunebench.execution.stages.context import make_context as make_real_context
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.networks import Architecture, Network

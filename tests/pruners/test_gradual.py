@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
-from prunebench.execution.stages.compress import make_context
+from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose

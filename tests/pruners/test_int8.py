@@ -19,7 +19,8 @@ from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracing import Tracer
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import _as_network, axis, make_context, reached
+from prunebench.execution.stages.compress import _as_network, find_axis, measure_pruned
+from prunebench.execution.stages.context import make_context
 from prunebench.metrics import Evidence, maps
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors, to_tensors
@@ -289,11 +290,11 @@ def test_what_was_pruned_stays_pruned(pruner: str, level: float) -> None:
     baseline = a_network()
     pruned = compressed(baseline, pruner, level)
     network = compressed(pruned, "int8", images=20)
-    before, after = reached(pruned, baseline), reached(network, baseline)
+    before, after = measure_pruned(pruned, baseline), measure_pruned(network, baseline)
     assert after["channels"] == before["channels"]
     assert after["macs"] == before["macs"]
     assert before["weights"] <= after["weights"] <= before["weights"] + 0.05
-    assert axis(network, baseline) == "quantised"
+    assert find_axis(network, baseline) == "quantised"
     codes = {name: layer.codes for name, layer in int8_layers(network.module).items()}
     for name, mask in pruned.masks.items():
         assert not codes[name.removesuffix(".weight")][mask == 0].any()

@@ -19,9 +19,10 @@ from prunebench.cams.amortized.features import find_stages, read_stages
 from prunebench.cams.amortized.options import Masks
 from prunebench.conformance.bench import digits, trained
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import Cost, make_context
+from prunebench.execution.stages.context import make_context
 from prunebench.networks import Network
 from prunebench.networks.counting import total_macs
+from prunebench.networks.trainer import Cost
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.isp import Isp

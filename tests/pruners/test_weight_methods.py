@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
-from prunebench.execution.stages.compress import make_context as context_of_data
+from prunebench.execution.stages.context import make_context as context_of_data
 from prunebench.networks import Architecture, Network
 from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import make_masks_permanent

@@ -14,7 +14,7 @@ from prunebench.leaderboard.publish import submit
 from prunebench.record import Record, Times, Value
 from prunebench.reproduction.reproduce import reproduce
 from prunebench.reproduction.verdict import Reproduction, compare
-from prunebench.results import published_record
+from prunebench.results import find_published
 
 Write = Callable[..., Path]
 
@@ -52,7 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def row(results: Path, **wanted: Any) -> Record:
     """A published row with recovery."""
     for path in sorted(results.glob("*.json")):
-        record = published_record(path.stem, results)
+        record = find_published(path.stem, results)
         has = {**record.model_dump(), "recovered": (record.conditions.recovery or {})["epochs"]}
         if all(has[name] == value for name, value in {"recovered": 1, **wanted}.items()):
             return record
@@ -307,8 +307,8 @@ def test_a_value_that_is_gone_is_not_met(results: Path) -> None:
 
 def test_a_row_is_found_by_its_id_or_as_a_file(results: Path) -> None:
     path = next(results.glob("*.json"))
-    assert published_record(path.stem, results) == published_record(str(path), Path("nowhere"))
+    assert find_published(path.stem, results) == find_published(str(path), Path("nowhere"))
     with pytest.raises(RequestError, match=f"did you mean '{path.stem}'"):
-        published_record(path.stem + "x", results)
+        find_published(path.stem + "x", results)
     with pytest.raises(RequestError, match=r"gone\.json: cannot be read"):
-        published_record("gone.json", results)
+        find_published("gone.json", results)

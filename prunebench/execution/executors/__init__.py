@@ -5,7 +5,7 @@ from prunebench.execution.executors.executor import Executor
 
 
 def open_executor(name: str) -> Executor:
-    """Opens an executor by name.
+    """Open an executor by name.
 
     Raises:
         RequestError: There is none of that name, or it is not there yet.

@@ -25,7 +25,7 @@ class Executor(Protocol):
     slots: int
 
     def submit(self, task: Task, progress: Progress) -> Future[list[Outcome]]:
-        """Starts a task.
+        """Start a task.
 
         Args:
             task: What to do; its parents' results are in the store.
@@ -33,4 +33,4 @@ class Executor(Protocol):
         """
 
     def close(self) -> None:
-        """Ends all workers."""
+        """End all workers."""

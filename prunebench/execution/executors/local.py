@@ -14,7 +14,7 @@ class LocalExecutor:
     slots = 1
 
     def submit(self, task: Task, progress: Progress) -> Future[list[Outcome]]:
-        """Carries out the task before it returns."""
+        """Carry out the task before returning."""
         future: Future[list[Outcome]] = Future()
         try:
             future.set_result(perform(task, progress))
@@ -23,4 +23,4 @@ class LocalExecutor:
         return future
 
     def close(self) -> None:
-        """Does nothing: there are no workers."""
+        """Do nothing: there are no workers."""

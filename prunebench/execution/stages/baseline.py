@@ -1,4 +1,4 @@
-"""The untouched network: given weights, adapted or not, or trained from scratch."""
+"""The baseline: given weights, adapted or not, or trained from scratch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from prunebench.seeding import seeded
 
 
 def make_baseline(step: Step, work: Workspace) -> Result:
-    """Builds the network; trains or adapts it where the model says so."""
+    """Build the network; train or adapt it where the model says so."""
     model: Model = step.plugin.plugin
     data = work.data(step.parent("data"))
     seed = step.seed or 0
-    network = untrained(step.plugin, data, seed)
+    network = build_untrained(step.plugin, data, seed)
     module = network.module
-    recipe = own_training(model)
+    recipe = find_recipe(model)
     curve: Curve = []
     images_seen = 0
     if recipe is not None:
@@ -48,13 +48,13 @@ def make_baseline(step: Step, work: Workspace) -> Result:
     return Result(found, to_tensors(network))
 
 
-def own_training(model: Model) -> Recipe | None:
-    """How the baseline is trained here; None where its weights are taken as they come."""
+def find_recipe(model: Model) -> Recipe | None:
+    """Return how the baseline is trained here; None where its weights are taken as they come."""
     return model.adapt if model.trained() else (model.training or model.recipe())
 
 
 def randomise(step: Step, work: Workspace) -> Result:
-    """The baseline's architecture with random weights: how little of the maps can be left."""
+    """Make the baseline's architecture with random weights: maps agree by chance alone."""
     baseline = work.network(step.parent("network"))
     with seeded(step.seed or 0, "random weights"):
         module = baseline.architecture.build()
@@ -62,22 +62,22 @@ def randomise(step: Step, work: Workspace) -> Result:
     return Result(found, to_tensors(Network(module.eval(), baseline.architecture)))
 
 
-def untrained(chosen: Chosen[Model], data: Data, seed: int) -> Network:
-    """The network with its given weights, or with random ones.
+def build_untrained(chosen: Chosen[Model], data: Data, seed: int) -> Network:
+    """Build the network with its given weights, or with random ones.
 
     Raises:
         RequestError: The weights do not fit the model or the number of classes.
     """
     model = chosen.plugin
-    architecture = architecture_of(chosen, data)
+    architecture = describe_architecture(chosen, data)
     with seeded(seed, "initialisation"):
         module = architecture.build()
     _load(module, model)
     return Network(module.eval(), architecture)
 
 
-def architecture_of(chosen: Chosen[Model], data: Data) -> Architecture:
-    """How the model is built for this data set."""
+def describe_architecture(chosen: Chosen[Model], data: Data) -> Architecture:
+    """Describe how the model is built for this data set."""
     channels, height, width = data.shape
     normalisation = chosen.plugin.normalisation() or data.normalisation
     parameters = chosen.plugin.model_dump(

@@ -27,7 +27,7 @@ BATCH = 64
 
 
 def explain(steps: Sequence[Step], work: Workspace) -> list[Result]:
-    """Explains one network by several methods, which share their passes.
+    """Explain one network by several methods, which share their passes.
 
     Maps are stored at the resolution in which the methods give them, mostly the target layer's,
     in 16 bits; metrics resize them.
@@ -38,21 +38,21 @@ def explain(steps: Sequence[Step], work: Workspace) -> list[Result]:
         target,
         first,
         work,
-        ((images, classes) for _, images, classes in explained_images(first, work)),
+        ((images, classes) for _, images, classes in load_explained_images(first, work)),
         {step.key: step.plugin.plugin for step in steps},
     )
     return [_result(step.key, explained, target) for step in steps]
 
 
 def explain_masked(step: Step, work: Workspace) -> Result:
-    """Explains the images multiplied by their maps, by the same method and for the same classes.
+    """Explain the images multiplied by their maps, by the same method and for the same classes.
 
     Pixels outside the map become 0 after normalisation, which is the mean colour.
     """
     maps = decode(work.artefact(step.parent("maps")).tensors["maps"])
 
     def masked() -> Batches:
-        for where, images, classes in explained_images(step, work):
+        for where, images, classes in load_explained_images(step, work):
             height, width = images.shape[-2:]
             kept = upsample(maps[where].to(images.device), (height, width))
             yield images * kept[:, None], classes
@@ -66,7 +66,7 @@ def explain_masked(step: Step, work: Workspace) -> Result:
 def _explain_with(
     target: Target, step: Step, work: Workspace, pairs: Batches, cams: Mapping[str, Cam]
 ) -> Explained:
-    """Explains batches as an ``explained`` or ``masked`` step does; its maps are coded."""
+    """Explain batches as an ``explained`` or ``masked`` step does; its maps are coded."""
     count = len(work.artefact(step.parent("targets")).tensors["images"])
     return explain_batches(
         work.network(step.parent("network")).module,
@@ -76,20 +76,20 @@ def _explain_with(
         layout=target.layout,
         seed=map_seed(step),
         keep=lambda maps: encode(maps).cpu(),
-        prepared=prepared_of(step, work),
+        prepared=load_prepared(step, work),
         progress=lambda done: work.progress(done / count, f"{done} of {count} images explained"),
     )
 
 
 def map_seed(step: Step) -> int:
-    """A network's own seed for random maps, or those of two networks would agree."""
+    """Return a network's own seed for random maps, or those of two networks would agree."""
     return derive(step.seed or 0, "explanation", step.parent("network").key)
 
 
-def explained_images(
+def load_explained_images(
     step: Step, work: Workspace, batch_size: int = BATCH
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """The explained images, normalised for the step's network, batch by batch.
+    """Yield the explained images, normalised for the step's network, batch by batch.
 
     Yields:
         Where the batch stands among the explained images; the images, b×channels×H×W; and the
@@ -106,8 +106,8 @@ def explained_images(
         start += len(images)
 
 
-def prepared_of(step: Step, work: Workspace) -> Prepared:
-    """What was prepared of the network for an ``explained`` or ``masked`` step's method."""
+def load_prepared(step: Step, work: Workspace) -> Prepared:
+    """Load what was prepared of the network for an ``explained`` or ``masked`` step's method."""
     return {
         parent.plugin: {
             name: tensor.to(work.device) for name, tensor in work.artefact(parent).tensors.items()
@@ -139,7 +139,7 @@ class Target:
 
 
 def find_target(step: Step, network: Network) -> Target:
-    """The layer explained in a network.
+    """Find the layer explained in a network.
 
     A network of another architecture than the baseline's may have a layer of the suite's name
     somewhere else entirely: its own model's layer is taken, or, of a network from a file, its

@@ -13,7 +13,7 @@ from prunebench.seeding import derive
 
 @torch.no_grad()
 def predict(step: Step, work: Workspace) -> Result:
-    """The logits of every test image, N×K."""
+    """Compute the logits of every test image, N×K."""
     network = work.network(step.parent("network"))
     data = work.data(step.parent("data"))
     logits = []
@@ -24,13 +24,13 @@ def predict(step: Step, work: Workspace) -> Result:
 
 
 def choose_targets(step: Step, work: Workspace) -> Result:
-    """The test images explained and the class explained in each.
+    """Choose the test images explained and the class explained in each.
 
     The images are the same for all networks and seeds; the class is, by the suite's policy, the
     baseline's prediction, the label, or the network's own prediction.
     """
     data = work.data(step.parent("data"))
-    images = explained_images(data, step.options["images"])
+    images = draw_explained_images(data, step.options["images"])
     if step.options["classes"] == "label":
         classes = data.test.labels.cpu()[images]
     else:
@@ -42,7 +42,7 @@ def choose_targets(step: Step, work: Workspace) -> Result:
     return Result({"images": len(images)}, found)
 
 
-def explained_images(data: Data, count: int) -> Tensor:
-    """Indices of the explained images: a fixed draw from the test split, in order."""
+def draw_explained_images(data: Data, count: int) -> Tensor:
+    """Draw the indices of the explained images: a fixed draw from the test split, in order."""
     generator = torch.Generator().manual_seed(derive(0, "explained images"))
     return torch.randperm(len(data.test), generator=generator)[:count].sort().values

@@ -1,4 +1,4 @@
-"""Recovery: fine-tuning of a compressed network; its zeros stay zero."""
+"""Fine-tuning of a compressed network; its zeros stay zero."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prunebench.plugins.recipe import Recipe
 
 
 def recover(step: Step, work: Workspace) -> Result:
-    """Fine-tunes the network on the training split."""
+    """Fine-tune the network on the training split."""
     compressed = work.artefact(step.parent("network")).data
     network = work.network(step.parent("network")).copy()
     apply_masks(network.module, network.masks)

@@ -11,7 +11,12 @@ from prunebench.cams.explaining import explain_batches, to_module
 from prunebench.cams.maps import upsample
 from prunebench.cams.tracing import Tracer
 from prunebench.data import ground_truth
-from prunebench.execution.stages.explain import explained_images, find_target, map_seed, prepared_of
+from prunebench.execution.stages.explain import (
+    find_target,
+    load_explained_images,
+    load_prepared,
+    map_seed,
+)
 from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.inputs import Values, inputs_of
@@ -22,7 +27,7 @@ from prunebench.seeding import derive
 
 
 def score(step: Step, work: Workspace) -> Result:
-    """Computes one metric: single numbers and samples as data, numbers of each image as tensors."""
+    """Compute one metric: single numbers and samples as data, numbers of each image as tensors."""
     metric: Metric = step.plugin.plugin
     load: Values = {}
     for wanted in inputs_of(metric).values():
@@ -76,7 +81,7 @@ class _Loader:
         return self._work.data(self._step.parent("data")).test.labels.to(self._work.device)
 
     def images(self, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-        for where, images, _ in explained_images(self._step, self._work, batch_size):
+        for where, images, _ in load_explained_images(self._step, self._work, batch_size):
             yield where, images
 
     def masks(self) -> Tensor:
@@ -97,7 +102,7 @@ class _Explainer:
 
     def __init__(self, maps: Step, work: Workspace) -> None:
         self._maps = maps
-        self._prepared = prepared_of(maps, work)
+        self._prepared = load_prepared(maps, work)
         self._module = work.network(maps.parent("network")).module
         self._target = find_target(maps, work.network(maps.parent("network")))
         self._tracer: Tracer | None = None

@@ -49,7 +49,7 @@ class Workspace:
         self._steps: dict[str, Step] = {}
 
     def data(self, step: Step) -> Data:
-        """The images of a ``dataset`` step."""
+        """Load the images of a ``dataset`` step."""
         self._steps[step.key] = step
         return self._data(step.key)
 
@@ -58,11 +58,11 @@ class Workspace:
         return loaded
 
     def artefact(self, step: Step) -> Artefact:
-        """A step's result."""
+        """Read a step's result."""
         return self.store.read(step.key)
 
     def network(self, step: Step) -> Network:
-        """A step's network, in evaluation mode, on the device; shared, so copy before a change."""
+        """Load a step's network, in evaluation mode, on the device; copy it before a change."""
         return self._network(step.key)
 
     def _load_network(self, key: str) -> Network:
@@ -73,7 +73,7 @@ class Workspace:
         return network
 
     def maps(self, step: Step, size: tuple[int, int]) -> Tensor:
-        """An ``explained`` step's maps at input size, in [0, 1], M×H×W."""
+        """Load an ``explained`` step's maps at input size, in [0, 1], M×H×W."""
         return self._maps(step.key, size)
 
     def _load_maps(self, key: str, size: tuple[int, int]) -> Tensor:
