@@ -8,9 +8,10 @@ READY  := $(VENV)/.ready
 KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=2000000000 MALLOC_MMAP_THRESHOLD_=2000000000
 
 # Several tests at a time, one on each of up to four cores; those of a file in one process.
-PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+          $(if $(COVERAGE),--cov=prunebench --cov-report=xml --cov-report=term:skip-covered)
 
-.PHONY: bench test test-slow lint ui leaderboard screenshots perf clean
+.PHONY: bench test test-slow lint docs lowest package ui leaderboard screenshots perf clean
 
 bench: $(READY)            ## run the quick suite on real images; ends with a leaderboard
 	$(BIN)/prunebench run benchmarks/quick.yaml
@@ -26,6 +27,17 @@ lint: $(READY)             ## the same checks as in CI
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/typos
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+docs: $(READY)             ## the documentation site, in build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+lowest:                    ## the quick suite on the lowest versions that pyproject.toml allows
+	bash tools/try_lowest.sh
+
+package: $(READY)          ## wheel and sdist, checked, and the wheel tried in an empty environment
+	bash tools/try_package.sh $(BIN)
 
 ui: $(READY)               ## MLflow on the embedded store
 	$(BIN)/prunebench ui
