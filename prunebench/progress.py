@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 LINE_EVERY = 20.0  # seconds between lines in a log
+
+# One for bars and for the command line's messages, so that a message goes above a live bar.
+console = Console(stderr=True)
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -25,7 +29,6 @@ def counting(total: int, what: str, quiet: bool = False) -> Iterator[Callable[[i
     Yields:
         A function to be called with the number done so far.
     """
-    console = Console(stderr=True, quiet=quiet)
     live = (console.is_terminal or console.is_jupyter) and not quiet
     last_line = time.monotonic()
 
@@ -34,7 +37,7 @@ def counting(total: int, what: str, quiet: bool = False) -> Iterator[Callable[[i
         bars.update(task, completed=done)
         if not live and not quiet and time.monotonic() - last_line > LINE_EVERY:
             last_line = time.monotonic()
-            print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
+            logger.info("%d/%d %s", done, total, what)
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not live) as bars:

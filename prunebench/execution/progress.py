@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from prunebench.plan.steps import Step
-from prunebench.progress import LINE_EVERY
+from prunebench.progress import LINE_EVERY, console
+
+logger = logging.getLogger(__name__)
 
 LONGEST_NAME = 24  # characters, so that the epoch is still on the line
 
@@ -20,8 +21,7 @@ class RunProgress:
     """Progress of a run, on standard error."""
 
     def __init__(self, steps: int, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet)
-        self.live = self.console.is_terminal and not quiet
+        self.live = console.is_terminal and not quiet
         self.total = steps
         self.done = 0
         self.quiet = quiet
@@ -32,7 +32,7 @@ class RunProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[now]}"),
-            console=self.console,
+            console=console,
             disable=not self.live,
         )
         self._task = self._bars.add_task("steps", total=steps, now="")
@@ -62,13 +62,14 @@ class RunProgress:
         if not self.live and not self.quiet and time.monotonic() - self._last_line > LINE_EVERY:
             self._last_line = time.monotonic()
             shown = f" {fraction:.0%}" if fraction else ""
-            print(f"{self.done}/{self.total} steps; {now}{shown}", file=sys.stderr, flush=True)
+            logger.info("%d/%d steps; %s%s", self.done, self.total, now, shown)
 
     def advance(self, steps: int) -> None:
         """Count steps that are done with."""
         self.done += steps
         self._bars.advance(self._task, steps)
 
-    def say(self, text: str) -> None:
-        """Print a line that stays."""
-        self.console.print(text, markup=False, highlight=False)
+    def warn(self, text: str) -> None:
+        """Log what went wrong."""
+        if not self.quiet:
+            logger.warning("%s", text)

@@ -146,7 +146,7 @@ class Scheduler:
         if outcome.status == "failed":
             step = graph.missing[key]
             graph.failed[key] = outcome.message
-            self.progress.say(f"failed: {step!r}: {outcome.message}")
+            self.progress.warn(f"failed: {step!r}: {outcome.message}")
             for blocked in graph.block(key):
                 self.progress.advance(1)
                 settled += graph.settle(blocked)
