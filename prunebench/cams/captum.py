@@ -71,7 +71,7 @@ class Captum(Cam):
         Raises:
             RequestError: The method is not defined for this network.
         """
-        from prunebench.cams import attributions
+        from prunebench.cams import captum_attributions
 
         parameters = {name: getattr(self, name) for name in PARAMETERS[self.name]}
-        return attributions.attribute(self.name, trace, **parameters)
+        return captum_attributions.attribute(self.name, trace, **parameters)

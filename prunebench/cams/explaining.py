@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Cam, Explanation, Trace
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.target_layer import check_target_layer, frozen, last_feature_layer
-from prunebench.cams.tracing import Tracer
+from prunebench.cams.tracer import Tracer
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.networks.layout import Layout
 from prunebench.plugins import choose
@@ -80,7 +80,7 @@ def explain(
 def learn_on(
     images: Tensor, module: nn.Module, cams: Mapping[str, Cam], quiet: bool = False
 ) -> Prepared:
-    """What methods that learn compute of a network, on the images; see ``cams/learning.py``.
+    """What methods that learn compute of a network, on the images; see ``cams/explainer_training.py``.
 
     Args:
         images: Normalised images, N×C×H×W.
@@ -90,7 +90,7 @@ def learn_on(
     """
     if not any(cam.prepare() for cam in cams.values()):
         return NOTHING
-    from prunebench.cams.learning import learn
+    from prunebench.cams.explainer_training import learn
 
     with counting(100, "% of learning to explain", quiet) as progress:
         return learn(

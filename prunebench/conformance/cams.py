@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam, Explanation, Trace
-from prunebench.cams.learning import learn
+from prunebench.cams.explainer_training import learn
 from prunebench.cams.maps import normalise
-from prunebench.cams.tracing import Tracer
+from prunebench.cams.tracer import Tracer
 from prunebench.conformance.bench import (
     other_global_randomness,
     state_of,

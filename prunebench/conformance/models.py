@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from prunebench.cams.target_layer import check_target_layer
-from prunebench.cams.tracing import Tracer
+from prunebench.cams.tracer import Tracer
 from prunebench.conformance.bench import fingerprint, logits_of
 from prunebench.conformance.checks import Check, Skip, require
 from prunebench.conformance.declared import DECLARED

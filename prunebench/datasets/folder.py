@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from prunebench.datasets.encoded import EncodedDataset, Examples
+from prunebench.datasets.encoded_dataset import EncodedDataset, Examples
 from prunebench.errors import RequestError, did_you_mean
 
 SUFFIXES = frozenset(

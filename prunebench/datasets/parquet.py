@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import Field
 
-from prunebench.datasets.encoded import EncodedDataset, Examples
+from prunebench.datasets.encoded_dataset import EncodedDataset, Examples
 from prunebench.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:

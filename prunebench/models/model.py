@@ -67,7 +67,7 @@ class Model(Plugin):
         """How the target layer's output is read as maps.
 
         Convolutions give maps. A transformer whose layers give tokens, or maps with their channels
-        last, says so here (see ``cams/layout.py``); a layer named in a suite is read the same way.
+        last, says so here (see ``networks/layout.py``); a layer named in a suite is read the same way.
         """
         return "maps"
 

@@ -83,8 +83,8 @@ class Checkpoint(Pruner):
                 are not the data set's classes.
         """
         from prunebench.networks import Architecture, Network
-        from prunebench.pruners.outputs import check_outputs
-        from prunebench.pruners.weights.masking import masks_of_zeros
+        from prunebench.pruners.output_check import check_outputs
+        from prunebench.pruners.weights.masks import masks_of_zeros
         from prunebench.seeding import seeded
 
         factory, _ = parse_model(self.model)

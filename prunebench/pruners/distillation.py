@@ -23,7 +23,7 @@ class Distillation(Nesting, Pruner):
     """Trains another network on the labels and on the uncompressed network's soft predictions.
 
     The loss is that of Hinton, Vinyals and Dean 2015, section 2, in the form of the distillation
-    study: see ``distilling.py``.
+    study: see ``networks/distillation.py``.
     """
 
     trains: ClassVar[bool] = True
@@ -71,7 +71,7 @@ class Distillation(Nesting, Pruner):
         Raises:
             RequestError: It cannot be built for these images, or its weights do not fit.
         """
-        from prunebench.networks.distilling import distilling, translation
+        from prunebench.networks.distillation import distilling, translation
         from prunebench.plugins.recipe import Distillation as Teaching
 
         student = self._untaught(context)
@@ -87,7 +87,7 @@ class Distillation(Nesting, Pruner):
     def _untaught(self, context: Context) -> Network:
         from prunebench.networks import Architecture, Network
         from prunebench.networks.factory import load_weights, read_weights
-        from prunebench.pruners.outputs import check_outputs
+        from prunebench.pruners.output_check import check_outputs
         from prunebench.seeding import seeded
 
         name, model = self.chosen("student").name, self.model

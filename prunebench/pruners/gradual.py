@@ -82,8 +82,8 @@ class Gradual(Nesting, Pruner):
             RequestError: Nothing would be left of a layer.
         """
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.sparsifying import Sparsifying
-        from prunebench.pruners.weights.masking import apply_layer_masks, prunable_layers
+        from prunebench.pruners.sparsifier import Sparsifying
+        from prunebench.pruners.weights.masks import apply_layer_masks, prunable_layers
 
         make_masks_permanent(network)
         recipe, method = self.recipe(), self.chosen("pruner").plugin

@@ -137,19 +137,19 @@ class Iterative(Nesting, Pruner):
         """
         from prunebench.networks.network import make_masks_permanent
         from prunebench.plugins.preparing import prepared
-        from prunebench.pruners import rewinding
+        from prunebench.pruners import iterative_round
 
         method: Pruner = self.chosen("pruner").plugin
         make_masks_permanent(network.eval())
         within = prepared(method.prepare(), network, context)
         try:
             if isinstance(method, FilterPruner) and ranks(method):
-                target = rewinding.target(network, self.rewind, context)
-                return rewinding.without_filters(method, network, self.fraction, target, within)
-            wanted = rewinding.next_level(network, self.fraction, self.rounding)
+                target = iterative_round.target(network, self.rewind, context)
+                return iterative_round.without_filters(method, network, self.fraction, target, within)
+            wanted = iterative_round.next_level(network, self.fraction, self.rounding)
             if isinstance(method, MaskPruner) and ranks(method):
-                target = rewinding.target(network, self.rewind, context)
-                return rewinding.without_weights(method, network, wanted, target, within)
+                target = iterative_round.target(network, self.rewind, context)
+                return iterative_round.without_weights(method, network, wanted, target, within)
             return method.compress(network, wanted, within)
         except RequestError as error:
             message = f"round {context.round}: {error.message}"

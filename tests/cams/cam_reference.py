@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
 from prunebench.cams.maps import normalise, upsample
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 
 
 def library_maps(

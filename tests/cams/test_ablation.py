@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from prunebench.cams import ablation_cam as ablation
 from prunebench.cams.ablation_cam import ablation_cam
 from prunebench.cams.maps import normalise, upsample
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 
 
 @given(seed=st.integers(0, 10**6))

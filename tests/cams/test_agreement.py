@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
 from prunebench.cams.maps import normalise, upsample
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.networks.layout import Layout, channel_axis, to_maps
 from prunebench.plugins import choose
 

@@ -13,7 +13,7 @@ from torch import nn
 from torchvision import models
 
 from prunebench.cams.amortized.decoder import Decoder, load_decoder
-from prunebench.cams.amortized.features import find_stages, read_stages, require_maps
+from prunebench.cams.amortized.encoder_maps import find_stages, read_stages, require_maps
 from prunebench.cams.amortized.options import Masks
 from prunebench.conformance.networks import Awkward
 from prunebench.errors import RequestError

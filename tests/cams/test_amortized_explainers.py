@@ -14,7 +14,7 @@ from prunebench.cams.amortized.divergence import divergence, masked
 from prunebench.cams.amortized.explainers import AemRbf, AemRealx, AmortizedExplainer
 from prunebench.cams.amortized.masks import rbf
 from prunebench.cams.cam import Explanation, Trace
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.conformance.bench import digits, trained
 from prunebench.conformance.bench import test_images as few_images
 from prunebench.data import batches

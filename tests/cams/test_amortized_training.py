@@ -15,10 +15,10 @@ from torch.func import functional_call
 from prunebench.cams.amortized.decoder import Decoder, load_decoder
 from prunebench.cams.amortized.divergence import divergence, masked
 from prunebench.cams.amortized.explainers import AemRbf
-from prunebench.cams.amortized.features import find_stages, read_stages
+from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
 from prunebench.cams.amortized.options import Masks
 from prunebench.cams.amortized.predictor import Predictor, random_masks
-from prunebench.cams.amortized.selection import Selection
+from prunebench.cams.amortized.selector_training import Selection
 from prunebench.cams.amortized.selector import Selector
 from prunebench.conformance.bench import digits, trained
 from prunebench.data import Data, batches

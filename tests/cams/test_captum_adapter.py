@@ -177,12 +177,12 @@ def test_integrated_gradients_add_up() -> None:
 
 
 def test_the_bound_on_images_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prunebench.cams import attributions
+    from prunebench.cams import captum_attributions
 
     trace = traced(awkward(), images(), [1, 0, 3])
     names = ("integrated-gradients", "occlusion")
     whole = [attribution(name, trace) for name in names]
-    monkeypatch.setattr(attributions, "PIXELS", 3 * 16 * 16)
+    monkeypatch.setattr(captum_attributions, "PIXELS", 3 * 16 * 16)
     for name, expected in zip(names, whole, strict=True):
         torch.testing.assert_close(attribution(name, trace), expected)
 

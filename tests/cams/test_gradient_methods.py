@@ -16,7 +16,7 @@ from prunebench.cams.hires_cam import hires_cam
 from prunebench.cams.layer_cam import layer_cam
 from prunebench.cams.linear_cam import linear_cam
 from prunebench.cams.maps import normalise
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.cams.xgrad_cam import xgrad_cam
 from prunebench.errors import RequestError
 

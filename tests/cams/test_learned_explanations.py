@@ -88,7 +88,7 @@ def test_a_network_that_cannot_be_taught_is_refused_at_once(
     def refuse(*_: object) -> None:
         raise RequestError("it has no maps")
 
-    monkeypatch.setattr("prunebench.cams.amortized.features.require_maps", refuse)
+    monkeypatch.setattr("prunebench.cams.amortized.encoder_maps.require_maps", refuse)
     with pytest.raises(RequestError, match="model 'toy-cnn': cam 'aem-realx': it has no maps"):
         pb.run(
             toy_suite(cams="[aem-realx]"),

@@ -21,7 +21,7 @@ from torchvision.models import VisionTransformer
 from prunebench.cams.cam import Trace
 from prunebench.cams.library import methods
 from prunebench.cams.maps import normalise, upsample
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.errors import RequestError
 from prunebench.networks.layout import Layout, to_maps
 from prunebench.plugins import choose

@@ -28,7 +28,7 @@ from prunebench.cams.cam import Cam, Trace
 from prunebench.cams.grad_cam import grad_cam
 from prunebench.cams.grad_cam_plus_plus import grad_cam_plus_plus
 from prunebench.cams.maps import normalise
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.errors import RequestError
 from prunebench.plugins import choose
 

@@ -19,7 +19,7 @@ from prunebench.cams.cam import Trace
 from prunebench.cams.full_grad import full_grad
 from prunebench.cams.full_gradients import full_gradients
 from prunebench.cams.score_cam import score_cam
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 
 IMAGES = torch.randn(3, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
 CLASSES = torch.tensor([0, 3, 1])

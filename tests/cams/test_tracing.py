@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from prunebench.cams.cam import Trace
 from prunebench.cams.target_layer import check_target_layer, last_feature_layer, map_sizes
-from prunebench.cams.tracing import Tracer, trace
+from prunebench.cams.tracer import Tracer, trace
 from prunebench.errors import RequestError
 
 

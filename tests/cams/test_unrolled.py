@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prunebench.cams.unrolled import unrolled
+from prunebench.cams.unrolled_network import unrolled
 from prunebench.errors import RequestError
 from prunebench.networks.shared_weights import twin
 

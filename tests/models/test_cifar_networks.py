@@ -11,7 +11,7 @@ from cifar_tables import CLASSES, NETWORKS
 from torch import Tensor, nn
 
 import prunebench as pb
-from prunebench.cams.cut import cut
+from prunebench.cams.network_cut import cut
 from prunebench.errors import RequestError
 from prunebench.models import Model
 from prunebench.networks import Architecture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.models import Model
 from prunebench.plugins import choose
 

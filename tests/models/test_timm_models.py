@@ -8,7 +8,7 @@ import pytest
 import timm
 import torch
 
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.errors import RequestError
 from prunebench.models import Model
 from prunebench.models import timm as plugin

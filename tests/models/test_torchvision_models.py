@@ -11,7 +11,7 @@ from torchvision.models._api import WeightsEnum
 from prunebench.errors import RequestError
 from prunebench.models import Model
 from prunebench.models.networks import torchvision as networks
-from prunebench.models.networks.outline import pass_through
+from prunebench.models.networks.meta_networks import pass_through
 from prunebench.networks.factory import load_weights
 from prunebench.networks.layout import to_maps
 from prunebench.plugins import choose

@@ -37,9 +37,9 @@ from torchvision.datasets import CIFAR10
 
 from prunebench.cams.cam import Explanation
 from prunebench.cams.explaining import explain_batches
-from prunebench.cams.learning import learn
+from prunebench.cams.explainer_training import learn
 from prunebench.cams.maps import normalise, upsample
-from prunebench.cams.tracing import trace
+from prunebench.cams.tracer import trace
 from prunebench.data import Data, Normalisation, Split
 from prunebench.datasets import cifar10, mnist, stl10
 from prunebench.execution.stages.context import make_context

@@ -17,7 +17,7 @@ from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
-from prunebench.networks.distilling import distillation_loss, distilling, translation
+from prunebench.networks.distillation import distillation_loss, distilling, translation
 from prunebench.networks.training import train
 from prunebench.plugins import choose
 from prunebench.plugins.objective import CROSS_ENTROPY

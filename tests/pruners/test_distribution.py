@@ -17,7 +17,7 @@ from prunebench.plugins.preparing import prepared
 from prunebench.pruners.distribution import removal_order
 from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 
 SHAPES: dict[str, tuple[int, ...]] = {"wide": (64, 32, 3, 3), "narrow": (8, 4, 3, 3), "fc": (10, 8)}
 SCOPES = ("global", "layerwise", "erk", "sensitivity")

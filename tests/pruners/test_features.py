@@ -18,8 +18,8 @@ from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.networks import Architecture, Network
 from prunebench.plugins import choose
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.filters.features import FeatureReader, batch_size, scored
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.filters.feature_maps import FeatureReader, batch_size, scored
+from prunebench.pruners.weights.masks import prunable_layers
 
 METHODS = ["activation-mean", "apoz", "hrank", "interpretable", "cam-guided"]
 

@@ -19,7 +19,7 @@ from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 
 TRAINING = {"epochs": 4, "lr": 0.05, "weight_decay": 0.01, "batch_size": 8}
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from prunebench import run
 from prunebench.cams.maps import normalise, upsample
-from prunebench.cams.tracing import Tracer
+from prunebench.cams.tracer import Tracer
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.errors import RequestError
 from prunebench.execution.stages.compress import _as_network, find_axis, measure_pruned

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.cams.amortized.decoder import Decoder
-from prunebench.cams.amortized.features import find_stages, read_stages
+from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
 from prunebench.cams.amortized.options import Masks
 from prunebench.conformance.bench import digits, trained
 from prunebench.errors import RequestError
@@ -26,7 +26,7 @@ from prunebench.networks.trainer import Cost
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.isp import Isp
-from prunebench.pruners.filters.steering import Steering
+from prunebench.pruners.filters.gate_training import Steering
 
 BRIEF = {"epochs": 3, "images": 64, "batch_size": 32, "lr": 0.05}
 

@@ -19,7 +19,7 @@ from prunebench.pruners.iterative import EarlierWeights, Iterative
 from prunebench.pruners.pruner import Pruner
 from prunebench.pruners.weights.magnitude import L1Unstructured
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 from prunebench.store.digests import Digests
 
 Write = Callable[..., Path]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.balanced import balanced
+from prunebench.pruners.balanced_images import balanced
 from prunebench.pruners.filters.lrp import FilterRelevance, Lrp
 from prunebench.pruners.filters.magnitude import RandomFilter
 from prunebench.pruners.filters.relevance import Relevance

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.balanced import balanced
-from prunebench.pruners.filters.classwise import (
+from prunebench.pruners.balanced_images import balanced
+from prunebench.pruners.filters.classwise_importance import (
     attenuated,
     by_class,
     by_gradient,

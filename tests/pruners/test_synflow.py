@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
-from prunebench.pruners.weights.flow import synaptic_flow
+from prunebench.pruners.weights.synaptic_flow import synaptic_flow
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 from prunebench.pruners.weights.synflow import SynFlow
 from prunebench.seeding import seeded
 

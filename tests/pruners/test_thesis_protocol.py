@@ -23,7 +23,7 @@ from prunebench.networks.network import apply_masks, from_module, make_masks_per
 from prunebench.networks.training import train
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.iterative import Iterative
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 
 SUITE = Path(__file__).parent.parent.parent / "benchmarks" / "mnist-thesis-iterative.yaml"
 

@@ -8,7 +8,7 @@ import torch
 from toy_iterative import ActivationMean, InputMean, ToyLottery
 
 from prunebench.networks.network import make_masks_permanent
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 
 
 class Scratch:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from prunebench.networks.network import apply_masks, make_masks_permanent
 from prunebench.pruners.none import NoPruning
 from prunebench.pruners.weights.magnitude import L1Unstructured, RandomUnstructured
-from prunebench.pruners.weights.masking import masks_of_zeros, prunable_layers
+from prunebench.pruners.weights.masks import masks_of_zeros, prunable_layers
 
 Scope = Literal["global", "layerwise"]
 METHODS = [L1Unstructured, RandomUnstructured]

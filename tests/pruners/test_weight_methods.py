@@ -25,7 +25,7 @@ from prunebench.pruners.weights.grasp import Grasp
 from prunebench.pruners.weights.lamp import Lamp
 from prunebench.pruners.weights.magnitude import RandomUnstructured
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 from prunebench.pruners.weights.obd import OptimalBrainDamage
 from prunebench.pruners.weights.snip import Snip
 from prunebench.pruners.weights.synflow import SynFlow

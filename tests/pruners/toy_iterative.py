@@ -88,7 +88,7 @@ class ToyLottery(Pruner):
     def _masks(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         import torch
 
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         weights = {name: m.weight.detach().abs() for name, m in prunable_layers(network).items()}
         factor = 1 + context.prepared[ActivationMean.name]["mean"].abs().to(context.device)

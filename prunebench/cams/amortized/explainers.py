@@ -57,7 +57,7 @@ class AmortizedExplainer(Cam):
 
     def check(self, network: nn.Module, example: Tensor) -> None:
         """Refuses networks without maps that a decoder could read."""
-        from prunebench.cams.amortized.features import require_maps
+        from prunebench.cams.amortized.encoder_maps import require_maps
 
         require_maps(network, example)
 
@@ -94,7 +94,7 @@ class AmortizedExplainer(Cam):
         import torch
 
         from prunebench.cams.amortized.decoder import load_decoder
-        from prunebench.cams.amortized.features import find_stages, read_stages
+        from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
 
         if trace.module is None:
             raise ValueError("an explainer that reads the network got a trace without one")

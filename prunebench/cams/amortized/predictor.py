@@ -41,7 +41,7 @@ class Predictor(Preparation):
         import torch
 
         from prunebench.cams.amortized.divergence import divergence, masked
-        from prunebench.cams.amortized.features import require_maps
+        from prunebench.cams.amortized.encoder_maps import require_maps
         from prunebench.networks.network import make_masks_permanent
         from prunebench.networks.quantised.layers import int8_layers
 

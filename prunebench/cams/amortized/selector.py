@@ -15,7 +15,7 @@ from prunebench.plugins.objective import Objective
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.cams.amortized.selection import Selection
+    from prunebench.cams.amortized.selector_training import Selection
 
 
 class Selector(Preparation):
@@ -58,8 +58,8 @@ class Selector(Preparation):
         import torch
 
         from prunebench.cams.amortized.decoder import Decoder
-        from prunebench.cams.amortized.features import find_stages, read_stages
-        from prunebench.cams.amortized.selection import Selection
+        from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
+        from prunebench.cams.amortized.selector_training import Selection
         from prunebench.networks.network import make_masks_permanent
         from prunebench.seeding import seeded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.networks import Network
-from prunebench.networks.distilling import distilling, translation
+from prunebench.networks.distillation import distilling, translation
 from prunebench.networks.network import apply_masks, make_masks_permanent, to_tensors
 from prunebench.networks.training import train
 from prunebench.plan.steps import Step

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from prunebench.cams.explaining import explain_batches, to_module
 from prunebench.cams.maps import upsample
-from prunebench.cams.tracing import Tracer
+from prunebench.cams.tracer import Tracer
 from prunebench.data import ground_truth
 from prunebench.execution.stages.explain import (
     find_target,

@@ -9,7 +9,7 @@ import timm
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from prunebench.models.networks.outline import (
+from prunebench.models.networks.meta_networks import (
     OUTLINE_CLASSES,
     last_maps,
     outline,

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, get_model, get_model_weights
 
-from prunebench.models.networks.outline import OUTLINE_CLASSES, last_maps, outline, pass_through
+from prunebench.models.networks.meta_networks import OUTLINE_CLASSES, last_maps, outline, pass_through
 from prunebench.networks.layout import Layout
 
 AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunebench.networks.quantised.folding import fold_batch_norms
 from prunebench.networks.quantised.layers import INT8, VALUE_CODES, WEIGHT_CODES, to_int8
-from prunebench.networks.quantised.leaving import leaving
+from prunebench.networks.quantised.unquantised_consumers import leaving
 
 _before = logging.root.manager.disable
 logging.disable(logging.WARNING)  # on import it speaks of what is not used here

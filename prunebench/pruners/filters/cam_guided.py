@@ -12,7 +12,7 @@ from prunebench.pruners.filters.score_pruner import FeaturePruner, FilterScores
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.pruners.filters.features import Features
+    from prunebench.pruners.filters.feature_maps import Features
 
 Cam = Literal["grad-cam", "hires-cam"]
 

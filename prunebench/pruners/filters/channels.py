@@ -23,8 +23,8 @@ from prunebench.pruners.filters.coupling import (
     prunable_channels,
     trace,
 )
-from prunebench.pruners.filters.stock import Stock, check_reached
-from prunebench.pruners.outputs import check_outputs
+from prunebench.pruners.filters.channel_budget import Stock, check_reached
+from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.pruner import Scope, Target
 
 Importance = Callable[[Any], Tensor | None]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.filters.features import FeatureReader, Features, batch_size
+from prunebench.pruners.filters.feature_maps import FeatureReader, Features, batch_size
 
 
 def mean_scores(

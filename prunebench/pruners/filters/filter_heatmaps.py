@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import Channel
 from prunebench.pruners.filters.feature_scores import predicted
-from prunebench.pruners.filters.features import FeatureReader, batch_size
+from prunebench.pruners.filters.feature_maps import FeatureReader, batch_size
 
 BYTES = 6 * 2**20
 """All heatmaps together, at most."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from prunebench.networks.counting import count_macs
 from prunebench.pruners.filters.channels import sizes
 from prunebench.pruners.filters.coupling import Channel, Layer, Side
-from prunebench.pruners.filters.stock import Stock, check_reached
+from prunebench.pruners.filters.channel_budget import Stock, check_reached
 
 
 class GatedMacs:

@@ -22,7 +22,7 @@ from prunebench.pruners.filters.coupling import (
     prunable_channels,
     trace,
 )
-from prunebench.pruners.filters.stock import Stock
+from prunebench.pruners.filters.channel_budget import Stock
 
 READERS = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 """What removes the weights that read a channel, and mix it with others."""

@@ -36,7 +36,7 @@ class HessianFilter(FilterPruner):
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """Σ ½·h·w² over a filter's weights, and over those of all filters coupled to it."""
         from prunebench.pruners.filters.channel_sums import channel_sums, group_sums
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         curvature = context.prepared[Curvature.name]
         costs = {

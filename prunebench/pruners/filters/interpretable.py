@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from prunebench.networks import Network
-    from prunebench.pruners.filters.features import Features
+    from prunebench.pruners.filters.feature_maps import Features
 
 
 class Influences(FilterScores):

@@ -99,7 +99,7 @@ class Isp(Pruner):
         """
         import torch
 
-        from prunebench.cams.amortized.features import require_maps
+        from prunebench.cams.amortized.encoder_maps import require_maps
         from prunebench.pruners.filters.coupling import trace
         from prunebench.pruners.filters.gates import disagreement, gated_channels
 
@@ -132,8 +132,8 @@ class Isp(Pruner):
         from prunebench.cams.amortized.decoder import load_decoder
         from prunebench.networks.network import make_masks_permanent
         from prunebench.plugins.objective import Objective
-        from prunebench.pruners.filters.steering import Steering
-        from prunebench.pruners.outputs import check_outputs
+        from prunebench.pruners.filters.gate_training import Steering
+        from prunebench.pruners.output_check import check_outputs
 
         make_masks_permanent(network)
         decoder = (

@@ -33,7 +33,7 @@ class FilterRelevance(FilterScores):
         import torch
 
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.balanced import balanced
+        from prunebench.pruners.balanced_images import balanced
         from prunebench.pruners.filters.relevance import Relevance
 
         make_masks_permanent(network)

@@ -19,7 +19,7 @@ from torch.fx.experimental.optimization import fuse
 from torch.nn import functional as F
 
 from prunebench.errors import RequestError
-from prunebench.pruners.filters.features import ACTIVATION_CALLS, ACTIVATIONS, NORMALISATIONS
+from prunebench.pruners.filters.feature_maps import ACTIVATION_CALLS, ACTIVATIONS, NORMALISATIONS
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 AVERAGES = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)

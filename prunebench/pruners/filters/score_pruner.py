@@ -46,7 +46,7 @@ class ScorePruner(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The prepared scores; filters that go together have their mean."""
-        from prunebench.pruners.filters.features import scored
+        from prunebench.pruners.filters.feature_maps import scored
 
         scores = {
             name.removeprefix(self.part): each
@@ -65,7 +65,7 @@ class FeaturePruner(ScorePruner):
         Raises:
             RequestError: torch.fx cannot follow the network's code.
         """
-        from prunebench.pruners.filters.features import FeatureReader
+        from prunebench.pruners.filters.feature_maps import FeatureReader
 
         super().check(network, context)
         FeatureReader(network)

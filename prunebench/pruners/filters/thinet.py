@@ -72,7 +72,7 @@ class ThiNet(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The relative error at a filter's removal; what was not sampled stays."""
-        from prunebench.pruners.filters.features import scored
+        from prunebench.pruners.filters.feature_maps import scored
         from prunebench.pruners.filters.reconstruction import removal_errors
 
         gram = context.prepared["contributions"]
@@ -88,7 +88,7 @@ class ThiNet(FilterPruner):
         from prunebench.pruners.filters.channels import choose_channels
         from prunebench.pruners.filters.coupling import cut_out, trace
         from prunebench.pruners.filters.reconstruction import readers, rescale
-        from prunebench.pruners.outputs import check_outputs
+        from prunebench.pruners.output_check import check_outputs
 
         make_masks_permanent(network)
         importance = self.importance(network.eval(), context)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.pruners.weights.derivatives import Pairs, Weights, gradient, hessian_product
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 
 
 def fisher_diagonal(network: nn.Module, pairs: Pairs) -> Weights:

@@ -11,8 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.balanced import balanced
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.balanced_images import balanced
+from prunebench.pruners.weights.masks import prunable_layers
 
 Weights = dict[str, Tensor]
 """Of each prunable layer, by name, a tensor of its weight's shape."""

@@ -46,7 +46,7 @@ class GradientMagnitude(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The absolute product of each weight and the loss's gradient by it."""
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         slopes = context.prepared[Gradient.name]
         return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.weights.start import StartPruner
+from prunebench.pruners.weights.initial_pruner import StartPruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Grasp(StartPruner):
         The paper's score (equation 8) is −w·(Hg) and its highest go; here the lowest do.
         """
         from prunebench.pruners.weights.derivatives import balanced_pairs, gradient, hessian_product
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         batch = balanced_pairs(context, self.per_class)
         slopes = gradient(network, batch, self.temperature)

@@ -23,7 +23,7 @@ class Lamp(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Each weight squared, over the sum of the squares from it to the largest, in [0, 1]."""
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         return {name: _shares(layer.weight) for name, layer in prunable_layers(network).items()}
 

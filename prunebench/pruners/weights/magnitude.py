@@ -18,7 +18,7 @@ class L1Unstructured(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The magnitude of each weight."""
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         return {
             name: layer.weight.detach().abs() for name, layer in prunable_layers(network).items()
@@ -35,7 +35,7 @@ class RandomUnstructured(MaskPruner):
         """A random number for each weight."""
         import torch
 
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
         from prunebench.seeding import derive
 
         # Drawn on the processor, so that a GPU removes the same weights.

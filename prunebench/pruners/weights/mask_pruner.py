@@ -40,7 +40,7 @@ class MaskPruner(RankingPruner):
 
     def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
         """The masks of a level, by layer name; the network is left as it is."""
-        from prunebench.pruners.weights.masking import lowest_masks
+        from prunebench.pruners.weights.masks import lowest_masks
 
         order = self.order(network, context)
         layerwise = self.scope == "layerwise" and not self.rates
@@ -49,7 +49,7 @@ class MaskPruner(RankingPruner):
     def order(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Every weight's place in the order of removal, by layer name."""
         from prunebench.pruners.distribution import removal_order
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         layers = prunable_layers(network)
         return removal_order(
@@ -67,7 +67,7 @@ class MaskPruner(RankingPruner):
             RequestError: Nothing would be left of a layer.
         """
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.weights.masking import apply_layer_masks, refuse_collapse
+        from prunebench.pruners.weights.masks import apply_layer_masks, refuse_collapse
 
         make_masks_permanent(network)
         masks = self.masks(network.eval(), level, context)

@@ -47,13 +47,13 @@ class SemiStructured(Pruner):
             RequestError: No layer's weights form groups.
         """
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.weights.masking import apply_layer_masks
+        from prunebench.pruners.weights.masks import apply_layer_masks
 
         make_masks_permanent(network)
         return apply_layer_masks(network, self._masks(network))
 
     def _masks(self, network: nn.Module) -> dict[str, Tensor]:
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         masks = {
             name: self._mask(layer.weight.detach())

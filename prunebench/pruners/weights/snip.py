@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.weights.start import StartPruner
+from prunebench.pruners.weights.initial_pruner import StartPruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +27,7 @@ class Snip(StartPruner):
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The sensitivity to each connection, equations 5 and 6: they add up to 1."""
         from prunebench.pruners.weights.derivatives import balanced_pairs, gradient
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         slopes = gradient(network, balanced_pairs(context, self.per_class))
         # By a factor c before a weight w, at c = 1, the loss changes as w times its gradient.

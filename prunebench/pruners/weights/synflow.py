@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.weights.start import StartPruner
+from prunebench.pruners.weights.initial_pruner import StartPruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +27,7 @@ class SynFlow(StartPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The share of the network's synaptic flow that passes through each weight, in [0, 1]."""
-        from prunebench.pruners.weights.flow import synaptic_flow
+        from prunebench.pruners.weights.synaptic_flow import synaptic_flow
 
         return synaptic_flow(network, context.example.shape)
 
@@ -37,7 +37,7 @@ class SynFlow(StartPruner):
 
         import torch
 
-        from prunebench.pruners.weights.masking import prunable_layers
+        from prunebench.pruners.weights.masks import prunable_layers
 
         pruned = copy.deepcopy(network)
         masks: dict[str, Tensor] = {}

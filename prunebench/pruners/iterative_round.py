@@ -14,9 +14,9 @@ from prunebench.plugins.context import Context
 from prunebench.pruners.filters.channels import choose_channels
 from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.filter_pruner import FilterPruner
-from prunebench.pruners.outputs import check_outputs
+from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masking import apply_layer_masks, prunable_layers
+from prunebench.pruners.weights.masks import apply_layer_masks, prunable_layers
 
 
 def target(network: nn.Module, rewind: str | int, context: Context) -> nn.Module:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prunebench.cams.amortized.decoder import Decoder
 from prunebench.cams.amortized.divergence import divergence, masked
-from prunebench.cams.amortized.features import read_stages
+from prunebench.cams.amortized.encoder_maps import read_stages
 from prunebench.cams.amortized.masks import relaxed, roughness, size_of
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.cams.amortized.decoder import Decoder
-from prunebench.cams.amortized.features import find_stages, read_stages
+from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.gated_macs import GatedMacs

@@ -12,8 +12,8 @@ from captum.attr._utils.lrp_rules import EpsilonRule
 from torch import Tensor, fx, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.differences import TwoReLUs, WindowedMaxPool
-from prunebench.cams.unrolled import Applied, is_tensor
+from prunebench.cams.deeplift_layers import TwoReLUs, WindowedMaxPool
+from prunebench.cams.unrolled_network import Applied, is_tensor
 from prunebench.errors import RequestError
 
 LINEAR = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Applied)

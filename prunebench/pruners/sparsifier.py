@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.networks.distilling import distilling
+from prunebench.networks.distillation import distilling
 from prunebench.plugins.context import Context
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.preparing import prepared
 from prunebench.plugins.recipe import Distillation
 from prunebench.pruners.schedule import Schedule
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masking import prunable_layers, refuse_collapse
+from prunebench.pruners.weights.masks import prunable_layers, refuse_collapse
 
 
 class Sparsifying:

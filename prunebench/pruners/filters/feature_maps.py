@@ -17,7 +17,7 @@ from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
 from prunebench.networks.shared_weights import twin
 from prunebench.pruners.filters.channels import Importance
-from prunebench.pruners.weights.masking import prunable_layers
+from prunebench.pruners.weights.masks import prunable_layers
 
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Tanh),

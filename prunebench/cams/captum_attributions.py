@@ -11,8 +11,8 @@ from captum import attr
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.rules import check_rectified, check_rules, prepare_differences, set_epsilon
-from prunebench.cams.unrolled import unrolled
+from prunebench.cams.captum_rules import check_rectified, check_rules, prepare_differences, set_epsilon
+from prunebench.cams.unrolled_network import unrolled
 from prunebench.networks.shared_weights import twin
 from prunebench.seeding import content_seed, seeded
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from prunebench.cams.affine import is_affine
+from prunebench.cams.affine_tail import is_affine
 
 TOLERANCE = {torch.float64: 1e-10}
 """Largest difference between the cut and the whole network on the same batch, as a share of the

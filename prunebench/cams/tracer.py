@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.cut import CannotCut, Cut, cut
+from prunebench.cams.network_cut import CannotCut, Cut, cut
 from prunebench.cams.target_layer import find_layer
 from prunebench.errors import RequestError
 from prunebench.networks.layout import Layout, channel_axis, from_maps, to_maps

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import prunable_channels, silence, trace
-from prunebench.pruners.filters.features import FeatureReader
+from prunebench.pruners.filters.feature_maps import FeatureReader
 
 Calibration = tuple[Tensor, Tensor]
 """Inputs and labels, ordered by class."""
