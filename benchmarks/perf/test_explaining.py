@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from prunebench.cams.explaining import choose_cams, explain_batches, in_batches
+from prunebench.cams.explaining import choose_cams, explain_batches, split_batches
 from prunebench.comparison.compare import compare
 from prunebench.plugins import choose
 
@@ -53,7 +53,7 @@ def random_images(count: int, size: int, device: torch.device) -> Tensor:
 
 
 def ours(cams: Iterable[str], module: nn.Module, layer: str, images: Tensor) -> None:
-    explain_batches(module, layer, in_batches(images, None, BATCH), choose_cams(cams))
+    explain_batches(module, layer, split_batches(images, None, BATCH), choose_cams(cams))
 
 
 @torch.inference_mode()

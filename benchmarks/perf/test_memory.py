@@ -19,7 +19,7 @@ IMAGES = 256
 # is taken off: interpreter, libraries and weights.
 CODE = """
 import json, sys, torch
-from prunebench.cams.explaining import choose_cams, explain_batches, in_batches
+from prunebench.cams.explaining import choose_cams, explasplit_batches, split_batches
 from prunebench.plugins import choose
 
 what, device, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -32,7 +32,7 @@ def run(images):
     if what == "forward":
         with torch.inference_mode():
             return module(images)
-    return explain_batches(module, "layer3", in_batches(images, None, count), cams)
+    return explasplit_batches(module, "layer3", split_batches(images, None, count), cams)
 
 def peak():
     if device == "cuda":

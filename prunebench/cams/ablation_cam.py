@@ -27,17 +27,17 @@ def ablation_cam(trace: Trace) -> Tensor:
     Returns:
         Raw maps, B×h×w, before the ReLU.
     """
-    lost = _by_gradient(trace) if trace.affine else _by_ablation(trace)
+    lost = _differentiate_loss(trace) if trace.affine else _ablate_channels(trace)
     weights = lost / (trace.scores.abs() + 1e-7)[:, None]
     return (weights[:, :, None, None] * trace.activations).sum(1)
 
 
-def _by_gradient(trace: Trace) -> Tensor:
+def _differentiate_loss(trace: Trace) -> Tensor:
     """The loss y − y_k, B×C, of logits affine in the activations: Σ_ij g_kij A_kij, exactly."""
     return (trace.gradients * trace.activations).sum((2, 3))
 
 
-def _by_ablation(trace: Trace) -> Tensor:
+def _ablate_channels(trace: Trace) -> Tensor:
     """The loss y − y_k, B×C, by running what depends on the layer without each channel in turn."""
     activations = trace.activations
     lost = activations.new_zeros(activations.shape[:2])

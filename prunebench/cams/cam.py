@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prunebench.networks.layout import Layout
 
 
-def _not_traced(*_: Any) -> Any:
+def _refuse(*_: Any) -> Any:
     raise NotImplementedError("this trace was made by hand, without a network behind it")
 
 
@@ -52,10 +52,10 @@ class Trace:
     logits: Tensor
     classes: Tensor
     images: Tensor
-    differentiate: Callable[[], Tensor] = _not_traced
-    resume: Callable[[Tensor, Tensor], Tensor] = _not_traced
-    ablate: Callable[[Tensor, Tensor], Tensor] = _not_traced
-    predict: Callable[[Tensor], Tensor] = _not_traced
+    differentiate: Callable[[], Tensor] = _refuse
+    resume: Callable[[Tensor, Tensor], Tensor] = _refuse
+    ablate: Callable[[Tensor, Tensor], Tensor] = _refuse
+    predict: Callable[[Tensor], Tensor] = _refuse
     affine: bool = False
     seeds: tuple[int, ...] = ()
     module: nn.Module | None = None

@@ -11,9 +11,14 @@ from captum import attr
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.captum_rules import check_rectified, check_rules, prepare_differences, set_epsilon
-from prunebench.cams.unrolled_network import unrolled
-from prunebench.networks.shared_weights import twin
+from prunebench.cams.captum_rules import (
+    check_rectified,
+    check_rules,
+    prepare_differences,
+    set_epsilon,
+)
+from prunebench.cams.unrolled_network import unroll
+from prunebench.networks.shared_weights import make_twin
 from prunebench.seeding import content_seed, seeded
 
 PIXELS = 2**20
@@ -43,35 +48,35 @@ def attribute(name: str, trace: Trace, **parameters: Any) -> Tensor:
 
 
 def _saliency(trace: Trace, images: Tensor) -> Tensor:
-    found: Tensor = attr.Saliency(_twin(trace)).attribute(images, target=trace.classes)
+    found: Tensor = attr.Saliency(_make_twin(trace)).attribute(images, target=trace.classes)
     return found.amax(1)
 
 
 def _input_x_gradient(trace: Trace, images: Tensor) -> Tensor:
-    method = attr.InputXGradient(_twin(trace))
+    method = attr.InputXGradient(_make_twin(trace))
     found: Tensor = method.attribute(images, target=trace.classes)
     return found.sum(1)
 
 
 def _integrated_gradients(trace: Trace, images: Tensor, steps: int) -> Tensor:
-    method = attr.IntegratedGradients(_twin(trace))
+    method = attr.IntegratedGradients(_make_twin(trace))
     found = [
-        method.attribute(image, target=k, n_steps=steps, internal_batch_size=_at_once(images))
-        for image, k in _single(trace, images)
+        method.attribute(image, target=k, n_steps=steps, internal_batch_size=_count_at_once(images))
+        for image, k in _split_images(trace, images)
     ]
     return torch.cat(found).sum(1)
 
 
 def _smooth_grad(trace: Trace, images: Tensor, samples: int, noise: float) -> Tensor:
-    method = attr.NoiseTunnel(attr.Saliency(_twin(trace)))
+    method = attr.NoiseTunnel(attr.Saliency(_make_twin(trace)))
     found = []
-    for image, k in _single(trace, images):
+    for image, k in _split_images(trace, images):
         with seeded(content_seed(image), "smooth-grad"):
             mean = method.attribute(
                 image,
                 target=k,
                 nt_samples=samples,
-                nt_samples_batch_size=_at_once(images),
+                nt_samples_batch_size=_count_at_once(images),
                 stdevs=noise * float(image.max() - image.min()),
                 abs=False,
             )
@@ -80,17 +85,17 @@ def _smooth_grad(trace: Trace, images: Tensor, samples: int, noise: float) -> Te
 
 
 def _deep_lift(trace: Trace, images: Tensor) -> Tensor:
-    network = unrolled(_module(trace), images[:1].detach())
+    network = unroll(_get_module(trace), images[:1].detach())
     check_rules("deep-lift", network, trace)
     prepare_differences(network)
     # One by one: captum's rule for max-pools reads the gradient of the first image for all.
     method = attr.DeepLift(network)
-    found = [method.attribute(image, target=k) for image, k in _single(trace, images)]
+    found = [method.attribute(image, target=k) for image, k in _split_images(trace, images)]
     return torch.cat(found).sum(1)
 
 
 def _lrp(trace: Trace, images: Tensor, epsilon: float) -> Tensor:
-    network = unrolled(_module(trace), images[:1].detach())
+    network = unroll(_get_module(trace), images[:1].detach())
     check_rules("lrp", network, trace)
     set_epsilon(network, epsilon)
     found: Tensor = attr.LRP(network).attribute(images, target=trace.classes)
@@ -98,15 +103,15 @@ def _lrp(trace: Trace, images: Tensor, epsilon: float) -> Tensor:
 
 
 def _guided_backprop(trace: Trace, images: Tensor) -> Tensor:
-    return _rectified(attr.GuidedBackprop, "guided-backprop", trace, images)
+    return _attribute_rectified(attr.GuidedBackprop, "guided-backprop", trace, images)
 
 
 def _deconvolution(trace: Trace, images: Tensor) -> Tensor:
-    return _rectified(attr.Deconvolution, "deconvolution", trace, images)
+    return _attribute_rectified(attr.Deconvolution, "deconvolution", trace, images)
 
 
-def _rectified(method: Any, name: str, trace: Trace, images: Tensor) -> Tensor:
-    network = unrolled(_module(trace), images[:1].detach())
+def _attribute_rectified(method: Any, name: str, trace: Trace, images: Tensor) -> Tensor:
+    network = unroll(_get_module(trace), images[:1].detach())
     check_rectified(name, network, trace)
     found: Tensor = method(network).attribute(images, target=trace.classes)
     return found.sum(1)
@@ -115,7 +120,7 @@ def _rectified(method: Any, name: str, trace: Trace, images: Tensor) -> Tensor:
 def _occlusion(trace: Trace, images: Tensor, window: int | None) -> Tensor:
     side = min(images.shape[2:])
     side = min(window or max(side // 8, 1), side)
-    method = attr.Occlusion(_twin(trace))
+    method = attr.Occlusion(_make_twin(trace))
     with torch.no_grad():
         found = [
             method.attribute(
@@ -123,27 +128,27 @@ def _occlusion(trace: Trace, images: Tensor, window: int | None) -> Tensor:
                 (images.shape[1], side, side),
                 (images.shape[1], max(side // 2, 1), max(side // 2, 1)),
                 target=k,
-                perturbations_per_eval=_at_once(images),
+                perturbations_per_eval=_count_at_once(images),
             )
-            for image, k in _single(trace, images)
+            for image, k in _split_images(trace, images)
         ]
     return torch.cat(found).sum(1)
 
 
-def _module(trace: Trace) -> nn.Module:
+def _get_module(trace: Trace) -> nn.Module:
     assert trace.module is not None
     return trace.module
 
 
-def _twin(trace: Trace) -> nn.Module:
-    return twin(_module(trace))
+def _make_twin(trace: Trace) -> nn.Module:
+    return make_twin(_get_module(trace))
 
 
-def _single(trace: Trace, images: Tensor) -> list[tuple[Tensor, int]]:
+def _split_images(trace: Trace, images: Tensor) -> list[tuple[Tensor, int]]:
     return list(zip(torch.split(images, 1), trace.classes.tolist(), strict=True))
 
 
-def _at_once(images: Tensor) -> int:
+def _count_at_once(images: Tensor) -> int:
     return max(1, PIXELS // (images.shape[2] * images.shape[3]))
 
 

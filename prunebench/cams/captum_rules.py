@@ -51,10 +51,10 @@ def check_rules(method: str, network: fx.GraphModule, trace: Trace) -> None:
         if node.op == "call_module":
             layer = network.get_submodule(node.target)
             if type(layer) not in LAYERS[method]:
-                raise _no_rule(method, type(layer).__name__, trace)
+                raise _make_error(method, type(layer).__name__, trace)
         elif _computes(node) and node.target not in MOVING:
             name = getattr(node.target, "__name__", node.target)
-            raise _no_rule(method, f"the operation {name!r}", trace)
+            raise _make_error(method, f"the operation {name!r}", trace)
 
 
 def _computes(node: fx.Node) -> bool:
@@ -64,7 +64,7 @@ def _computes(node: fx.Node) -> bool:
     return node.op in ("call_function", "call_method") and gives and takes
 
 
-def _no_rule(method: str, what: str, trace: Trace) -> RequestError:
+def _make_error(method: str, what: str, trace: Trace) -> RequestError:
     return RequestError(
         f"captum/{method} has no rule for {what}, which {type(trace.module).__name__} has; "
         "captum/integrated-gradients suits every network"

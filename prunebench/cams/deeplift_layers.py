@@ -34,7 +34,7 @@ class WindowedMaxPool(nn.Module):
         super().__init__()
         self.pool = [pool]  # no submodule: captum would set its hooks here, too
         self.kernel, self.stride, self.padding = (
-            _pair(each) for each in (pool.kernel_size, pool.stride, pool.padding)
+            _make_pair(each) for each in (pool.kernel_size, pool.stride, pool.padding)
         )
         self.largest = nn.MaxPool2d((self.kernel[0] * self.kernel[1], 1))
 
@@ -57,5 +57,5 @@ class WindowedMaxPool(nn.Module):
         return pooled.reshape(*x.shape[:2], *grid)
 
 
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+def _make_pair(value: int | tuple[int, ...]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])

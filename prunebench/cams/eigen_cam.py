@@ -24,7 +24,7 @@ def eigen_cam(trace: Trace) -> Tensor:
     Returns:
         Raw maps, B×h×w, before the ReLU.
     """
-    return _first_component(trace.activations)
+    return _project(trace.activations)
 
 
 def eigengrad_cam(trace: Trace) -> Tensor:
@@ -38,14 +38,14 @@ def eigengrad_cam(trace: Trace) -> Tensor:
     Returns:
         Raw maps, B×h×w, before the ReLU.
     """
-    return _first_component(trace.gradients * trace.activations)
+    return _project(trace.gradients * trace.activations)
 
 
 ROUNDING = 1e-5
 """Correlations below this say nothing: normalised channels add up to rounding alone."""
 
 
-def _first_component(values: Tensor) -> Tensor:
+def _project(values: Tensor) -> Tensor:
     """Projects the places of B×C×h×w on their first principal direction, B×h×w."""
     import torch
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam, Explanation, Trace
 from prunebench.cams.maps import normalise, upsample
-from prunebench.cams.target_layer import check_target_layer, frozen, last_feature_layer
+from prunebench.cams.target_layer import check_target_layer, find_last_feature_layer, frozen
 from prunebench.cams.tracer import Tracer
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.networks.layout import Layout
@@ -42,7 +42,7 @@ def explain(
         images: Images, normalised as the network wants them, N×C×H×W.
         cams: Explanation methods, by name.
         target_layer: Name of the layer that is explained; by default the end of the last
-            convolutional stage with maps of at least 4×4 (see ``last_feature_layer``).
+            convolutional stage with maps of at least 4×4 (see ``find_last_feature_layer``).
         targets: The class explained in each image, N; by default the network's prediction.
         batch_size: Images a batch; it changes nothing but speed and memory.
         layout: How the layer's output is read as maps: ``maps`` (B×C×h×w), ``channels-last``
@@ -62,7 +62,7 @@ def explain(
     if targets is not None and len(targets) != len(images):
         raise RequestError(f"{len(targets)} classes for {len(images)} images; expected as many")
     prepared = learn_on(images, model, chosen, quiet)
-    batches = in_batches(images, targets, batch_size)
+    batches = split_batches(images, targets, batch_size)
     with counting(len(images), "images explained", quiet) as progress:
         found = explain_batches(
             model, layer, batches, chosen, layout=layout, prepared=prepared, progress=progress
@@ -105,7 +105,7 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 """Normalised images b×C×H×W, and the class explained in each (b) or None for the prediction."""
 
 
-def in_batches(images: Tensor, classes: Tensor | None, batch_size: int) -> Batches:
+def split_batches(images: Tensor, classes: Tensor | None, batch_size: int) -> Batches:
     """Cuts images N×C×H×W and their classes (N, or None) into batches."""
     for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
@@ -177,8 +177,8 @@ def explain_batches(
         seeds = [derive(seed, "explanation", first + done + i) for i in range(len(images))]
         traced = tracer(inputs, classes, tuple(seeds), prepared)
         for name, cam in cams.items():
-            raw, told = _told(name, cam(traced))
-            maps[name].append(keep(_checked(name, raw, traced).to(images.device)))
+            raw, told = _split_explanation(name, cam(traced))
+            maps[name].append(keep(_normalise_checked(name, raw, traced).to(images.device)))
             for what, each in told.items():
                 numbers[name].setdefault(what, []).append(each.detach().to(images.device))
         logits.append(traced.logits.to(images.device))
@@ -199,7 +199,9 @@ def explain_batches(
     )
 
 
-def _told(name: str, found: Tensor | Explanation) -> tuple[Tensor, Mapping[str, Tensor]]:
+def _split_explanation(
+    name: str, found: Tensor | Explanation
+) -> tuple[Tensor, Mapping[str, Tensor]]:
     if not isinstance(found, Explanation):
         return found, {}
     for what, each in found.numbers.items():
@@ -211,7 +213,7 @@ def _told(name: str, found: Tensor | Explanation) -> tuple[Tensor, Mapping[str, 
     return found.maps, found.numbers
 
 
-def _checked(name: str, raw: Tensor, traced: Trace) -> Tensor:
+def _normalise_checked(name: str, raw: Tensor, traced: Trace) -> Tensor:
     count = len(traced.images)
     sizes = [(count, *tensor.shape[2:]) for tensor in (traced.activations, traced.images)]
     if raw.shape not in sizes:
@@ -265,7 +267,7 @@ def choose_layer(
     if target_layer is None:
         if layout != "maps":
             raise RequestError(f"layout {layout!r} is that of a layer: name the target layer too")
-        return last_feature_layer(module, example)
+        return find_last_feature_layer(module, example)
     check_target_layer(module, target_layer, example, layout=layout)
     return target_layer
 

@@ -26,8 +26,8 @@ def full_grad(trace: Trace) -> Tensor:
     Raises:
         ValueError: The trace was made by hand, without a network.
     """
-    from prunebench.cams.full_gradients import full_gradients, saliency
+    from prunebench.cams.full_gradients import compute_full_gradients, sum_parts
 
     if trace.module is None:
         raise ValueError("FullGrad needs the network; this trace was made by hand, without one")
-    return saliency(full_gradients(trace.module, trace.images, trace.classes))
+    return sum_parts(compute_full_gradients(trace.module, trace.images, trace.classes))

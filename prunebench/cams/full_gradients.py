@@ -17,7 +17,7 @@ from prunebench.cams.target_layer import frozen
 CONVOLUTIONS = {functional.conv2d, functional.conv_transpose2d}
 
 
-def full_gradients(module: nn.Module, images: Tensor, classes: Tensor) -> Iterator[Tensor]:
+def compute_full_gradients(module: nn.Module, images: Tensor, classes: Tensor) -> Iterator[Tensor]:
     """Splits each image's class score into its parts (Srinivas and Fleuret 2019).
 
     Where the network is piecewise linear, as with ReLU and max-pooling, the parts and the linear
@@ -47,7 +47,7 @@ def full_gradients(module: nn.Module, images: Tensor, classes: Tensor) -> Iterat
         yield gradient * bias[:, None, None]
 
 
-def saliency(parts: Iterable[Tensor]) -> Tensor:
+def sum_parts(parts: Iterable[Tensor]) -> Tensor:
     """Adds up the parts of a score: absolute values, min-max of each channel, resized.
 
     Args:
@@ -56,14 +56,14 @@ def saliency(parts: Iterable[Tensor]) -> Tensor:
     Returns:
         Maps, B×H×W, at the size of the first part.
     """
-    first, *others = (_scaled(part) for part in parts)
+    first, *others = (_scale_channels(part) for part in parts)
     size = (first.shape[2], first.shape[3])
     for layer in others:
         first = first + interpolate(layer, size, mode="bilinear", align_corners=False)
     return first[:, 0]
 
 
-def _scaled(part: Tensor) -> Tensor:
+def _scale_channels(part: Tensor) -> Tensor:
     """The sum of a part's channels, each scaled to [0, 1], B×1×h×w.
 
     Resizing is linear: their sum is resized, not each of them.
@@ -101,9 +101,9 @@ class _Biases(TorchFunctionMode):
         output = func(*args, **kwargs)
         bias = None
         if func in CONVOLUTIONS:
-            bias = _convolution_bias(*args, **kwargs)
+            bias = _get_convolution_bias(*args, **kwargs)
         elif func is functional.batch_norm:
-            bias = _normalisation_bias(*args, **kwargs)
+            bias = _compute_normalisation_bias(*args, **kwargs)
         if bias is None or output.dim() != 4 or not output.requires_grad:
             return output
         self.found.append((output, bias.detach()))
@@ -112,13 +112,13 @@ class _Biases(TorchFunctionMode):
         return output.clone()
 
 
-def _convolution_bias(
+def _get_convolution_bias(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, *_: Any, **__: Any
 ) -> Tensor | None:
     return bias
 
 
-def _normalisation_bias(
+def _compute_normalisation_bias(
     input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,

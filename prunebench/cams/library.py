@@ -23,10 +23,10 @@ class Library(Cam):
     @field_validator("name")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        if name not in methods():
+        if name not in find_methods():
             raise RequestError(
                 f"pytorch-grad-cam has no explanation method {name!r}; "
-                f"{did_you_mean(name, methods())}"
+                f"{did_you_mean(name, find_methods())}"
             )
         return name
 
@@ -43,13 +43,13 @@ class Library(Cam):
         Raises:
             RequestError: The library cannot explain this layer of this network.
         """
-        from prunebench.cams.library_maps import library_maps
+        from prunebench.cams.library_maps import compute_library_maps
 
-        return library_maps(methods()[self.name], trace)
+        return compute_library_maps(find_methods()[self.name], trace)
 
 
 @cache
-def methods() -> dict[str, type[Any]]:
+def find_methods() -> dict[str, type[Any]]:
     """The library's classes that explain images, by name."""
     import pytorch_grad_cam
 
@@ -61,10 +61,10 @@ def _explains(found: Any) -> bool:
     # images and targets.
     return (
         inspect.isclass(found)
-        and _parameters(found.__init__)[1:3] == ["model", "target_layers"]
-        and _parameters(getattr(found, "forward", found))[1:3] == ["input_tensor", "targets"]
+        and _list_parameters(found.__init__)[1:3] == ["model", "target_layers"]
+        and _list_parameters(getattr(found, "forward", found))[1:3] == ["input_tensor", "targets"]
     )
 
 
-def _parameters(function: Any) -> list[str]:
+def _list_parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)

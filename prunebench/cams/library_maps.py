@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Trace
 from prunebench.errors import RequestError
 from prunebench.networks.layout import to_maps
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 from prunebench.seeding import content_seed, seeded
 
 
-def library_maps(method: type[Any], trace: Trace) -> Tensor:
+def compute_library_maps(method: type[Any], trace: Trace) -> Tensor:
     """Explains each image of a trace by a class of pytorch-grad-cam.
 
     Args:
@@ -37,7 +37,7 @@ def library_maps(method: type[Any], trace: Trace) -> Tensor:
     """
     assert trace.module is not None
     # The library asks for gradients at hooked layers, some methods for second ones too.
-    network = twin(trace.module, trained=True)
+    network = make_twin(trace.module, trained=True)
     maps = [trace.images.new_zeros(0, *trace.images.shape[2:], dtype=torch.float32)]
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -47,7 +47,7 @@ def library_maps(method: type[Any], trace: Trace) -> Tensor:
         for stream in (redirect_stdout, redirect_stderr):  # progress bars and notices
             stack.enter_context(stream(io.StringIO()))
         try:
-            explainer = _made(method, network, trace)
+            explainer = _make_explainer(method, network, trace)
             for place, (image, explained) in enumerate(
                 zip(torch.split(trace.images, 1), trace.classes.tolist(), strict=True)
             ):
@@ -55,9 +55,11 @@ def library_maps(method: type[Any], trace: Trace) -> Tensor:
                 # A solver that starts from chance starts alike in every network.
                 seed = trace.seeds[place] if drawn else content_seed(image)
                 with seeded(seed, "pytorch-grad-cam"):
-                    found = _called(explainer, image.detach().clone().requires_grad_(), explained)
+                    found = _call_explainer(
+                        explainer, image.detach().clone().requires_grad_(), explained
+                    )
                 maps.append(torch.from_numpy(np.float32(found)).to(trace.images.device))
-            _let_go(network)
+            _release(network)
         except RequestError:
             raise
         except Exception as error:
@@ -70,7 +72,7 @@ def library_maps(method: type[Any], trace: Trace) -> Tensor:
     return torch.cat(maps)
 
 
-def _made(method: type[Any], network: nn.Module, trace: Trace) -> Any:
+def _make_explainer(method: type[Any], network: nn.Module, trace: Trace) -> Any:
     if method is pytorch_grad_cam.FullGrad:  # finds its own layers, convolutions and BatchNorms
         return method(network, [])
     size = trace.images.shape[2], trace.images.shape[3]
@@ -93,13 +95,13 @@ def _made(method: type[Any], network: nn.Module, trace: Trace) -> Any:
     return method(network, [network.get_submodule(trace.target_layer)], reshape, **options)
 
 
-def _called(explainer: Any, image: Tensor, explained: int) -> Any:
+def _call_explainer(explainer: Any, image: Tensor, explained: int) -> Any:
     if isinstance(explainer, pytorch_grad_cam.FinerCAM):  # compares with classes it finds itself
         return explainer(image, None, target_idx=explained)
     return explainer(image, [ClassifierOutputTarget(explained)])
 
 
-def _let_go(network: nn.Module) -> None:
+def _release(network: nn.Module) -> None:
     # The library's own release fails where a gradient is a view, and would keep what it hooked.
     for layer in network.modules():
         for hook in layer._forward_hooks.values():

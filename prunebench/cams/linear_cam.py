@@ -33,11 +33,11 @@ def linear_cam(trace: Trace) -> Tensor:
     """
     import torch
 
-    weights = _classifier(trace).weight.detach()[trace.classes]
+    weights = _find_classifier(trace).weight.detach()[trace.classes]
     return torch.einsum("bk,bkij->bij", weights, trace.activations)
 
 
-def _classifier(trace: Trace) -> nn.Linear:
+def _find_classifier(trace: Trace) -> nn.Linear:
     """Finds the linear layer that turns the channels' means into the logits."""
     import torch
     from torch import nn

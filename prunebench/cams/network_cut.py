@@ -109,7 +109,7 @@ class _Parts:
 _Kept = _Same | _Rows | _Multiple | _Parts
 
 
-def cut(whole: nn.Module, module: nn.Module, target_layer: str, example: Tensor) -> Cut:
+def cut_network(whole: nn.Module, module: nn.Module, target_layer: str, example: Tensor) -> Cut:
     """Cuts a network at the last call of a layer.
 
     Args:
@@ -132,14 +132,16 @@ def cut(whole: nn.Module, module: nn.Module, target_layer: str, example: Tensor)
             one = head(pair[:1])[1:] if both else ()
         except Exception as error:  # the graph may have frozen what depends on the batch
             raise CannotCut(f"its graph cannot be run: {error}") from None
-        kept = tuple(_kind(node.name, a, b) for node, a, b in zip(crossing, one, both, strict=True))
+        kept = tuple(
+            _classify(node.name, a, b) for node, a, b in zip(crossing, one, both, strict=True)
+        )
         found = Cut(head, tail, kept, affine=False)
         _verify(found, whole, pair, output, tuple(both))
         affine = is_affine(tail, lambda varied: found.after(varied, tuple(both)), output)
     return Cut(head, tail, kept, affine)
 
 
-class _Tracer(fx.Tracer):
+class _LayerTracer(fx.Tracer):
     """Follows the network's code but treats the target layer as one step."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -152,7 +154,7 @@ class _Tracer(fx.Tracer):
 
 def _capture(module: nn.Module, layer: nn.Module) -> tuple[fx.Graph, fx.Node]:
     try:
-        graph = _Tracer(layer).trace(module)
+        graph = _LayerTracer(layer).trace(module)
     except Exception as error:  # the network's code can fail under symbolic values in any way
         first = str(error).partition("\n")[0]
         raise CannotCut(f"torch.fx cannot follow its code: {first}") from None
@@ -207,7 +209,7 @@ def _copy_into(
     return copies
 
 
-def _kind(name: str, one: Any, both: Any) -> _Kept:
+def _classify(name: str, one: Any, both: Any) -> _Kept:
     """How a value belongs to the batch, seen from a batch of one image and one of two."""
     if isinstance(one, Tensor) and isinstance(both, Tensor):
         if one.dim() and both.shape == (2 * one.shape[0], *one.shape[1:]):
@@ -216,7 +218,7 @@ def _kind(name: str, one: Any, both: Any) -> _Kept:
             return _Same()
     elif type(one) in (tuple, list, torch.Size) and len(one) == len(both):
         pairs = zip(one, both, strict=True)
-        return _Parts(tuple(_kind(name, a, b) for a, b in pairs))
+        return _Parts(tuple(_classify(name, a, b) for a, b in pairs))
     elif isinstance(one, _PLAIN) and one == both:
         return _Same()
     elif type(one) is int and both == 2 * one:

@@ -41,12 +41,12 @@ def score_cam(trace: Trace) -> Tensor:
         i, k = image[start : start + count], channel[start : start + count]
         # Channels last is what convolutions read fastest.
         masked = images[i].contiguous(memory_format=torch.channels_last)
-        masked *= _masks(activations[i, k], images)
+        masked *= _make_masks(activations[i, k], images)
         scores[i, k] = trace.predict(masked).gather(1, trace.classes[i, None])[:, 0]
     return torch.einsum("bk,bkij->bij", scores.softmax(1), activations)
 
 
-def _masks(channels: Tensor, images: Tensor) -> Tensor:
+def _make_masks(channels: Tensor, images: Tensor) -> Tensor:
     """Resizes channels, n×h×w, to the images and scales each to [0, 1], n×1×H×W."""
     from torch.nn.functional import interpolate
 

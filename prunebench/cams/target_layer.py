@@ -58,24 +58,24 @@ def check_target_layer(
             smaller; the message lists the layers that qualify.
     """
     find_layer(module, target_layer)
-    sizes = map_sizes(module, example, layout=layout)
-    image = _size(example)
+    sizes = measure_maps(module, example, layout=layout)
+    image = _show_size(example)
     if target_layer not in sizes:
         raise RequestError(
             f"the output of layer {target_layer!r} is no batch of maps in layout {layout!r} and "
             f"cannot be explained (tokens B×T×C have layout 'tokens'); "
-            f"{_qualifying(sizes, minimum)}"
+            f"{_list_qualifying(sizes, minimum)}"
         )
     height, width = sizes[target_layer]
     if min(height, width) < minimum:
         raise RequestError(
             f"the maps of layer {target_layer!r} are {height}×{width} for images of {image}; at "
-            f"least {minimum}×{minimum} is needed; {_qualifying(sizes, minimum)}"
+            f"least {minimum}×{minimum} is needed; {_list_qualifying(sizes, minimum)}"
         )
     return height, width
 
 
-def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> str:
+def find_last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> str:
     """Finds the layer explained by default: the end of the last convolutional stage.
 
     That is the last module to finish whose output is a batch of maps of at least
@@ -92,9 +92,9 @@ def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> 
             tokens, as in a vision transformer, or the maps seem to be channels-last: then
             somebody has to name a layer and its layout.
     """
-    sizes = map_sizes(module, example, pooling=False)
-    last = next(reversed(map_sizes(module, example, layout="tokens")), None)
-    if sizes and last not in sizes and last not in map_sizes(module, example):
+    sizes = measure_maps(module, example, pooling=False)
+    last = next(reversed(measure_maps(module, example, layout="tokens")), None)
+    if sizes and last not in sizes and last not in measure_maps(module, example):
         raise RequestError(
             f"{type(module).__name__} works on tokens after its last maps "
             f"({next(reversed(sizes))!r}); name a target layer and its layout, for a vision "
@@ -104,7 +104,7 @@ def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> 
     if not large:
         raise RequestError(
             f"no layer of {type(module).__name__} has maps of at least {minimum}×{minimum} for "
-            f"images of {_size(example)}; larger images are needed"
+            f"images of {_show_size(example)}; larger images are needed"
         )
     found = module.get_submodule(large[-1])
     if getattr(found, "normalized_shape", None) == (sizes[large[-1]][1],):
@@ -116,7 +116,7 @@ def last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> 
     return large[-1]
 
 
-def map_sizes(
+def measure_maps(
     module: nn.Module, example: Tensor, *, pooling: bool = True, layout: Layout = "maps"
 ) -> dict[str, tuple[int, int]]:
     """Height and width of every layer's output that is maps, in the order layers finish.
@@ -142,7 +142,7 @@ def map_sizes(
         for name in names[layer]:
             sizes.pop(name, None)
             wanted = pooling or not any(output is each for each in pooled)
-            if wanted and (size := _map_size(output, layout, example)):
+            if wanted and (size := _measure_map(output, layout, example)):
                 sizes[name] = size
 
     handles = [layer.register_forward_hook(note) for layer in names]
@@ -155,7 +155,7 @@ def map_sizes(
     return sizes
 
 
-def _map_size(output: Any, layout: Layout, example: Tensor) -> tuple[int, int] | None:
+def _measure_map(output: Any, layout: Layout, example: Tensor) -> tuple[int, int] | None:
     if not isinstance(output, Tensor):
         return None
     try:
@@ -182,11 +182,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _size(images: Tensor) -> str:
+def _show_size(images: Tensor) -> str:
     return f"{images.shape[-2]}×{images.shape[-1]}"
 
 
-def _qualifying(sizes: dict[str, tuple[int, int]], minimum: int) -> str:
+def _list_qualifying(sizes: dict[str, tuple[int, int]], minimum: int) -> str:
     fit = [f"{name} ({h}×{w})" for name, (h, w) in sizes.items() if min(h, w) >= minimum]
     if not fit:
         return "no layer qualifies"

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.network_cut import CannotCut, Cut, cut
+from prunebench.cams.network_cut import CannotCut, Cut, cut_network
 from prunebench.cams.target_layer import find_layer
 from prunebench.errors import RequestError
-from prunebench.networks.layout import Layout, channel_axis, from_maps, to_maps
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.layout import Layout, find_channel_axis, from_maps, to_maps
+from prunebench.networks.shared_weights import make_twin
 from prunebench.plugins.context import NOTHING, Prepared
 from prunebench.seeding import derive
 
@@ -28,7 +28,7 @@ logits b×K, out."""
 class Tracer:
     """Traces batches of one network at one target layer.
 
-    The network is cut in two at the layer (see ``cut``): each batch passes through both parts
+    The network is cut in two at the layer (see ``cut_network``): each batch passes through both parts
     once, and only the second runs again where a method asks for it. A network that cannot be cut
     is run as a whole with the layer's output replaced, which is always right and slower.
 
@@ -59,12 +59,12 @@ class Tracer:
         self.layout = layout
         self.uncut = ""
         self._cut: Cut | None = None
-        self.module = twin(module)
+        self.module = make_twin(module)
         with torch.inference_mode(False):
             try:
                 # A twin of its own: following the code may leave symbols in what it keeps.
-                parts = twin(module)
-                self._cut = cut(self.module, parts, target_layer, example.detach())
+                parts = make_twin(module)
+                self._cut = cut_network(self.module, parts, target_layer, example.detach())
             except CannotCut as reason:
                 self.uncut = str(reason)
         self.layer = self.module.get_submodule(target_layer)
@@ -96,7 +96,7 @@ class Tracer:
             maps = to_maps(leaf.detach(), self.layout, size)
         except RequestError as error:
             self._fail(f"cannot be explained: {error.message}")
-        explained = _classes(classes, logits)
+        explained = _check_classes(classes, logits)
         if self._cut is None and not logits.requires_grad:
             self._fail("does not reach the logits, or is run without gradients")
         module, layout = self.module, self.layout
@@ -116,7 +116,7 @@ class Tracer:
 
         def ablate(indices: Tensor, channels: Tensor) -> Tensor:
             output = leaf.detach()[indices]
-            by_channel = output.movedim(channel_axis(layout, output), 1)
+            by_channel = output.movedim(find_channel_axis(layout, output), 1)
             by_channel[torch.arange(len(channels), device=channels.device), channels] = 0
             with torch.no_grad():
                 return resume(output, indices)
@@ -213,7 +213,7 @@ def trace(
     return Tracer(module, target_layer, images, layout)(images, classes, seeds)
 
 
-def _classes(classes: Tensor | None, logits: Any) -> Tensor:
+def _check_classes(classes: Tensor | None, logits: Any) -> Tensor:
     if not (isinstance(logits, Tensor) and logits.dim() == 2):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise RequestError(f"the network's output is {found}; expected logits, B×K")

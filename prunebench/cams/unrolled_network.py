@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from prunebench.errors import RequestError
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 
 NON_LINEAR: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     **dict.fromkeys(
@@ -60,7 +60,7 @@ class Applied(nn.Module):
 _HOLE = object()
 
 
-def unrolled(module: nn.Module, example: Tensor) -> fx.GraphModule:
+def unroll(module: nn.Module, example: Tensor) -> fx.GraphModule:
     """Copies a network so that nothing in it is reused, functional or in place.
 
     Each call of an activation, of a pooling, of a sum or of a layer becomes a module of its own;
@@ -77,7 +77,7 @@ def unrolled(module: nn.Module, example: Tensor) -> fx.GraphModule:
     Raises:
         RequestError: torch.fx cannot follow the network's code, or the copy's output is another.
     """
-    original = twin(module)
+    original = make_twin(module)
     try:
         network = fx.GraphModule(original, fx.Tracer().trace(original))
         with torch.no_grad():
@@ -90,7 +90,7 @@ def unrolled(module: nn.Module, example: Tensor) -> fx.GraphModule:
             f"{type(module).__name__}: {reason}"
         ) from error
     for node in list(network.graph.nodes):
-        _unroll(node, network)
+        _unroll_step(node, network)
     network.delete_all_unused_submodules()
     network.graph.lint()
     network.recompile()
@@ -105,14 +105,14 @@ def unrolled(module: nn.Module, example: Tensor) -> fx.GraphModule:
     return network
 
 
-def _unroll(node: fx.Node, network: fx.GraphModule) -> None:
+def _unroll_step(node: fx.Node, network: fx.GraphModule) -> None:
     in_place = _works_in_place(node, network)
     source = node.args[0] if node.args else node.kwargs.get("input")
     if node.target in IN_PLACE:
         node.target = IN_PLACE[cast(Any, node.target)]
     elif node.op == "call_method" and in_place:
         node.target = str(node.target).removesuffix("_")
-    layer = _own_layer(node, network)
+    layer = _make_layer(node, network)
     if isinstance(layer, nn.Identity | nn.Dropout | nn.Dropout2d):
         assert isinstance(source, fx.Node)
         node.replace_all_uses_with(source)
@@ -121,7 +121,7 @@ def _unroll(node: fx.Node, network: fx.GraphModule) -> None:
     if layer is not None:
         network.add_submodule(f"step_{node.name}", layer)
         if node.op != "call_module":
-            node.args, node.kwargs = tuple(_tensors(node)), {}
+            node.args, node.kwargs = tuple(_find_tensors(node)), {}
         node.op, node.target = "call_module", f"step_{node.name}"
         _separate(node, network)
     if in_place and isinstance(source, fx.Node):
@@ -153,28 +153,28 @@ def _works_in_place(node: fx.Node, network: fx.GraphModule) -> bool:
         name = str(node.target)
         return name.endswith("_") and not name.endswith("__")
     named = node.op == "call_function" and getattr(node.target, "__name__", "").endswith("_")
-    inplace = node.kwargs.get("inplace", _positional(node).get("inplace", False))
+    inplace = node.kwargs.get("inplace", _read_positional(node).get("inplace", False))
     return node.target in IN_PLACE or named or bool(inplace)
 
 
-def _positional(node: fx.Node) -> dict[str, Any]:
+def _read_positional(node: fx.Node) -> dict[str, Any]:
     _, names = NON_LINEAR.get(node.target, (None, ()))
     return dict(zip(names, node.args[1:], strict=False))
 
 
-def _own_layer(node: fx.Node, network: fx.GraphModule) -> nn.Module | None:
+def _make_layer(node: fx.Node, network: fx.GraphModule) -> nn.Module | None:
     """A new module that does what a node does; None if it is to stay a call."""
     if node.op == "call_module":
-        return _copied(network.get_submodule(str(node.target)))
+        return _copy_layer(network.get_submodule(str(node.target)))
     if node.op not in ("call_function", "call_method") or not is_tensor(node):
         return None
     if node.target in NON_LINEAR:
         kind, _ = NON_LINEAR[node.target]
-        options = _positional(node) | dict(node.kwargs)
+        options = _read_positional(node) | dict(node.kwargs)
         constant = not any(isinstance(value, fx.Node) for value in options.values())
         known = {k: v for k, v in options.items() if k not in ("input", "inplace")}
         return kind(**known) if constant else None
-    tensors = _tensors(node)
+    tensors = _find_tensors(node)
     direct = {arg for arg in node.args if isinstance(arg, fx.Node)}
     if (
         node.target not in LINEAR
@@ -184,11 +184,11 @@ def _own_layer(node: fx.Node, network: fx.GraphModule) -> nn.Module | None:
     ):
         return None
     function = getattr(Tensor, node.target) if isinstance(node.target, str) else node.target
-    args = [_HOLE if arg in tensors else _value(arg, network) for arg in node.args]
+    args = [_HOLE if arg in tensors else _find_value(arg, network) for arg in node.args]
     return Applied(cast(Any, function), args, dict(node.kwargs))
 
 
-def _tensors(node: fx.Node) -> list[fx.Node]:
+def _find_tensors(node: fx.Node) -> list[fx.Node]:
     """Nodes whose tensors pass through a node: its arguments that depend on the image."""
     sources = node.args or (node.kwargs.get("input"),)
     return [arg for arg in sources if isinstance(arg, fx.Node) and arg.op != "get_attr"]
@@ -199,13 +199,13 @@ def is_tensor(node: fx.Node) -> bool:
     return node.meta.get("type") is Tensor
 
 
-def _value(arg: Any, network: fx.GraphModule) -> Any:
+def _find_value(arg: Any, network: fx.GraphModule) -> Any:
     if not isinstance(arg, fx.Node):
         return arg
     return operator.attrgetter(str(arg.target))(network)
 
 
-def _copied(layer: nn.Module) -> nn.Module:
+def _copy_layer(layer: nn.Module) -> nn.Module:
     """A layer over the same parameters with attributes and hooks of its own."""
     fresh = copy(layer)
     for name, value in vars(layer).items():

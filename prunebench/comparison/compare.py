@@ -17,9 +17,9 @@ from prunebench.cams.explaining import (
     choose_cams,
     choose_layer,
     explain_batches,
-    in_batches,
     learn_on,
     predict,
+    split_batches,
 )
 from prunebench.cams.maps import upsample
 from prunebench.comparison.figure import Picture
@@ -111,7 +111,7 @@ def compare(
             found = explain_batches(
                 module,
                 layer,
-                in_batches(images, classes, batch_size),
+                split_batches(images, classes, batch_size),
                 chosen,
                 layout=read_as,
                 prepared=prepared[place],

@@ -14,10 +14,10 @@ from prunebench.data import Normalisation
 from prunebench.errors import RequestError
 from prunebench.networks.factory import (
     build_module,
+    find_source_file,
     load_weights,
     parse_model,
     read_weights,
-    source_file,
 )
 from prunebench.networks.layout import Layout
 from prunebench.plugins import choose
@@ -104,7 +104,7 @@ def compare_files(
 
 def _normalisation(text: str) -> Normalisation:
     factory, _ = parse_model(text)
-    if source_file(factory):
+    if find_source_file(factory):
         return IMAGENET
     demanded: Normalisation | None = choose("models", factory).plugin.normalisation()
     return demanded or IMAGENET
@@ -112,7 +112,7 @@ def _normalisation(text: str) -> Normalisation:
 
 def _layout(text: str) -> Layout:
     factory, _ = parse_model(text)
-    if source_file(factory):
+    if find_source_file(factory):
         return "maps"
     found: Layout = choose("models", factory).plugin.layout()
     return found

@@ -23,7 +23,7 @@ from prunebench.conformance.repeatable import REPEATABLE
 from prunebench.errors import RequestError
 from prunebench.execution.stages.compress import find_axis, measure_pruned
 from prunebench.networks import Network
-from prunebench.networks.counting import prunable_weights
+from prunebench.networks.counting import find_prunable_weights
 from prunebench.networks.network import apply_masks, from_tensors, make_masks_permanent, to_tensors
 from prunebench.networks.training import train
 from prunebench.plugins.recipe import Recipe
@@ -188,8 +188,8 @@ def zeros_stay(subject: Subject) -> str | None:
     train(network.module.requires_grad_(True), data, data.normalisation, recipe, 0, CPU)
     make_masks_permanent(network.module)
     count = 0
-    before = prunable_weights(subject.main.network.module)
-    for old, new in zip(before, prunable_weights(network.module), strict=True):
+    before = find_prunable_weights(subject.main.network.module)
+    for old, new in zip(before, find_prunable_weights(network.module), strict=True):
         zeros = old == 0
         count += int(zeros.sum())
         revived = int((new[zeros] != 0).sum())

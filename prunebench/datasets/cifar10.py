@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from prunebench.datasets.dataset import Dataset
-from prunebench.datasets.downloads import all_present, cache_folder, download
+from prunebench.datasets.downloads import download, find_cache_folder, require_files
 from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Cifar10(Dataset):
     """Small colour photographs of ten classes, 32×32, 3 channels."""
 
     root: Path = Field(
-        default_factory=cache_folder, description=f"folder that holds {FOLDER}, as in torchvision"
+        default_factory=find_cache_folder,
+        description=f"folder that holds {FOLDER}, as in torchvision",
     )
     validation: float = Field(
         0.1, gt=0, lt=1, description="share of the training images cut off for validation"
@@ -42,7 +43,7 @@ class Cifar10(Dataset):
 
     def files(self) -> list[Path]:
         """The five training batches, the test batch and the names of the classes."""
-        return all_present([self.root / FOLDER / name for name in FILES], "cifar10")
+        return require_files([self.root / FOLDER / name for name in FILES], "cifar10")
 
     def fetch(self) -> None:
         """Downloads the files through torchvision if they are missing."""

@@ -34,7 +34,7 @@ class Digits(Dataset):
         import torch
 
         from prunebench.data import Data, Normalisation, Split
-        from prunebench.datasets.splits import permutation
+        from prunebench.datasets.splits import draw_permutation
 
         (path,) = self.files()
         try:
@@ -51,7 +51,7 @@ class Digits(Dataset):
         small = torch.from_numpy(rows[:, :64]).float().view(-1, 1, 8, 8) * (255 / 16)
         large = torch.nn.functional.interpolate(small, size=(32, 32), mode="bilinear")
         everything = Split(large.round().to(torch.uint8), torch.from_numpy(rows[:, 64].copy()))
-        order = permutation(IMAGES, "digits")
+        order = draw_permutation(IMAGES, "digits")
         return Data(
             everything.subset(order[:997]).with_images_as_masks(),
             everything.subset(order[997:1297]).with_images_as_masks(),

@@ -13,13 +13,13 @@ class NotDownloaded(RequestError):
     """Files are not there yet that a run would download."""
 
 
-def cache_folder() -> Path:
+def find_cache_folder() -> Path:
     """Where downloads are kept: ``$PRUNEBENCH_CACHE``, or ``~/.cache/prunebench``."""
     chosen = os.environ.get("PRUNEBENCH_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "prunebench"
 
 
-def all_present(files: Sequence[Path], dataset: str) -> list[Path]:
+def require_files(files: Sequence[Path], dataset: str) -> list[Path]:
     """Returns the files if all of them exist.
 
     Raises:

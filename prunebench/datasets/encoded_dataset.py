@@ -81,12 +81,12 @@ class EncodedDataset(Dataset):
     def load(self) -> Data:
         """Reads the images, uint8 N×C×H×W: into memory, or to be decoded on demand."""
         from prunebench.data import Data, Normalisation
-        from prunebench.datasets.image_files import image_size
+        from prunebench.datasets.image_files import read_image_size
         from prunebench.datasets.splits import divide
 
         splits, class_names = self.examples()
         train = splits["train"]
-        size = (self.size, self.size) if self.size else image_size(train.images[0])
+        size = (self.size, self.size) if self.size else read_image_size(train.images[0])
         if "validation" not in splits:
             kept, cut = divide(len(train.images), self.validation, "validation")
             splits |= {"train": train.at(kept), "validation": train.at(cut)}

@@ -39,7 +39,7 @@ class Folder(EncodedDataset):
         """Finds the images; nothing is decoded."""
         found = self._classes()
         names = tuple(found.get("train", found.get("all", {})))
-        splits = {split: _examples(classes, names) for split, classes in found.items()}
+        splits = {split: _make_examples(classes, names) for split, classes in found.items()}
         if "all" in splits:
             from prunebench.datasets.splits import divide
 
@@ -57,11 +57,11 @@ class Folder(EncodedDataset):
             split: next((self.path / name for name in names if (self.path / name).is_dir()), None)
             for split, names in SPLITS.items()
         }
-        if places["train"] is None or not _subfolders(places["train"], root):
-            return {"all": _images(self.path, root)}
+        if places["train"] is None or not _list_subfolders(places["train"], root):
+            return {"all": _find_images(self.path, root)}
         if places["test"] is None:
             raise RequestError("folder: there is train/, but no test/", where=str(self.path))
-        found = {split: _images(place, root) for split, place in places.items() if place}
+        found = {split: _find_images(place, root) for split, place in places.items() if place}
         for split, classes in found.items():
             for name in classes:
                 if name not in found["train"]:
@@ -73,9 +73,11 @@ class Folder(EncodedDataset):
         return found
 
 
-def _images(place: Path, root: Path) -> dict[str, list[Path]]:
+def _find_images(place: Path, root: Path) -> dict[str, list[Path]]:
     """The images in the class folders of a place, both sorted by name."""
-    found = {folder.name: _image_files(folder, root) for folder in _subfolders(place, root)}
+    found = {
+        folder.name: _list_image_files(folder, root) for folder in _list_subfolders(place, root)
+    }
     if not found:
         raise RequestError("folder: no folders of classes there", where=str(place))
     for name, images in found.items():
@@ -86,16 +88,16 @@ def _images(place: Path, root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _subfolders(place: Path, root: Path) -> list[Path]:
-    return _inside([entry for entry in os.scandir(place) if entry.is_dir()], root)
+def _list_subfolders(place: Path, root: Path) -> list[Path]:
+    return _list_inside([entry for entry in os.scandir(place) if entry.is_dir()], root)
 
 
-def _image_files(place: Path, root: Path) -> list[Path]:
+def _list_image_files(place: Path, root: Path) -> list[Path]:
     entries = [entry for entry in os.scandir(place) if not entry.is_dir()]
-    return _inside([e for e in entries if Path(e.name).suffix.lower() in SUFFIXES], root)
+    return _list_inside([e for e in entries if Path(e.name).suffix.lower() in SUFFIXES], root)
 
 
-def _inside(entries: list[os.DirEntry[str]], root: Path) -> list[Path]:
+def _list_inside(entries: list[os.DirEntry[str]], root: Path) -> list[Path]:
     """The visible ones of these entries, sorted by name.
 
     Raises:
@@ -111,7 +113,7 @@ def _inside(entries: list[os.DirEntry[str]], root: Path) -> list[Path]:
     return sorted(Path(entry) for entry in visible)
 
 
-def _examples(classes: dict[str, list[Path]], names: tuple[str, ...]) -> Examples:
+def _make_examples(classes: dict[str, list[Path]], names: tuple[str, ...]) -> Examples:
     from prunebench.datasets.image_files import Encoded
 
     images, labels = [], []

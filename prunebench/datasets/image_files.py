@@ -65,7 +65,7 @@ class ImageFiles:
         def decode(position: int) -> None:
             pixels[position] = self._decode(chosen[position])
 
-        in_threads(decode, len(chosen))
+        run_in_threads(decode, len(chosen))
         return torch.from_numpy(pixels)
 
     def sizes(self) -> Tensor:
@@ -78,10 +78,10 @@ class ImageFiles:
 
         def measure(position: int) -> None:
             image = self.images[position]
-            found[position] = image_size(image)
+            found[position] = read_image_size(image)
             self._check(image, (int(found[position, 0]), int(found[position, 1])))
 
-        in_threads(measure, len(self))
+        run_in_threads(measure, len(self))
         return torch.from_numpy(found)
 
     def _check(self, image: Encoded, size: tuple[int, int]) -> None:
@@ -94,7 +94,7 @@ class ImageFiles:
 
     def _decode(self, image: Encoded) -> np.ndarray[Any, np.dtype[np.uint8]]:
         height, width = self.size
-        with _opened(image) as found:
+        with _open_image(image) as found:
             self._check(image, (found.height, found.width))
             converted = found.convert("RGB" if self.channels == 3 else "L")
         if converted.size != (width, height):
@@ -103,17 +103,17 @@ class ImageFiles:
         return values.transpose(2, 0, 1) if self.channels == 3 else values[None]
 
 
-def image_size(image: Encoded) -> tuple[int, int]:
+def read_image_size(image: Encoded) -> tuple[int, int]:
     """Height and width of an image, from its header.
 
     Raises:
         RequestError: It is no image that can be read.
     """
-    with _opened(image) as found:
+    with _open_image(image) as found:
         return found.height, found.width
 
 
-def in_threads(work: Callable[[int], None], count: int) -> None:
+def run_in_threads(work: Callable[[int], None], count: int) -> None:
     """Calls ``work`` with 0 ... count-1 in threads; raises the first error in that order."""
     threads = min(os.cpu_count() or 1, 16)
     # Several shares a thread, so that all are busy; not so many that handing them over costs.
@@ -133,7 +133,7 @@ def in_threads(work: Callable[[int], None], count: int) -> None:
 
 
 @contextmanager
-def _opened(image: Encoded) -> Iterator[Image.Image]:
+def _open_image(image: Encoded) -> Iterator[Image.Image]:
     """Opens an image; whatever goes wrong meanwhile becomes an error that names the image."""
     content = image.content
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.datasets.dataset import Dataset
-from prunebench.datasets.downloads import NotDownloaded, cache_folder, download
+from prunebench.datasets.downloads import NotDownloaded, download, find_cache_folder
 from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Mnist(Dataset):
     std: ClassVar[float] = 0.3081
 
     root: Path = Field(
-        default_factory=cache_folder,
+        default_factory=find_cache_folder,
         description="folder that holds the IDX files, or MNIST/raw (FashionMNIST/raw) with them",
     )
     validation: float = Field(
@@ -52,7 +52,7 @@ class Mnist(Dataset):
         """The four IDX files, gzipped or not, from the first folder that has them all."""
         name = self.torchvision_name
         folders = (self.root / name / "raw", self.root, *self.elsewhere)
-        found = [[_idx_file(folder, file) for file in FILES] for folder in folders]
+        found = [[_find_idx_file(folder, file) for file in FILES] for folder in folders]
         for paths in found:
             if None not in paths:
                 return [path for path in paths if path is not None]
@@ -93,7 +93,7 @@ class Mnist(Dataset):
     def _read(self, images: Path, labels: Path, source: str) -> Split:
         from prunebench.data import Split
         from prunebench.datasets.idx import read_idx
-        from prunebench.datasets.noise import with_noise_on_black
+        from prunebench.datasets.noise import add_noise_to_black
 
         pixels, classes = read_idx(images, 3), read_idx(labels, 1)
         if pixels.shape[1:] != (28, 28):
@@ -108,7 +108,7 @@ class Mnist(Dataset):
         if len(classes) == 0 or classes.max() > 9:
             raise RequestError("labels from 0 to 9 expected", where=str(labels))
         clean = Split(pixels.unsqueeze(1), classes.long()).with_images_as_masks(soft=self.drawn)
-        return with_noise_on_black(clean, self.noise, self.torchvision_name.lower(), source)
+        return add_noise_to_black(clean, self.noise, self.torchvision_name.lower(), source)
 
 
 class FashionMnist(Mnist):
@@ -134,7 +134,7 @@ class FashionMnist(Mnist):
     std: ClassVar[float] = 0.3530
 
 
-def _idx_file(folder: Path, name: str) -> Path | None:
+def _find_idx_file(folder: Path, name: str) -> Path | None:
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path

@@ -14,7 +14,7 @@ STEP = 1000
 """Images whose noise is drawn at a time, so that it need not be held as float64 for all."""
 
 
-def with_noise_on_black(split: Split, bound: float, *purpose: str) -> Split:
+def add_noise_to_black(split: Split, bound: float, *purpose: str) -> Split:
     """Puts uniform noise on the pixels that are exactly 0 and leaves all others as they are.
 
     An image's noise depends on the arguments and on its index alone: the same in every epoch, for

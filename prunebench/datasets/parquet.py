@@ -33,7 +33,7 @@ class Parquet(EncodedDataset):
     def _shards(self) -> dict[str, list[Path]]:
         if not self.path.is_dir():
             raise RequestError("parquet: no such folder; check `path`", where=str(self.path))
-        found = {split: _find(self.path, names) for split, names in SPLITS.items()}
+        found = {split: _find_shards(self.path, names) for split, names in SPLITS.items()}
         for split in ("train", "test"):
             if not found[split]:
                 raise RequestError(
@@ -54,9 +54,11 @@ class Parquet(EncodedDataset):
         splits: dict[str, Examples] = {}
         named: dict[Path, tuple[str, ...]] = {}
         for split, shards in self._shards().items():
-            tables = [_read(path) for path in shards]
-            named |= {path: _names(table) for path, table in zip(shards, tables, strict=True)}
-            splits[split] = _examples(shards, tables)
+            tables = [_read_table(path) for path in shards]
+            named |= {
+                path: _read_class_names(table) for path, table in zip(shards, tables, strict=True)
+            }
+            splits[split] = _make_examples(shards, tables)
         first, names = next(iter(named.items()))
         for path, others in named.items():
             if others != names:
@@ -72,7 +74,7 @@ class Parquet(EncodedDataset):
         return splits, names
 
 
-def _find(folder: Path, names: tuple[str, ...]) -> list[Path]:
+def _find_shards(folder: Path, names: tuple[str, ...]) -> list[Path]:
     """The file or the shards of a split, in order; empty if there are none."""
     for place in (folder, folder / "data"):
         for name in names:
@@ -93,7 +95,7 @@ def _refuse_missing_shards(found: list[Path]) -> None:
         )
 
 
-def _read(path: Path) -> pa.Table:
+def _read_table(path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -118,7 +120,7 @@ def _read(path: Path) -> pa.Table:
         raise RequestError(f"parquet: cannot be read: {error}", where=str(path)) from error
 
 
-def _examples(shards: list[Path], tables: list[pa.Table]) -> Examples:
+def _make_examples(shards: list[Path], tables: list[pa.Table]) -> Examples:
     import pyarrow.compute as pc
 
     from prunebench.datasets.image_files import Encoded
@@ -140,7 +142,8 @@ def _examples(shards: list[Path], tables: list[pa.Table]) -> Examples:
             labels.append(label)
         if "bbox" in table.column_names:
             boxes += [
-                _box(box, f"{path}, row {row}") for row, box in enumerate(table["bbox"].to_pylist())
+                _check_box(box, f"{path}, row {row}")
+                for row, box in enumerate(table["bbox"].to_pylist())
             ]
     if not images:
         raise RequestError("parquet: no rows", where=str(shards[0]))
@@ -151,14 +154,14 @@ def _examples(shards: list[Path], tables: list[pa.Table]) -> Examples:
     return Examples(images, labels, boxes or None)
 
 
-def _box(box: Any, name: str) -> list[float]:
+def _check_box(box: Any, name: str) -> list[float]:
     numbers = isinstance(box, list) and all(isinstance(v, int | float) for v in box)
     if not (numbers and len(box) == 4 and box[0] <= box[2] and box[1] <= box[3]):
         raise RequestError(f"bbox must be x0, y0, x1, y1 in pixels, found {box}", where=name)
     return [float(value) for value in box]
 
 
-def _names(table: pa.Table) -> tuple[str, ...]:
+def _read_class_names(table: pa.Table) -> tuple[str, ...]:
     metadata = table.schema.metadata or {}
     if b"class_names" in metadata:
         return tuple(name.strip() for name in metadata[b"class_names"].decode().split(","))

@@ -11,7 +11,7 @@ from prunebench.errors import RequestError
 from prunebench.seeding import derive
 
 
-def permutation(count: int, *purpose: str) -> Tensor:
+def draw_permutation(count: int, *purpose: str) -> Tensor:
     """Returns an order of ``count`` images (int64) that depends on nothing but the arguments."""
     # RandomState, because NumPy froze its stream for good; torch and newer NumPy generators
     # may draw other numbers in another release, and a split must outlive releases.
@@ -39,7 +39,7 @@ def divide(count: int, fraction: float, *purpose: str) -> tuple[Tensor, Tensor]:
         raise RequestError(
             f"{'/'.join(purpose)}: {count} images are too few to cut off a share of {fraction}"
         )
-    order = permutation(count, *purpose)
+    order = draw_permutation(count, *purpose)
     return order[cut:], order[:cut]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from prunebench.datasets.dataset import Dataset
-from prunebench.datasets.downloads import all_present, cache_folder, download
+from prunebench.datasets.downloads import download, find_cache_folder, require_files
 from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Stl10(Dataset):
     """Colour photographs of ten classes, 96×96, 3 channels; the unlabelled images are not used."""
 
     root: Path = Field(
-        default_factory=cache_folder, description=f"folder that holds {FOLDER}, as in torchvision"
+        default_factory=find_cache_folder,
+        description=f"folder that holds {FOLDER}, as in torchvision",
     )
     validation: float = Field(
         0.1, gt=0, lt=1, description="share of the training images cut off for validation"
@@ -42,7 +43,7 @@ class Stl10(Dataset):
 
     def files(self) -> list[Path]:
         """Images and labels of the training and test sets."""
-        return all_present([self.root / FOLDER / name for name in FILES], "stl10")
+        return require_files([self.root / FOLDER / name for name in FILES], "stl10")
 
     def fetch(self) -> None:
         """Downloads the files through torchvision (2.6 GB, most of it unlabelled) if missing."""

@@ -25,7 +25,7 @@ class Macs(Metric):
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``macs``, ``flops`` (twice the macs) and ``effective_macs``."""
-        from prunebench.networks.counting import count_macs, effective_macs
+        from prunebench.networks.counting import count_effective_macs, count_macs
 
         network = evidence.network
         by_layer = count_macs(network.module, network.example())
@@ -33,5 +33,5 @@ class Macs(Metric):
         return {
             "macs": float(macs),
             "flops": 2.0 * macs,
-            "effective_macs": effective_macs(network.module, by_layer),
+            "effective_macs": count_effective_macs(network.module, by_layer),
         }

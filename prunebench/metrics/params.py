@@ -24,11 +24,11 @@ class Params(Metric):
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``params``, ``nonzero_params``, their ratio ``density``, and the weights."""
-        from prunebench.networks.counting import all_parameters, prunable_weights
+        from prunebench.networks.counting import find_prunable_weights, list_parameters
 
         module = evidence.network.module
-        parameters = all_parameters(module)
-        weights = prunable_weights(module)
+        parameters = list_parameters(module)
+        weights = find_prunable_weights(module)
         total, nonzero = _count(parameters), _count_nonzero(parameters)
         return {
             "params": float(total),

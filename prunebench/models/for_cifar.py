@@ -31,9 +31,9 @@ class ResNet18Cifar(_ForCifar):
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
         """Builds the untrained network."""
-        from prunebench.models.networks.for_cifar import cifar_resnet18
+        from prunebench.models.networks.for_cifar import build_resnet18
 
-        network: nn.Module = cifar_resnet18(classes, channels)
+        network: nn.Module = build_resnet18(classes, channels)
         return network
 
     def target_layer(self) -> str:
@@ -46,9 +46,9 @@ class MobileNetV2Cifar(_ForCifar):
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
         """Builds the untrained network."""
-        from prunebench.models.networks.for_cifar import cifar_mobilenet_v2
+        from prunebench.models.networks.for_cifar import build_mobilenet_v2
 
-        network: nn.Module = cifar_mobilenet_v2(classes, channels)
+        network: nn.Module = build_mobilenet_v2(classes, channels)
         return network
 
     def target_layer(self) -> str:

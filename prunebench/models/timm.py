@@ -73,8 +73,8 @@ class Timm(Model):
 
         from prunebench.models.networks import timm as networks
 
-        wanted = networks.input_size(self.name, self.pretrained_weights)
-        if self.pretrained_weights and networks.fixed_size(self.name) and size != wanted:
+        wanted = networks.find_input_size(self.name, self.pretrained_weights)
+        if self.pretrained_weights and networks.has_fixed_size(self.name) and size != wanted:
             raise RequestError(
                 f"timm/{self.name}: the weights {self.pretrained_weights} are for images of "
                 f"{wanted[0]}×{wanted[1]}, found {size[0]}×{size[1]}"
@@ -101,7 +101,7 @@ class Timm(Model):
     def _explained(self) -> tuple[str, Layout]:
         from prunebench.models.networks import timm as networks
 
-        found = networks.explained(self.name)
+        found = networks.find_target_layer(self.name)
         if found is None:
             raise RequestError(
                 f"timm/{self.name} has no default target layer, because it ends neither in maps "
@@ -147,7 +147,7 @@ class Timm(Model):
         if self.pretrained_weights is None:
             return None
         try:
-            return networks.published_weights(self.name, self.pretrained_weights)
+            return networks.load_published_weights(self.name, self.pretrained_weights)
         except Exception as error:  # whatever the hub's client raises without a network
             reason = str(error).partition("\n")[0]
             raise RequestError(

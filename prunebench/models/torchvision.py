@@ -67,7 +67,7 @@ class Torchvision(Model):
             raise RequestError(
                 f"torchvision/{self.name} needs colour images (3 channels), found {channels}"
             )
-        if reason := networks.refusal(self.name, size):
+        if reason := networks.find_refusal(self.name, size):
             raise RequestError(
                 f"torchvision/{self.name} cannot take images of {size[0]}×{size[1]}: {reason}"
             )
@@ -77,13 +77,13 @@ class Torchvision(Model):
         """The last maps before they are pooled, or a vision transformer's last tokens."""
         from prunebench.models.networks import torchvision as networks
 
-        return networks.explained(self.name)[0]
+        return networks.find_target_layer(self.name)[0]
 
     def layout(self) -> Layout:
         """Tokens in a vision transformer, maps elsewhere."""
         from prunebench.models.networks import torchvision as networks
 
-        return networks.explained(self.name)[1]
+        return networks.find_target_layer(self.name)[1]
 
     def recipe(self) -> Recipe:
         """90 epochs of SGD, a tenth of the rate after every 30."""
@@ -123,7 +123,7 @@ class Torchvision(Model):
         if self.pretrained_weights is None:
             return None
         try:
-            return networks.published_weights(self.name, self.pretrained_weights)
+            return networks.load_published_weights(self.name, self.pretrained_weights)
         except (OSError, RuntimeError) as error:
             raise RequestError(
                 f"torchvision/{self.name}: the weights {self.pretrained_weights} cannot be "

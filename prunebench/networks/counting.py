@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from prunebench.networks.quantised.layers import Int8Layer, int8_layers
+from prunebench.networks.quantised.layers import Int8Layer, find_int8_layers
 
 with warnings.catch_warnings():
     # fvcore scripts a loss function on import, which torch announces to be deprecated.
@@ -50,12 +50,12 @@ def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
     return {name: count for name, count in own.items() if count}
 
 
-def total_macs(module: nn.Module, example: Tensor) -> int:
+def count_total_macs(module: nn.Module, example: Tensor) -> int:
     """Multiply-adds of a network for one image; see ``count_macs``."""
     return sum(count_macs(module, example).values())
 
 
-def effective_macs(module: nn.Module, macs: dict[str, int]) -> float:
+def count_effective_macs(module: nn.Module, macs: dict[str, int]) -> float:
     """Multiply-adds by weights that are not zero, if each weight of a layer is used equally often.
 
     Args:
@@ -63,16 +63,16 @@ def effective_macs(module: nn.Module, macs: dict[str, int]) -> float:
         macs: Its multiply-adds by layer, from ``count_macs``.
     """
     layers = dict(module.named_modules())
-    return sum(count * _weight_density(layers[name]) for name, count in macs.items())
+    return sum(count * _measure_density(layers[name]) for name, count in macs.items())
 
 
-def _weight_density(layer: nn.Module) -> float:
+def _measure_density(layer: nn.Module) -> float:
     weight = getattr(layer, "weight", None)
     # A product of activations has no weights that could be zero.
     return int(weight.count_nonzero()) / weight.numel() if isinstance(weight, Tensor) else 1.0
 
 
-def prunable_weights(module: nn.Module) -> list[Tensor]:
+def find_prunable_weights(module: nn.Module) -> list[Tensor]:
     """The weights of convolutions and linear layers, each shared one once."""
     weights = [
         layer.codes if isinstance(layer, Int8Layer) else layer.weight
@@ -82,9 +82,9 @@ def prunable_weights(module: nn.Module) -> list[Tensor]:
     return list({id(weight): weight for weight in weights}.values())
 
 
-def all_parameters(module: nn.Module) -> list[Tensor]:
+def list_parameters(module: nn.Module) -> list[Tensor]:
     """Parameters, and 8-bit weights, which cannot be trained but are parameters all the same."""
-    return [*module.parameters(), *(layer.codes for layer in int8_layers(module).values())]
+    return [*module.parameters(), *(layer.codes for layer in find_int8_layers(module).values())]
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 Count = Callable[[list[Any], list[Any]], int]
 
 
-def _product(first: int) -> Count:
+def _count_product(first: int) -> Count:
     """Multiply-adds of a matrix product: its outputs times the length of the inner dimension."""
 
     def count(inputs: list[Any], outputs: list[Any]) -> int:
@@ -126,18 +126,18 @@ def _product(first: int) -> Count:
     return count
 
 
-def _convolution(inputs: list[Any], outputs: list[Any]) -> int:
+def _count_convolution(inputs: list[Any], outputs: list[Any]) -> int:
     transposed = inputs[6].toIValue()
     shapes = get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])
     return int(conv_flop_count(*shapes, transposed=transposed))
 
 
-def _convolution_mode(inputs: list[Any], outputs: list[Any]) -> int:
+def _count_convolution_mode(inputs: list[Any], outputs: list[Any]) -> int:
     """A convolution with padding by name, such as ``same``, which fvcore would not count."""
     return int(conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
 
 
-def _einsum(inputs: list[Any], outputs: list[Any]) -> int:
+def _count_einsum(inputs: list[Any], outputs: list[Any]) -> int:
     """Multiply-adds of a contraction in one step: the product of all of its indices' lengths."""
     terms = inputs[0].toIValue().replace(" ", "").partition("->")[0].split(",")
     shapes = [get_shape(operand) for operand in inputs[1].node().inputs()]
@@ -149,22 +149,22 @@ def _einsum(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(lengths.values())
 
 
-def _attention(inputs: list[Any], outputs: list[Any]) -> int:
+def _count_attention(inputs: list[Any], outputs: list[Any]) -> int:
     """Queries by keys, then weights by values; ...×L×E, ...×S×E and ...×S×V."""
     query, key, value = (get_shape(tensor) for tensor in inputs[:3])
     return int(prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
 
 
 _OPERATIONS: dict[str, Count] = {
-    "aten::_convolution": _convolution,
-    "aten::_convolution_mode": _convolution_mode,
-    "aten::linear": _product(0),
-    "aten::matmul": _product(0),
-    "aten::mm": _product(0),
-    "aten::bmm": _product(0),
-    "aten::mv": _product(0),
-    "aten::addmm": _product(1),
-    "aten::baddbmm": _product(1),
-    "aten::einsum": _einsum,
-    "aten::scaled_dot_product_attention": _attention,
+    "aten::_convolution": _count_convolution,
+    "aten::_convolution_mode": _count_convolution_mode,
+    "aten::linear": _count_product(0),
+    "aten::matmul": _count_product(0),
+    "aten::mm": _count_product(0),
+    "aten::bmm": _count_product(0),
+    "aten::mv": _count_product(0),
+    "aten::addmm": _count_product(1),
+    "aten::baddbmm": _count_product(1),
+    "aten::einsum": _count_einsum,
+    "aten::scaled_dot_product_attention": _count_attention,
 }

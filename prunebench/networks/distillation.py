@@ -13,7 +13,7 @@ from prunebench.plugins.objective import Objective
 from prunebench.plugins.recipe import Distillation
 
 
-def distillation_loss(
+def compute_distillation_loss(
     student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float
 ) -> Tensor:
     """α·T²·CE(softened student, softened teacher) + (1−α)·CE(student, labels).
@@ -33,7 +33,7 @@ def distillation_loss(
     return alpha * temperature**2 * soft + (1 - alpha) * F.cross_entropy(student, labels)
 
 
-def distilling(
+def make_distillation_objective(
     teacher: nn.Module,
     how: Distillation,
     translate: Callable[[Tensor], Tensor] = lambda inputs: inputs,
@@ -51,12 +51,12 @@ def distilling(
     def loss(module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
             wanted = teacher(translate(inputs))
-        return distillation_loss(module(inputs), wanted, labels, how.temperature, how.alpha)
+        return compute_distillation_loss(module(inputs), wanted, labels, how.temperature, how.alpha)
 
     return Objective(loss=loss)
 
 
-def translation(student: Normalisation, teacher: Normalisation) -> Callable[[Tensor], Tensor]:
+def make_translation(student: Normalisation, teacher: Normalisation) -> Callable[[Tensor], Tensor]:
     """From inputs as a student sees them to inputs as its teacher does, B×C×H×W."""
     if student == teacher:
         return lambda inputs: inputs

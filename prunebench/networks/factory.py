@@ -47,7 +47,7 @@ def build_module(
         return built
     from torch import nn
 
-    function = _function(factory, source)
+    function = _find_function(factory, source)
     signature = inspect.signature(function)
     offered = {"classes": classes, "channels": channels, "size": size}
     arguments = {k: v for k, v in offered.items() if k in signature.parameters} | parameters
@@ -90,17 +90,17 @@ def parse_model(text: str) -> tuple[str, Path | None]:
     return factory, Path(weights) if weights else None
 
 
-def source_file(factory: str) -> Path | None:
+def find_source_file(factory: str) -> Path | None:
     """The file of a ``file.py:function`` factory; None for a plugin."""
     return Path(factory.rpartition(":")[0]) if ".py:" in factory else None
 
 
-def _function(factory: str, source: str) -> Callable[..., Any]:
-    path, name = source_file(factory), factory.rpartition(":")[2]
+def _find_function(factory: str, source: str) -> Callable[..., Any]:
+    path, name = find_source_file(factory), factory.rpartition(":")[2]
     assert path is not None
     if not source and not path.is_file():
         raise RequestError("no such file", where=str(path))
-    module = _executed(path.resolve(), source or path.read_text(encoding="utf-8"))
+    module = _run_source(path.resolve(), source or path.read_text(encoding="utf-8"))
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if _is_own(value, module)]
@@ -113,7 +113,7 @@ def _is_own(value: Any, module: ModuleType) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
-def _executed(path: Path, source: str) -> ModuleType:
+def _run_source(path: Path, source: str) -> ModuleType:
     # A text runs once: run twice, its classes would no longer be the same types.
     digest = hashlib.blake2b(f"{path}\0{source}".encode(), digest_size=8)
     name = f"{path.stem}_{digest.hexdigest()}"
@@ -168,10 +168,10 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor
         raise RequestError("holds no state dict (names and tensors)", where=str(path))
     if all(name.startswith("module.") for name in found):
         found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
-    return _without_masks(found)
+    return _apply_masks(found)
 
 
-def _without_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _apply_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Applies masks that torch.nn.utils.prune left in a state dict."""
     folded = dict(state)
     for name in state:

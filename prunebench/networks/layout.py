@@ -32,7 +32,7 @@ def to_maps(output: Tensor, layout: Layout, image: tuple[int, int]) -> Tensor:
         RequestError: The output has another number of dimensions, or its tokens form no grid.
     """
     if output.dim() == 3 and layout == "tokens":
-        height, width = token_grid(output.shape[1], image)
+        height, width = find_token_grid(output.shape[1], image)
         placed = output[:, output.shape[1] - height * width :]
         return placed.transpose(1, 2).reshape(len(placed), -1, height, width)
     if output.dim() != 4:
@@ -60,12 +60,12 @@ def from_maps(maps: Tensor, layout: Layout, output: Tensor) -> Tensor:
     return torch.cat([prefix, placed], dim=1)
 
 
-def channel_axis(layout: Layout, output: Tensor) -> int:
+def find_channel_axis(layout: Layout, output: Tensor) -> int:
     """The dimension of a layer's output that holds its channels."""
     return 1 if output.dim() == 4 and layout != "channels-last" else output.dim() - 1
 
 
-def token_grid(tokens: int, image: tuple[int, int]) -> tuple[int, int]:
+def find_token_grid(tokens: int, image: tuple[int, int]) -> tuple[int, int]:
     """Height and width of the grid of patches behind a sequence of tokens.
 
     The finest grid of square patches that leaves up to eight tokens over.

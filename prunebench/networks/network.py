@@ -127,7 +127,7 @@ def from_module(module: nn.Module, architecture: Architecture) -> Network:
                 f"compression replaced layer {name!r} ({type(before[name]).__name__}) by a "
                 f"{type(layer).__name__}; only sizes and weights may change"
             )
-        if _hooks(layer) > _hooks(before[name]):
+        if _count_hooks(layer) > _count_hooks(before[name]):
             raise RequestError(
                 f"compression left a hook on layer {name!r}; what it does would be lost on saving"
             )
@@ -153,7 +153,7 @@ def _is_size(attribute: str, value: Any) -> bool:
     return whole and not attribute.startswith("_")
 
 
-def _hooks(layer: nn.Module) -> int:
+def _count_hooks(layer: nn.Module) -> int:
     return len(layer._forward_hooks) + len(layer._forward_pre_hooks)
 
 
@@ -215,15 +215,15 @@ def resize(module: nn.Module, state: dict[str, Tensor]) -> None:
     for name, layer in module.named_modules():
         for key, parameter in layer._parameters.items():
             wanted = state.get(f"{name}.{key}" if name else key)
-            if parameter is not None and wanted is not None and not _alike(wanted, parameter):
+            if parameter is not None and wanted is not None and not _is_alike(wanted, parameter):
                 layer._parameters[key] = nn.Parameter(
                     torch.empty_like(wanted), requires_grad=parameter.requires_grad
                 )
         for key, buffer in layer._buffers.items():
             wanted = state.get(f"{name}.{key}" if name else key)
-            if buffer is not None and wanted is not None and not _alike(wanted, buffer):
+            if buffer is not None and wanted is not None and not _is_alike(wanted, buffer):
                 layer._buffers[key] = torch.empty_like(wanted)
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
+def _is_alike(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype

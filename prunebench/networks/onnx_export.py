@@ -44,13 +44,13 @@ def to_onnx(network: Network, path: str | Path) -> None:
     copied = network.copy().to("cpu")
     module = copied.module.eval()
     for layer in module.modules():
-        if type(layer) in _WRITTEN:
-            layer.__class__ = _WRITTEN[type(layer)]
+        if type(layer) in _ONNX_LAYERS:
+            layer.__class__ = _ONNX_LAYERS[type(layer)]
     # A batch of one would be taken for a constant.
     inputs = copied.example(2)
     batch = torch.export.Dim("batch", min=1)
     try:
-        with _quiet(), torch.no_grad():
+        with _silence(), torch.no_grad():
             program: Any = torch.onnx.export(
                 module,
                 (inputs,),
@@ -71,7 +71,7 @@ def to_onnx(network: Network, path: str | Path) -> None:
     for node in program.model.graph:
         node.metadata_props.clear()  # where in which file it was called
     program.model.metadata_props.update({name: json.dumps(v) for name, v in seen.items()})
-    with _quiet():
+    with _silence():
         program.save(str(path), external_data=False)
 
 
@@ -114,12 +114,12 @@ def check_packages(what: str) -> None:
         raise RequestError(f"{what} needs the package {missing[0]}: pip install 'prunebench[onnx]'")
 
 
-class _Written(Int8Layer):
+class _OnnxLayer(Int8Layer):
     """A layer that computes with ONNX's own operators, to be exported."""
 
     @property
     def weight(self) -> Tensor:
-        return _dequantised(self.codes, self.scale, self.codes.new_zeros(len(self.scale)))
+        return _dequantise(self.codes, self.scale, self.codes.new_zeros(len(self.scale)))
 
     def rounded(self, values: Tensor, scale: Tensor | None, zero_point: Tensor | None) -> Tensor:
         if scale is None or zero_point is None:
@@ -128,10 +128,10 @@ class _Written(Int8Layer):
         codes = torch.onnx.ops.symbolic(
             "QuantizeLinear", (values, scale, zero), dtype=torch.uint8, shape=values.shape
         )
-        return _dequantised(codes, scale, zero)
+        return _dequantise(codes, scale, zero)
 
 
-def _dequantised(codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+def _dequantise(codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
     return torch.onnx.ops.symbolic(
         "DequantizeLinear",
         (codes, scale, zero_point),
@@ -141,22 +141,22 @@ def _dequantised(codes: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
     )
 
 
-class _WrittenConv2d(_Written, Int8Conv2d):  # type: ignore[override]  # its weight is computed
+class _OnnxConv2d(_OnnxLayer, Int8Conv2d):  # type: ignore[override]  # its weight is computed
     pass
 
 
-class _WrittenLinear(_Written, Int8Linear):  # type: ignore[override]
+class _OnnxLinear(_OnnxLayer, Int8Linear):  # type: ignore[override]
     pass
 
 
-_WRITTEN: dict[type[nn.Module], type[_Written]] = {
-    Int8Conv2d: _WrittenConv2d,
-    Int8Linear: _WrittenLinear,
+_ONNX_LAYERS: dict[type[nn.Module], type[_OnnxLayer]] = {
+    Int8Conv2d: _OnnxConv2d,
+    Int8Linear: _OnnxLinear,
 }
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Without the exporter's notices."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

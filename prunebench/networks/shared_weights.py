@@ -7,7 +7,7 @@ from copy import deepcopy
 from torch import Tensor, nn
 
 
-def twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
+def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
     """Copies a network's structure while its weights stay where they are in memory.
 
     Whatever is hooked into the twin, replaced in it or derived by it, the network never notices:

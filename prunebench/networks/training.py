@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.data import Data, Normalisation, Split, batches
-from prunebench.networks.quantised.layers import int8_layers
+from prunebench.networks.quantised.layers import find_int8_layers
 from prunebench.plugins.context import Checkpoint, NoCheckpoint
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
@@ -64,26 +64,26 @@ def train(
     """
     scratch = checkpoint or NoCheckpoint()
     module.to(device)
-    if not _trainable(module):
+    if not _find_trainable(module):
         module.eval()
         return [], 0
-    optimizer = _optimizer(module, recipe)
+    optimizer = _make_optimizer(module, recipe)
     split = data.train.to(device)
-    chosen = _subset(len(split), recipe.images, seed)
+    chosen = _draw_subset(len(split), recipe.images, seed)
     curve: Curve = []
     best: dict[str, Tensor] = {}
     best_accuracy = -1.0
     if (state := scratch.load()) is not None:
-        curve, best, best_accuracy = _restore(state, module, optimizer)
+        curve, best, best_accuracy = _restore_state(state, module, optimizer)
     epochs = recipe.epochs if stop is None else min(stop, recipe.epochs)
     for epoch in range(len(curve), epochs):
-        lr = learning_rate(recipe, epoch)
+        lr = compute_learning_rate(recipe, epoch)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        order = chosen[_permutation(len(chosen), seed, epoch)]
+        order = chosen[_draw_order(len(chosen), seed, epoch)]
         with seeded(seed, "training", epoch):  # dropout draws from the global generator
-            inputs = _inputs(split, normalise, recipe, order, device, seed, epoch)
-            terms = _epoch(module, inputs, len(order), recipe, optimizer, objective, epoch)
+            inputs = _draw_batches(split, normalise, recipe, order, device, seed, epoch)
+            terms = _train_epoch(module, inputs, len(order), recipe, optimizer, objective, epoch)
             objective.on_epoch(module, (epoch + 1) / recipe.epochs)
         accuracy = evaluate(module, data.validation, normalise, device)
         point: dict[str, Any] = {"epoch": epoch + 1, "loss": sum(terms.values()), "lr": lr}
@@ -96,7 +96,7 @@ def train(
             best_accuracy = accuracy
             best = {k: v.detach().clone() for k, v in module.state_dict().items()}
         if epoch + 1 < epochs:
-            scratch.save(_state(module, optimizer, curve, best, best_accuracy))
+            scratch.save(_pack_state(module, optimizer, curve, best, best_accuracy))
         shown = "" if accuracy is None else f", validation accuracy {accuracy:.1%}"
         progress((epoch + 1) / epochs, f"epoch {epoch + 1}/{epochs}{shown}")
     if best and stop is None:
@@ -105,7 +105,7 @@ def train(
     return curve, len(chosen) * epochs
 
 
-def learning_rate(recipe: Recipe, epoch: int) -> float:
+def compute_learning_rate(recipe: Recipe, epoch: int) -> float:
     """The learning rate of an epoch, counted from 0."""
     if recipe.schedule == "cosine":
         return recipe.lr * 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
@@ -127,15 +127,15 @@ def evaluate(
     return correct / len(split)
 
 
-def _trainable(module: nn.Module) -> list[nn.Parameter]:
+def _find_trainable(module: nn.Module) -> list[nn.Parameter]:
     """What training changes: not the rest of a network whose weights are fixed whole numbers."""
-    if int8_layers(module):
+    if find_int8_layers(module):
         return []
     return [p for p in module.parameters() if p.requires_grad]
 
 
-def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = _trainable(module)
+def _make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = _find_trainable(module)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -144,19 +144,19 @@ def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
 
 
-def _subset(total: int, wanted: int | None, seed: int) -> Tensor:
+def _draw_subset(total: int, wanted: int | None, seed: int) -> Tensor:
     if wanted is None or wanted >= total:
         return torch.arange(total)
     generator = torch.Generator().manual_seed(derive(seed, "training subset"))
     return torch.randperm(total, generator=generator)[:wanted]
 
 
-def _permutation(total: int, seed: int, epoch: int) -> Tensor:
+def _draw_order(total: int, seed: int, epoch: int) -> Tensor:
     generator = torch.Generator().manual_seed(derive(seed, "data order", epoch))
     return torch.randperm(total, generator=generator)
 
 
-def _inputs(
+def _draw_batches(
     split: Split,
     normalise: Normalisation,
     recipe: Recipe,
@@ -173,7 +173,7 @@ def _inputs(
         yield augment(inputs, recipe.augment, draw), labels
 
 
-def _epoch(
+def _train_epoch(
     module: nn.Module,
     inputs: Iterable[tuple[Tensor, Tensor]],
     images: int,
@@ -230,7 +230,7 @@ def augment(inputs: Tensor, how: str, draw: torch.Generator) -> Tensor:
     return padded[images, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _state(
+def _pack_state(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     curve: Curve,
@@ -245,7 +245,7 @@ def _state(
             for k, v in entries.items()
             if v is not None
         }
-    rows = [[_number(point[column]) for column in COLUMNS] for point in curve]
+    rows = [[_to_number(point[column]) for column in COLUMNS] for point in curve]
     tensors["curve"] = torch.tensor(rows, dtype=torch.float64)
     for name in curve[0].get("terms", ()):
         values = [point["terms"][name] for point in curve]
@@ -257,11 +257,11 @@ def _state(
 COLUMNS = ("epoch", "loss", "lr", "validation_accuracy")
 
 
-def _number(value: float | int | None) -> float:
+def _to_number(value: float | int | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _restore(
+def _restore_state(
     state: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[Curve, dict[str, Tensor], float]:
     def part(prefix: str) -> dict[str, Tensor]:

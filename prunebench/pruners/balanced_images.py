@@ -10,7 +10,7 @@ from torch import Tensor
 from prunebench.plugins.context import Context
 
 
-def balanced(context: Context, images: int) -> tuple[Tensor, Tensor]:
+def draw_balanced(context: Context, images: int) -> tuple[Tensor, Tensor]:
     """Draws training images until there are enough of each class.
 
     Args:

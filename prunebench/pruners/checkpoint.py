@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from prunebench.errors import RequestError
-from prunebench.networks.factory import parse_model, source_file
+from prunebench.networks.factory import find_source_file, parse_model
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Pruner
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prunebench.networks import Network
 
 
-class Checkpoint(Pruner):
+class CheckpointPruner(Pruner):
     """Takes a compressed network from a file instead of compressing the baseline.
 
     ``checkpoint/LABEL: {model: FACTORY@WEIGHTS}`` shows it under a name of its own. Weights that
@@ -50,13 +50,13 @@ class Checkpoint(Pruner):
         if not isinstance(model, str):
             return parameters
         factory, weights = parse_model(model)
-        factory = str(folder / factory) if source_file(factory) else factory
+        factory = str(folder / factory) if find_source_file(factory) else factory
         return parameters | {"model": f"{factory}@{folder / weights}" if weights else factory}
 
     def files(self) -> list[Path]:
         """The weights and the source file of ``file.py:function``."""
         factory, weights = parse_model(self.model)
-        found = [path for path in (weights, source_file(factory)) if path]
+        found = [path for path in (weights, find_source_file(factory)) if path]
         for path in found:
             if not path.is_file():
                 raise RequestError("no such file", where=str(path))
@@ -65,7 +65,7 @@ class Checkpoint(Pruner):
     def changed_parameters(self) -> dict[str, Any]:
         """As for all plugins; of paths, the name without its folders."""
         factory, weights = parse_model(self.model)
-        source = source_file(factory)
+        source = find_source_file(factory)
         named = factory if source is None else f"{source.name}:{factory.rpartition(':')[2]}"
         shown = f"{named}@{weights.name}" if weights else named
         changed = super().changed_parameters() | {"model": shown}
@@ -84,7 +84,7 @@ class Checkpoint(Pruner):
         """
         from prunebench.networks import Architecture, Network
         from prunebench.pruners.output_check import check_outputs
-        from prunebench.pruners.weights.masks import masks_of_zeros
+        from prunebench.pruners.weights.masks import mask_zeros
         from prunebench.seeding import seeded
 
         factory, _ = parse_model(self.model)
@@ -98,14 +98,14 @@ class Checkpoint(Pruner):
             size=(height, width),
             mean=mean,
             std=std,
-            source=path.read_text(encoding="utf-8") if (path := source_file(factory)) else "",
+            source=path.read_text(encoding="utf-8") if (path := find_source_file(factory)) else "",
         )
         with seeded(context.seed, "weights that will be replaced"):
             module = architecture.build()
         self._load_weights(module)
         module.to(context.device)
         check_outputs(module, context.example, context.classes, f"the network {self.model}")
-        return Network(module, architecture, masks_of_zeros(module))
+        return Network(module, architecture, mask_zeros(module))
 
     def check(self, network: nn.Module, context: Context) -> None:
         """Builds the network and loads its weights, to see whether they fit."""
@@ -121,7 +121,7 @@ class Checkpoint(Pruner):
         if bool(self.mean) != bool(self.std):
             raise RequestError("pruner 'checkpoint': give both 'mean' and 'std', or neither")
         factory, _ = parse_model(self.model)
-        if self.mean or source_file(factory):
+        if self.mean or find_source_file(factory):
             return self.mean, self.std
         demanded = choose("models", factory, self.parameters).plugin.normalisation()
         return (demanded.mean, demanded.std) if demanded else ((), ())
@@ -140,7 +140,7 @@ class Checkpoint(Pruner):
                     "file.py:function that builds it in its new sizes)",
                     where=error.where,
                 ) from None
-        elif source_file(factory) is None:
+        elif find_source_file(factory) is None:
             published = choose("models", factory, self.parameters).plugin.pretrained()
             if published is None:
                 raise RequestError(

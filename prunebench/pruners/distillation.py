@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prunebench.networks import Network
 
 
-class Distillation(Nesting, Pruner):
+class DistillationPruner(Nesting, Pruner):
     """Trains another network on the labels and on the uncompressed network's soft predictions.
 
     The loss is that of Hinton, Vinyals and Dean 2015, section 2, in the form of the distillation
@@ -71,17 +71,21 @@ class Distillation(Nesting, Pruner):
         Raises:
             RequestError: It cannot be built for these images, or its weights do not fit.
         """
-        from prunebench.networks.distillation import distilling, translation
+        from prunebench.networks.distillation import make_distillation_objective, make_translation
         from prunebench.plugins.recipe import Distillation as Teaching
 
         student = self._untaught(context)
         teaching = Teaching(temperature=self.temperature, alpha=self.alpha)
         if student.architecture.mean and context.normalisation is not None:
             own = student.architecture.normalisation
-            objective = distilling(network, teaching, translation(own, context.normalisation))
+            objective = make_distillation_objective(
+                network, teaching, make_translation(own, context.normalisation)
+            )
             context.train(student.module, self.recipe(), objective, own)
         else:
-            context.train(student.module, self.recipe(), distilling(network, teaching))
+            context.train(
+                student.module, self.recipe(), make_distillation_objective(network, teaching)
+            )
         return student
 
     def _untaught(self, context: Context) -> Network:

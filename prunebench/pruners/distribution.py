@@ -16,7 +16,7 @@ from prunebench.errors import RequestError, did_you_mean
 from prunebench.pruners.pruner import Scope
 
 
-def removal_order(
+def order_removals(
     scores: Mapping[str, Tensor],
     scope: Scope,
     *,
@@ -46,18 +46,18 @@ def removal_order(
         RequestError: A rate is given for a layer that there is not, or a rate outside [0, 1].
     """
     if rates:
-        return _by_rates(scores, rates)
+        return _order_by_rates(scores, rates)
     if scope == "layerwise":
-        return {name: _quantiles(each) for name, each in scores.items()}
+        return {name: _compute_quantiles(each) for name, each in scores.items()}
     if scope == "erk":
         return {
-            name: (_quantiles(each) - 1) * math.prod(shapes[name]) / sum(shapes[name])
+            name: (_compute_quantiles(each) - 1) * math.prod(shapes[name]) / sum(shapes[name])
             for name, each in scores.items()
         }
     if scope == "sensitivity":
         assert damage is not None
         return {
-            name: _interpolated(damage[name].to(each.device), _quantiles(each))
+            name: _interpolate(damage[name].to(each.device), _compute_quantiles(each))
             for name, each in scores.items()
         }
     return dict(scores)
@@ -80,17 +80,17 @@ def check_rates(rates: Mapping[str, float], layers: Collection[str]) -> None:
         )
 
 
-def _by_rates(scores: Mapping[str, Tensor], rates: Mapping[str, float]) -> dict[str, Tensor]:
+def _order_by_rates(scores: Mapping[str, Tensor], rates: Mapping[str, float]) -> dict[str, Tensor]:
     check_rates(rates, scores.keys())
     return {
-        name: _quantiles(each) / rate
+        name: _compute_quantiles(each) / rate
         if (rate := rates.get(name, 0.0))
         else torch.full_like(each, torch.inf, dtype=torch.float64)
         for name, each in scores.items()
     }
 
 
-def _quantiles(scores: Tensor) -> Tensor:
+def _compute_quantiles(scores: Tensor) -> Tensor:
     """The place of each score among all of its layer, in (0, 1); of equal ones, by their index."""
     places = torch.empty(scores.numel(), dtype=torch.float64, device=scores.device)
     order = scores.flatten().argsort(stable=True)
@@ -98,7 +98,7 @@ def _quantiles(scores: Tensor) -> Tensor:
     return (places / scores.numel()).view_as(scores)
 
 
-def _interpolated(values: Tensor, at: Tensor) -> Tensor:
+def _interpolate(values: Tensor, at: Tensor) -> Tensor:
     """A curve measured at 0, 1/m, ... (m−1)/m, made monotone, read at other places.
 
     Beyond the last place the curve goes on as steeply as it came.

@@ -82,12 +82,12 @@ class Gradual(Nesting, Pruner):
             RequestError: Nothing would be left of a layer.
         """
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.sparsifier import Sparsifying
-        from prunebench.pruners.weights.masks import apply_layer_masks, prunable_layers
+        from prunebench.pruners.sparsifier import Sparsifier
+        from prunebench.pruners.weights.masks import apply_layer_masks, find_prunable_layers
 
         make_masks_permanent(network)
         recipe, method = self.recipe(), self.chosen("pruner").plugin
-        pruning = Sparsifying(self.schedule(), method, level, context)
+        pruning = Sparsifier(self.schedule(), method, level, context)
         context.train(network, recipe, pruning.objective(recipe.distillation))
-        layers = prunable_layers(network).items()
+        layers = find_prunable_layers(network).items()
         return apply_layer_masks(network, {name: (m.weight != 0).float() for name, m in layers})

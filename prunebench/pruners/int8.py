@@ -57,14 +57,14 @@ class Int8(Pruner):
         """
         from prunebench.networks.network import make_masks_permanent
         from prunebench.networks.quantised.calibration import quantise
-        from prunebench.networks.quantised.layers import int8_layers
+        from prunebench.networks.quantised.layers import find_int8_layers
 
-        if int8_layers(network):
+        if find_int8_layers(network):
             raise RequestError("pruner 'int8': the network has 8-bit weights already")
         make_masks_permanent(network)
         images = (inputs for inputs, _ in context.batches(self.images, BATCH))
         quantise(network, images, self.observer, self.weights_only, self.outputs)
-        if not int8_layers(network):
+        if not find_int8_layers(network):
             raise RequestError(
                 f"pruner 'int8': {type(network).__name__} runs no nn.Conv2d or nn.Linear that "
                 "could be quantised"

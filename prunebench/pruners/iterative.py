@@ -99,7 +99,7 @@ class Iterative(Nesting, Pruner):
                 "every round would do again; it can prune once, to a level",
                 place=("pruner",),
             )
-        if self.rewind != "none" and not ranks(chosen.plugin):
+        if self.rewind != "none" and not only_ranks(chosen.plugin):
             raise RequestError(
                 f"parameter 'rewind': {chosen.name!r} does more than rank weights or filters, so "
                 f"that nothing can be rewound after it; expected none, found {self.rewind!r}",
@@ -143,19 +143,19 @@ class Iterative(Nesting, Pruner):
         make_masks_permanent(network.eval())
         within = prepared(method.prepare(), network, context)
         try:
-            if isinstance(method, FilterPruner) and ranks(method):
-                target = iterative_round.target(network, self.rewind, context)
-                return iterative_round.without_filters(method, network, self.fraction, target, within)
-            wanted = iterative_round.next_level(network, self.fraction, self.rounding)
-            if isinstance(method, MaskPruner) and ranks(method):
-                target = iterative_round.target(network, self.rewind, context)
-                return iterative_round.without_weights(method, network, wanted, target, within)
+            if isinstance(method, FilterPruner) and only_ranks(method):
+                target = iterative_round.prepare_rewound(network, self.rewind, context)
+                return iterative_round.cut_rewound(method, network, self.fraction, target, within)
+            wanted = iterative_round.compute_next_level(network, self.fraction, self.rounding)
+            if isinstance(method, MaskPruner) and only_ranks(method):
+                target = iterative_round.prepare_rewound(network, self.rewind, context)
+                return iterative_round.mask_rewound(method, network, wanted, target, within)
             return method.compress(network, wanted, within)
         except RequestError as error:
             message = f"round {context.round}: {error.message}"
             raise RequestError(message, where=error.where) from error
 
 
-def ranks(method: Pruner) -> bool:
+def only_ranks(method: Pruner) -> bool:
     """Whether all that a method does is to rank weights or filters, the lowest of which go."""
     return isinstance(method, RankingPruner) and method.only_ranks

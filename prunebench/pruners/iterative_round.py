@@ -16,10 +16,10 @@ from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import apply_layer_masks, prunable_layers
+from prunebench.pruners.weights.masks import apply_layer_masks, find_prunable_layers
 
 
-def target(network: nn.Module, rewind: str | int, context: Context) -> nn.Module:
+def prepare_rewound(network: nn.Module, rewind: str | int, context: Context) -> nn.Module:
     """The network that a round removes from: as the recovered one, with the values to go back to.
 
     After the first round these are the values of the last round's network before its recovery,
@@ -45,7 +45,7 @@ def target(network: nn.Module, rewind: str | int, context: Context) -> nn.Module
     return found.eval()
 
 
-def next_level(
+def compute_next_level(
     network: nn.Module, fraction: float, rounding: Literal["openlth", "nearest"]
 ) -> float:
     """The fraction of all weights that is zero after a round, those that are zero already included.
@@ -59,7 +59,7 @@ def next_level(
     Raises:
         RequestError: That is none of the weights left, or all of them.
     """
-    weights = [layer.weight.detach() for layer in prunable_layers(network).values()]
+    weights = [layer.weight.detach() for layer in find_prunable_layers(network).values()]
     total = sum(weight.numel() for weight in weights)
     left = sum(int(weight.count_nonzero()) for weight in weights)
     share = fraction * left
@@ -72,14 +72,14 @@ def next_level(
     return (total - left + count) / total
 
 
-def without_weights(
+def mask_rewound(
     method: MaskPruner, network: nn.Module, level: float, rewound: nn.Module, context: Context
 ) -> nn.Module:
     """Masks the rewound network by the scores of the recovered one."""
     return apply_layer_masks(rewound, method.masks(network, level, context))
 
 
-def without_filters(
+def cut_rewound(
     method: FilterPruner, network: nn.Module, level: float, rewound: nn.Module, context: Context
 ) -> nn.Module:
     """Cuts filters out of the rewound network by their importance in the recovered one.

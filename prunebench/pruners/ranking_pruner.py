@@ -63,6 +63,6 @@ class RankingPruner(Pruner):
     def check(self, network: nn.Module, context: Context) -> None:
         """Looks whether ``rates`` names layers that there are."""
         from prunebench.pruners.distribution import check_rates
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
-        check_rates(self.rates, prunable_layers(network))
+        check_rates(self.rates, find_prunable_layers(network))

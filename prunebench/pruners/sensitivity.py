@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Ranking(Protocol):
+class LayerPruner(Protocol):
     """What is asked of the method: see ``RankingPruner``."""
 
     def preparations(self) -> tuple[Preparation, ...]:
@@ -53,25 +53,25 @@ class Sensitivity(Preparation):
         own = {k: v for k, v in parameters.items() if k not in ("scope", "rates", "target")}
         return super().changed_parameters() | {"pruner": [*method, own]}
 
-    def _ranking(self, **changes: Any) -> Ranking:
-        return cast("Ranking", self.pruner.model_copy(update=changes))
+    def _ranking(self, **changes: Any) -> LayerPruner:
+        return cast("LayerPruner", self.pruner.model_copy(update=changes))
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Measures each layer, by layer name: the rise of the mean cross-entropy, m."""
         import torch
 
         pairs = [*context.batches(self.images, 256)]
-        before = _loss(network.eval(), pairs)
+        before = _mean_loss(network.eval(), pairs)
         found: dict[str, list[float]] = {}
         plain = self._ranking(scope="global", rates={})
         cuts = list(plain.prune_layers(network, context, self.steps))
         for done, (name, prune) in enumerate(cuts, start=1):
-            found.setdefault(name, [0.0]).append(_loss(prune(), pairs) - before)
+            found.setdefault(name, [0.0]).append(_mean_loss(prune(), pairs) - before)
             context.progress(done / len(cuts), f"layer {name}")
         return {name: torch.tensor(rises, dtype=torch.float64) for name, rises in found.items()}
 
 
-def _loss(module: nn.Module, pairs: list[tuple[Tensor, Tensor]]) -> float:
+def _mean_loss(module: nn.Module, pairs: list[tuple[Tensor, Tensor]]) -> float:
     import torch
     from torch.nn import functional as F
 

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.networks.distillation import distilling
+from prunebench.networks.distillation import make_distillation_objective
 from prunebench.plugins.context import Context
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.preparing import prepared
 from prunebench.plugins.recipe import Distillation
 from prunebench.pruners.schedule import Schedule
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import prunable_layers, refuse_collapse
+from prunebench.pruners.weights.masks import find_prunable_layers, refuse_collapse
 
 
-class Sparsifying:
+class Sparsifier:
     """Keeps zeros zero in a training, and makes more of them as a schedule says.
 
     Which weights are gone is read off the weights themselves before each of the optimizer's steps,
@@ -48,7 +48,11 @@ class Sparsifying:
         Args:
             teaching: How the baseline teaches; None where it does not.
         """
-        plain = distilling(self.context.baseline, teaching) if teaching else CROSS_ENTROPY
+        plain = (
+            make_distillation_objective(self.context.baseline, teaching)
+            if teaching
+            else CROSS_ENTROPY
+        )
         return replace(
             plain,
             on_gradients=self.remember,
@@ -59,13 +63,15 @@ class Sparsifying:
 
     def remember(self, module: nn.Module, passed: float) -> None:
         """Notes which weights are gone."""
-        self.gone = {name: layer.weight == 0 for name, layer in prunable_layers(module).items()}
+        self.gone = {
+            name: layer.weight == 0 for name, layer in find_prunable_layers(module).items()
+        }
         self.passed = passed
 
     @torch.no_grad()
     def constrain(self, module: nn.Module, passed: float) -> None:
         """Takes back what momentum and decay did to them, and removes more where it is time."""
-        for name, layer in prunable_layers(module).items():
+        for name, layer in find_prunable_layers(module).items():
             layer.weight.masked_fill_(self.gone[name], 0)
         self.remove(module, passed)
 
@@ -86,7 +92,7 @@ class Sparsifying:
             context = prepared(self.method.prepare(), now, self.context)
             masks = self.method.masks(now, sparsity, context)
         refuse_collapse(module, masks, sparsity)
-        for name, layer in prunable_layers(module).items():
+        for name, layer in find_prunable_layers(module).items():
             layer.weight.mul_(masks[name])
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Trace
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracer import trace
-from prunebench.networks.layout import Layout, channel_axis, to_maps
+from prunebench.networks.layout import Layout, find_channel_axis, to_maps
 from prunebench.plugins import choose
 
 
@@ -38,7 +38,7 @@ class ZeroAblation(AblationLayerVit):  # type: ignore[misc]
 
     def __call__(self, x: Tensor) -> Tensor:
         output: Tensor = self.activations
-        maps = output.movedim(channel_axis(self.layout, output), 1)
+        maps = output.movedim(find_channel_axis(self.layout, output), 1)
         maps[torch.arange(len(maps)), torch.from_numpy(self.indices[: len(maps)]).long()] = 0
         return output
 

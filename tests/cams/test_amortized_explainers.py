@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 import prunebench as pb
-from prunebench.cams.amortized.divergence import divergence, masked
+from prunebench.cams.amortized.divergence import mask_images, measure_divergence
 from prunebench.cams.amortized.explainers import AemRbf, AemRealx, AmortizedExplainer
-from prunebench.cams.amortized.masks import rbf
+from prunebench.cams.amortized.masks import compute_rbf
 from prunebench.cams.cam import Explanation, Trace
 from prunebench.cams.tracer import trace
 from prunebench.conformance.bench import digits, trained
@@ -53,7 +53,7 @@ def test_an_rbf_is_told_by_its_numbers() -> None:
     assert set(numbers) == {"centre_row", "centre_column", "width"}
     row, column, width = (numbers[name] for name in ("centre_row", "centre_column", "width"))
     assert maps.shape == (6, 16, 16)
-    torch.testing.assert_close(maps, rbf(torch.stack([row, column, width], 1), (16, 16)))
+    torch.testing.assert_close(maps, compute_rbf(torch.stack([row, column, width], 1), (16, 16)))
     assert torch.equal(maps.flatten(1).argmax(1), row.round().int() * 16 + column.round().int())
 
 
@@ -129,9 +129,9 @@ def test_the_part_selected_says_more_than_others_of_its_size(
 
     def answers(masks: Tensor) -> tuple[float, float]:
         with torch.no_grad():
-            logits = answering(masked(images, masks))
+            logits = answering(mask_images(images, masks))
         agreement = (logits.argmax(1) == found.logits.argmax(1)).float().mean()
-        return float(divergence(found.logits, logits)), float(agreement)
+        return float(measure_divergence(found.logits, logits)), float(agreement)
 
     distance, agreement = answers(selected)
     # Of the same area: another image's mask, and an image's own in another place.

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from prunebench.cams.amortized.decoder import Decoder, load_decoder
-from prunebench.cams.amortized.divergence import divergence, masked
-from prunebench.cams.amortized.explainers import AemRbf
+from prunebench.cams.amortized.divergence import mask_images, measure_divergence
 from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
+from prunebench.cams.amortized.explainers import AemRbf
 from prunebench.cams.amortized.options import Masks
-from prunebench.cams.amortized.predictor import Predictor, random_masks
-from prunebench.cams.amortized.selector_training import Selection
+from prunebench.cams.amortized.predictor import Predictor, draw_masks
 from prunebench.cams.amortized.selector import Selector
+from prunebench.cams.amortized.selector_training import SelectorTraining
 from prunebench.conformance.bench import digits, trained
 from prunebench.data import Data, batches
 from prunebench.errors import RequestError
@@ -94,7 +94,7 @@ def test_a_selector_trains_its_decoder_alone() -> None:
         logits, features = read_stages(network.module, images, stages)
         found = decoder(features, logits.argmax(1), (16, 16))
         kept = (decoder.probabilities(found, (16, 16)) > 0.5).float()
-        answers = network.module(masked(images, kept)).argmax(1)
+        answers = network.module(mask_images(images, kept)).argmax(1)
     assert cost.curve[-1]["validation_accuracy"] == int((answers == labels).sum()) / 50
 
 
@@ -121,17 +121,17 @@ def test_a_predictor_learns_to_see_through_masks() -> None:
     taught.eval()
     ((images, _),) = batches(data.test, data.normalisation, 300, "cpu", torch.arange(300))
     torch.manual_seed(0)
-    part = masked(images, random_masks("independent", images))
+    part = mask_images(images, draw_masks("independent", images))
     with torch.no_grad():
         wanted = network.module(images)
-        untaught, learnt = (divergence(wanted, q(part)) for q in (network.module, taught))
+        untaught, learnt = (measure_divergence(wanted, q(part)) for q in (network.module, taught))
     assert learnt < 0.6 * untaught
 
 
 def test_random_masks_are_binary_and_cover_what_they_should() -> None:
     torch.manual_seed(0)
     images = torch.zeros(400, 3, 12, 20)
-    independent, rbf = (random_masks(masks, images) for masks in ("independent", "rbf"))
+    independent, rbf = (draw_masks(masks, images) for masks in ("independent", "rbf"))
     for found in (independent, rbf):
         assert found.shape == (400, 12, 20)
         assert set(found.unique().tolist()) == {0.0, 1.0}
@@ -157,7 +157,7 @@ def tiny() -> nn.Module:
 class Loss(nn.Module):
     """The selector's objective for the same noise each time, or one term of it."""
 
-    def __init__(self, selection: Selection, term: str) -> None:
+    def __init__(self, selection: SelectorTraining, term: str) -> None:
         super().__init__()
         self.selection = selection
         self.term = term
@@ -177,7 +177,7 @@ def test_gradients_of_the_selectors_objective(masks: Masks, term: str) -> None:
     images = torch.randn(2, 1, 6, 6, dtype=torch.float64)
     decoder = Decoder([2, 3], 3, masks, width=16).double()
     stages = find_stages(network, images)
-    loss = Loss(Selection(network, stages, decoder, answering), term)
+    loss = Loss(SelectorTraining(network, stages, decoder, answering), term)
     names = [name for name in dict(decoder.named_parameters()) if name.startswith("head.")]
     names += ["laterals.1.bias", "embedding.weight"] if term == "all" else []
     for name in names:

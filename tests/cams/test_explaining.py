@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam, Trace
-from prunebench.cams.explaining import choose_cams, explain, explain_batches, in_batches
+from prunebench.cams.explaining import choose_cams, explain, explain_batches, split_batches
 from prunebench.cams.maps import upsample
 from prunebench.errors import RequestError
 
@@ -74,7 +74,7 @@ def test_layer_maps_are_what_is_upsampled(images: Tensor) -> None:
     module, done = network(), []
     classes = torch.zeros(7, dtype=torch.int64)
     found = explain_batches(
-        module, "1", in_batches(images, classes, 3), choose_cams(METHODS), progress=done.append
+        module, "1", split_batches(images, classes, 3), choose_cams(METHODS), progress=done.append
     )
     maps = found.maps
     assert maps["grad-cam"].shape == (7, 6, 8)
@@ -93,7 +93,7 @@ def test_each_image_has_a_seed_of_its_own_whatever_its_batch(images: Tensor) -> 
             return torch.stack([torch.rand(6, 8, generator=generator) for generator in drawn])
 
     def maps(seed: int, batch_size: int = 4, first: int = 0) -> Tensor:
-        batches = in_batches(images[first:], None, batch_size)
+        batches = split_batches(images[first:], None, batch_size)
         found = explain_batches(network(), "1", batches, {"": Random()}, seed=seed, first=first)
         return found.maps[""]
 

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import RequestError
-from prunebench.networks.layout import Layout, channel_axis, from_maps, to_maps, token_grid
+from prunebench.networks.layout import (
+    Layout,
+    find_channel_axis,
+    find_token_grid,
+    from_maps,
+    to_maps,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +34,13 @@ from prunebench.networks.layout import Layout, channel_axis, from_maps, to_maps,
     ],
 )
 def test_the_grid_behind_tokens(tokens: int, image: tuple[int, int], grid: tuple[int, int]) -> None:
-    assert token_grid(tokens, image) == grid
+    assert find_token_grid(tokens, image) == grid
 
 
 @pytest.mark.parametrize(("tokens", "image"), [(0, (32, 32)), (46, (32, 32)), (210, (224, 224))])
 def test_tokens_without_a_grid_are_refused(tokens: int, image: tuple[int, int]) -> None:
     with pytest.raises(RequestError, match=f"{tokens} tokens form no grid of square patches"):
-        token_grid(tokens, image)
+        find_token_grid(tokens, image)
 
 
 @given(
@@ -46,7 +52,7 @@ def test_tokens_without_a_grid_are_refused(tokens: int, image: tuple[int, int]) 
 def test_every_grid_of_patches_is_found_or_a_finer_one_that_also_fits(
     rows: int, columns: int, patch: int, prefix: int
 ) -> None:
-    found = token_grid(rows * columns + prefix, (rows * patch, columns * patch))
+    found = find_token_grid(rows * columns + prefix, (rows * patch, columns * patch))
     assert found[0] * found[1] <= rows * columns + prefix <= found[0] * found[1] + 8
     assert found >= (rows, columns)
 
@@ -95,7 +101,7 @@ def test_changed_maps_leave_other_tokens_alone(layout: Layout, shape: tuple[int,
 
 @pytest.mark.parametrize(("layout", "shape"), LAYOUTS)
 def test_the_axis_of_channels(layout: Layout, shape: tuple[int, ...]) -> None:
-    assert shape[channel_axis(layout, torch.empty(shape))] == 5
+    assert shape[find_channel_axis(layout, torch.empty(shape))] == 5
 
 
 @pytest.mark.parametrize(

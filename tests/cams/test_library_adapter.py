@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.library import methods
+from prunebench.cams.library import find_methods
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracer import trace
 from prunebench.errors import RequestError
 from prunebench.networks.layout import Layout, to_maps
 from prunebench.plugins import choose
 
-EVERY = list(methods())
+EVERY = list(find_methods())
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def directly(name: str, trace: Trace) -> np.ndarray:
         options["reshape_transform"] = lambda out: to_maps(out, trace.layout, size)
     targets = [ClassifierOutputTarget(int(k)) for k in trace.classes]
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        cam = methods()[name](module, [module.get_submodule(trace.target_layer)], **options)
+        cam = find_methods()[name](module, [module.get_submodule(trace.target_layer)], **options)
         if name == "FinerCAM":
             found = [
                 cam(x[None], None, target_idx=int(k))[0]

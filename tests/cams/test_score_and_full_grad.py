@@ -17,7 +17,7 @@ from torch.nn import functional
 from prunebench.cams import score_cam as score
 from prunebench.cams.cam import Trace
 from prunebench.cams.full_grad import full_grad
-from prunebench.cams.full_gradients import full_gradients
+from prunebench.cams.full_gradients import compute_full_gradients
 from prunebench.cams.score_cam import score_cam
 from prunebench.cams.tracer import trace
 
@@ -120,7 +120,7 @@ def with_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
 def test_full_gradients_add_up_to_the_score(seed: int, affine: bool, repeats: int) -> None:
     """The theorem behind FullGrad: the input's part and the biases' make up the whole score."""
     module = with_statistics(Plain(affine=affine, repeats=repeats), seed)
-    parts = list(full_gradients(module, IMAGES, CLASSES))
+    parts = list(compute_full_gradients(module, IMAGES, CLASSES))
     assert len(parts) == 1 + 3 + repeats
     with torch.no_grad():
         score = module(IMAGES).gather(1, CLASSES[:, None])[:, 0] - module.linear.bias[CLASSES]
@@ -137,7 +137,7 @@ def test_full_gradients_see_a_normalisation_with_its_activation_in_one() -> None
         nn.Conv2d(3, 4, 3), NormAct(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 6)
     )
     with_statistics(module)
-    parts = list(full_gradients(module, IMAGES, CLASSES))
+    parts = list(compute_full_gradients(module, IMAGES, CLASSES))
     with torch.no_grad():
         score = module(IMAGES).gather(1, CLASSES[:, None])[:, 0] - module[4].bias[CLASSES]
     torch.testing.assert_close(torch.stack([p.sum((1, 2, 3)) for p in parts]).sum(0), score)
@@ -145,7 +145,7 @@ def test_full_gradients_see_a_normalisation_with_its_activation_in_one() -> None
 
 def written_out(module: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
     total = torch.zeros(len(images), *images.shape[2:], dtype=images.dtype)
-    for part in full_gradients(module, images, classes):
+    for part in compute_full_gradients(module, images, classes):
         for b in range(len(images)):
             for channel in part[b].abs():
                 low, high = channel.min(), channel.max()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.target_layer import check_target_layer, last_feature_layer, map_sizes
+from prunebench.cams.target_layer import check_target_layer, find_last_feature_layer, measure_maps
 from prunebench.cams.tracer import Tracer, trace
 from prunebench.errors import RequestError
 
@@ -284,12 +284,12 @@ class Plain(nn.Sequential):
 
 
 def test_default_layer_is_the_end_of_the_last_stage_before_its_pooling() -> None:
-    assert last_feature_layer(made(), IMAGES) == "layer2"
+    assert find_last_feature_layer(made(), IMAGES) == "layer2"
     module = Plain()
-    assert last_feature_layer(module, torch.rand(1, 3, 16, 16)) == "1.1"
-    assert last_feature_layer(Plain(), torch.rand(1, 3, 6, 6)) == "0.1"
+    assert find_last_feature_layer(module, torch.rand(1, 3, 16, 16)) == "1.1"
+    assert find_last_feature_layer(Plain(), torch.rand(1, 3, 6, 6)) == "0.1"
     with pytest.raises(RequestError, match="at least 4×4 for images of 3×3"):
-        last_feature_layer(made().float(), torch.rand(1, 3, 3, 3))
+        find_last_feature_layer(made().float(), torch.rand(1, 3, 3, 3))
 
 
 def test_target_layer_below_four_by_four_is_refused_with_those_that_qualify() -> None:
@@ -305,7 +305,7 @@ def test_target_layer_below_four_by_four_is_refused_with_those_that_qualify() ->
 
 
 def test_sizes_are_those_of_each_layers_last_run() -> None:
-    sizes = map_sizes(made(), IMAGES)
+    sizes = measure_maps(made(), IMAGES)
     assert sizes["layer1"] == (8, 8)
     assert sizes["layer2.0.relu"] == (4, 4)
     assert "fc" not in sizes

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prunebench.cams.unrolled_network import unrolled
+from prunebench.cams.unrolled_network import unroll
 from prunebench.errors import RequestError
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 
 
 class Awkward(nn.Module):
@@ -56,12 +56,12 @@ def images(count: int = 3) -> Tensor:
 
 def test_it_computes_the_same() -> None:
     module, x = awkward(), images()
-    copy = unrolled(module, x[:1])
+    copy = unroll(module, x[:1])
     torch.testing.assert_close(copy(x), module(x), rtol=0, atol=1e-12)
 
 
 def test_each_activation_and_pool_is_a_module_of_its_own_and_not_in_place() -> None:
-    copy = unrolled(awkward(), images(1))
+    copy = unroll(awkward(), images(1))
     kinds = [type(layer) for layer in copy.modules()]
     assert kinds.count(nn.ReLU) == 5
     assert kinds.count(nn.MaxPool2d) == 3
@@ -72,7 +72,7 @@ def test_each_activation_and_pool_is_a_module_of_its_own_and_not_in_place() -> N
     assert not calls & {F.relu, "relu", "relu_", F.max_pool2d, torch.max_pool2d, "mean"}
 
 
-@pytest.mark.parametrize("copied", [twin, lambda module: unrolled(module, images(1))])
+@pytest.mark.parametrize("copied", [make_twin, lambda module: unroll(module, images(1))])
 def test_weights_are_shared_in_memory_and_nothing_else(
     copied: Callable[[nn.Module], nn.Module],
 ) -> None:
@@ -97,7 +97,7 @@ def test_weights_are_shared_in_memory_and_nothing_else(
     module(images())
 
 
-@pytest.mark.parametrize("copied", [twin, lambda module: unrolled(module, images(1))])
+@pytest.mark.parametrize("copied", [make_twin, lambda module: unroll(module, images(1))])
 def test_masked_networks_stay_masked(copied: Callable[[nn.Module], nn.Module]) -> None:
     from torch.nn.utils import prune
 
@@ -114,7 +114,7 @@ def test_code_that_depends_on_numbers_is_refused_with_the_reason() -> None:
             return F.relu(x) if x.sum() > 0 else x
 
     with pytest.raises(RequestError, match=r"the code of Fickle: symbolically traced"):
-        unrolled(Fickle(), images(1))
+        unroll(Fickle(), images(1))
 
 
 def test_work_in_place_on_a_part_of_a_tensor_is_refused_and_not_wrong() -> None:
@@ -125,4 +125,4 @@ def test_work_in_place_on_a_part_of_a_tensor_is_refused_and_not_wrong() -> None:
             return x.flatten(1)
 
     with pytest.raises(RequestError, match=r"copy of Partial .* gives other logits"):
-        unrolled(Partial(), images(1))
+        unroll(Partial(), images(1))

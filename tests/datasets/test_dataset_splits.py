@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunebench.data import Split
-from prunebench.datasets.splits import cut_validation, divide, permutation
+from prunebench.datasets.splits import cut_validation, divide, draw_permutation
 from prunebench.errors import RequestError
 
 fractions = st.floats(0.01, 0.9)
@@ -49,11 +49,11 @@ def test_a_larger_cut_contains_a_smaller_one(count: int, a: float, b: float) -> 
 
 def test_the_permutation_is_the_one_of_all_published_results() -> None:
     # A change here moves images between splits: every result on every data set would be another.
-    assert permutation(12, "digits").tolist() == [6, 4, 1, 11, 9, 0, 3, 7, 5, 2, 8, 10]
+    assert draw_permutation(12, "digits").tolist() == [6, 4, 1, 11, 9, 0, 3, 7, 5, 2, 8, 10]
 
 
 def test_another_purpose_is_another_permutation() -> None:
-    assert not torch.equal(permutation(100, "a"), permutation(100, "b"))
+    assert not torch.equal(draw_permutation(100, "a"), draw_permutation(100, "b"))
 
 
 def test_images_keep_their_labels_and_boxes() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
-from prunebench.networks.counting import count_macs, effective_macs, total_macs
+from prunebench.networks.counting import count_effective_macs, count_macs, count_total_macs
 
 
 class Functional(nn.Module):
@@ -56,7 +56,7 @@ class Functional(nn.Module):
     ],
 )
 def test_functional_products_are_counted(operation: str, macs: int) -> None:
-    assert total_macs(Functional(operation), torch.randn(1, 1, 4, 6)) == macs
+    assert count_total_macs(Functional(operation), torch.randn(1, 1, 4, 6)) == macs
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_attention_layers_are_counted() -> None:
             return found
 
     projections, products = 4 * 16 * 8 * 8, 2 * 16 * 16 * 8
-    assert total_macs(Attention(), torch.randn(1, 8, 4, 4)) == projections + products
+    assert count_total_macs(Attention(), torch.randn(1, 8, 4, 4)) == projections + products
     assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_one_image_is_counted_whatever_the_batch() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 10))
-    assert total_macs(network, torch.zeros(7, 3, 8, 8)) == 27 * 4 * 36 + 4 * 36 * 10
+    assert count_total_macs(network, torch.zeros(7, 3, 8, 8)) == 27 * 4 * 36 + 4 * 36 * 10
 
 
 def test_a_shared_layer_counts_each_time_it_is_used() -> None:
@@ -128,11 +128,11 @@ def some_network() -> nn.Sequential:
 def test_masks_leave_macs_and_scale_effective_macs() -> None:
     network, example = some_network(), torch.zeros(1, 3, 8, 8)
     whole = count_macs(network, example)
-    assert effective_macs(network, whole) == sum(whole.values())
+    assert count_effective_macs(network, whole) == sum(whole.values())
     prune.random_unstructured(network[0], "weight", amount=54)
     assert count_macs(network, example) == whole
     expected = whole["0"] * (216 - 54) / 216 + whole["5"]
-    assert effective_macs(network, whole) == pytest.approx(expected)
+    assert count_effective_macs(network, whole) == pytest.approx(expected)
 
 
 def test_the_network_is_left_as_it_was() -> None:
@@ -145,7 +145,7 @@ def test_the_network_is_left_as_it_was() -> None:
     flags = [layer.training for layer in network.modules()]
     hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in network.modules()]
     random = torch.get_rng_state()
-    total_macs(network, torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    count_total_macs(network, torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert [layer.training for layer in network.modules()] == flags
     assert [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in network.modules()] == hooks
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
@@ -156,7 +156,7 @@ def test_the_network_is_left_as_it_was() -> None:
 def test_a_failing_forward_pass_leaves_no_hooks() -> None:
     network = some_network().train()
     with pytest.raises(RuntimeError):
-        total_macs(network, torch.zeros(1, 5, 8, 8))
+        count_total_macs(network, torch.zeros(1, 5, 8, 8))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
     assert all(layer.training for layer in network.modules())
 
@@ -164,5 +164,5 @@ def test_a_failing_forward_pass_leaves_no_hooks() -> None:
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        total_macs(some_network(), torch.zeros(1, 3, 8, 8))
+        count_total_macs(some_network(), torch.zeros(1, 3, 8, 8))
     assert capfd.readouterr() == ("", "")

@@ -118,9 +118,9 @@ def test_larger_images_are_taken(name: str, side: int) -> None:
 
 
 def test_shortcuts_subsample_and_pad_with_zero_channels_on_both_sides() -> None:
-    from prunebench.models.networks.cifar_resnet import Block
+    from prunebench.models.networks.cifar_resnet import BasicBlock
 
-    block = Block(4, 8, stride=2).eval()
+    block = BasicBlock(4, 8, stride=2).eval()
     nn.init.zeros_(block.conv2.weight)  # leaves the shortcut alone
     maps = torch.rand(1, 4, 6, 6)
     out = block(maps)

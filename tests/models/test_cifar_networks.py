@@ -11,13 +11,13 @@ from cifar_tables import CLASSES, NETWORKS
 from torch import Tensor, nn
 
 import prunebench as pb
-from prunebench.cams.network_cut import cut
+from prunebench.cams.network_cut import cut_network
 from prunebench.errors import RequestError
 from prunebench.models import Model
 from prunebench.networks import Architecture
-from prunebench.networks.counting import total_macs
+from prunebench.networks.counting import count_total_macs
 from prunebench.networks.network import from_module, from_tensors, to_tensors
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.magnitude import L1Filter
@@ -66,7 +66,7 @@ def test_parameters_and_macs_are_those_of_the_papers_tables(name: str) -> None:
     parameters = sum(layer.parameters for layer in expected.layers)
     assert sum(p.numel() for p in network.parameters()) == parameters == expected.parameters
     macs = sum(layer.macs for layer in expected.layers)
-    assert total_macs(network, images(1)) == macs == expected.macs
+    assert count_total_macs(network, images(1)) == macs == expected.macs
 
 
 def test_vgg16_has_the_parameters_that_hrank_counts() -> None:
@@ -103,7 +103,7 @@ def test_images_of_which_nothing_would_be_left_are_refused() -> None:
 @pytest.mark.parametrize("name", LIGHT)
 def test_maps_come_from_a_network_cut_at_the_target_layer(name: str) -> None:
     network, layer = build(name), model(name).target_layer()
-    parts = cut(network, twin(network), layer, images())
+    parts = cut_network(network, make_twin(network), layer, images())
     # Behind VGG's target layer are convolutions; the others end in pooling and a linear layer.
     assert parts.affine == (name != "vgg16-cifar")
     maps = pb.explain(network, images(), ("grad-cam",), target_layer=layer, quiet=True)["grad-cam"]
@@ -122,7 +122,7 @@ def test_class_activation_mapping_is_grad_cam_here(name: str) -> None:
 def test_filters_go_together_with_the_shortcuts_and_the_network_is_saved(name: str) -> None:
     whole = build(name)
     pruned: Any = L1Filter(target="macs").compress(build(name), 0.5, context(whole))
-    assert total_macs(pruned, images(1)) / NETWORKS[name].macs == pytest.approx(0.5, abs=0.01)
+    assert count_total_macs(pruned, images(1)) / NETWORKS[name].macs == pytest.approx(0.5, abs=0.01)
     logits = pruned(images())
     assert logits.shape == (2, CLASSES)
     assert logits.isfinite().all()
@@ -180,10 +180,10 @@ def test_dropout_of_a_wrn_is_a_matter_of_training_alone() -> None:
 
 
 def test_shortcuts_of_a_wrn_read_what_is_normalised_where_the_channels_change() -> None:
-    from prunebench.models.networks.wide_resnet import Block
+    from prunebench.models.networks.wide_resnet import WideBlock
 
     maps = images(channels=4, side=6)
-    same, wider = Block(4, 4, 1, 0.0).eval(), Block(4, 8, 2, 0.0).eval()
+    same, wider = WideBlock(4, 4, 1, 0.0).eval(), WideBlock(4, 8, 2, 0.0).eval()
     for block in (same, wider):
         nn.init.zeros_(block.conv2.weight)  # leaves the shortcut alone
     assert torch.equal(same(maps), maps)
@@ -195,6 +195,6 @@ def test_shortcuts_of_a_wrn_read_what_is_normalised_where_the_channels_change() 
 def test_the_largest_network_is_pruned() -> None:
     whole = build("wrn-28-10")
     pruned = L1Filter(target="macs").compress(build("wrn-28-10"), 0.9, context(whole))
-    left = total_macs(pruned, images(1)) / NETWORKS["wrn-28-10"].macs
+    left = count_total_macs(pruned, images(1)) / NETWORKS["wrn-28-10"].macs
     assert left == pytest.approx(0.1, abs=0.005)
     assert pruned(images()).shape == (2, CLASSES)

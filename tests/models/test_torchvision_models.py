@@ -11,7 +11,7 @@ from torchvision.models._api import WeightsEnum
 from prunebench.errors import RequestError
 from prunebench.models import Model
 from prunebench.models.networks import torchvision as networks
-from prunebench.models.networks.meta_networks import pass_through
+from prunebench.models.networks.meta_networks import pass_shapes
 from prunebench.networks.factory import load_weights
 from prunebench.networks.layout import to_maps
 from prunebench.plugins import choose
@@ -51,10 +51,10 @@ def test_target_layer_is_the_last_convolutional_stage(name: str, layer: str) -> 
 def test_every_network_has_a_target_layer_with_maps(name: str) -> None:
     chosen = model(name)
     seen = []
-    network = networks.outline_of(name, (224, 224))
+    network = networks.build_shapes(name, (224, 224))
     layer = network.get_submodule(chosen.target_layer())
     layer.register_forward_hook(lambda m, i, output: seen.append(output))
-    pass_through(network, 3, (224, 224))
+    pass_shapes(network, 3, (224, 224))
     channels, height, width = to_maps(seen[0], chosen.layout(), (224, 224)).shape[1:]
     assert height == width >= 5
     assert channels >= 100

@@ -20,7 +20,7 @@ from prunebench.execution.stages.compress import _as_network
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
 from prunebench.networks.onnx_export import OPSET, Deployed, to_onnx
-from prunebench.networks.quantised.layers import int8_layers
+from prunebench.networks.quantised.layers import find_int8_layers
 from prunebench.plugins import choose
 
 onnx = pytest.importorskip("onnx")
@@ -126,7 +126,7 @@ def test_8_bit_weights_stay_8_bit_and_run_integer_kernels(
 ) -> None:
     network, path = small("int8")
     graph = onnx.load(path).graph
-    layers = int8_layers(network.module)
+    layers = find_int8_layers(network.module)
     weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     for name, layer in layers.items():
         assert torch.equal(torch.from_numpy(weights[f"{name}.codes"].copy()), layer.codes)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, Split
 from prunebench.networks.network import apply_masks, make_masks_permanent
-from prunebench.networks.training import DivergedError, augment, learning_rate, train
+from prunebench.networks.training import DivergedError, augment, compute_learning_rate, train
 from prunebench.plugins.recipe import Recipe
 from prunebench.store import Store
 
@@ -125,9 +125,11 @@ def test_a_loss_that_is_no_number_is_an_error(data: Data) -> None:
 
 def test_learning_rates() -> None:
     steps = Recipe(epochs=10, lr=1.0, milestones=(5, 8), gamma=0.1)
-    assert [learning_rate(steps, e) for e in (0, 4, 5, 8)] == pytest.approx([1, 1, 0.1, 0.01])
+    assert [compute_learning_rate(steps, e) for e in (0, 4, 5, 8)] == pytest.approx(
+        [1, 1, 0.1, 0.01]
+    )
     cosine = Recipe(epochs=10, lr=1.0, schedule="cosine")
-    assert [learning_rate(cosine, e) for e in (0, 5)] == pytest.approx([1, 0.5])
+    assert [compute_learning_rate(cosine, e) for e in (0, 5)] == pytest.approx([1, 0.5])
 
 
 def test_crops_and_flips_move_whole_images() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prunebench.conformance.networks import awkward
 from prunebench.models.cifar_resnet import ResNet20, ResNet56
-from prunebench.pruners.filters.coupling import Channel, cut_out, prunable_channels, trace
+from prunebench.pruners.filters.coupling import Channel, cut_out, find_channels, trace
 
 
 @dataclass
@@ -35,7 +35,7 @@ def gated(module: nn.Module, size: int, fixed: tuple[str, ...] = ()) -> Gated:
     module = lively(module).double().eval()
     images = torch.randn(2, 3, size, size, dtype=torch.float64)
     graph = trace(module, images[:1])
-    return Gated(module, graph, prunable_channels(module, graph, equal, fixed), images)
+    return Gated(module, graph, find_channels(module, graph, equal, fixed), images)
 
 
 def equal(group: Any) -> Tensor:

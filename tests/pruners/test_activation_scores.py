@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from prunebench.pruners.filters.activations import ActivationMean, Activity, Apoz
 from prunebench.pruners.filters.feature_scores import (
-    active_shares,
-    mean_activations,
-    mean_scores,
-    relative,
+    average_scores,
+    compute_active_shares,
+    compute_mean_activations,
+    divide_by_layer_mean,
 )
 
 
@@ -69,14 +69,16 @@ def test_the_lowest_of_a_layer_go(method: Any, place: int, tiny: Any, make_conte
 
 def test_without_an_activation_values_of_both_signs_count() -> None:
     maps = torch.tensor([[[[1.0, -3.0], [0.0, 2.0]], [[-1.0, -1.0], [-1.0, -1.0]]]])
-    assert mean_activations(maps).tolist() == [[1.5, 1.0]]
-    assert active_shares(maps).tolist() == [[0.5, 0.0]]
-    assert mean_activations(maps[:, :, 0, 1]).tolist() == [[3.0, 1.0]]
-    assert active_shares(maps[:, :, 0, 0]).tolist() == [[1.0, 0.0]]
+    assert compute_mean_activations(maps).tolist() == [[1.5, 1.0]]
+    assert compute_active_shares(maps).tolist() == [[0.5, 0.0]]
+    assert compute_mean_activations(maps[:, :, 0, 1]).tolist() == [[3.0, 1.0]]
+    assert compute_active_shares(maps[:, :, 0, 0]).tolist() == [[1.0, 0.0]]
 
 
 def test_a_layer_without_any_activity_scores_zero() -> None:
-    found = relative({"dead": torch.zeros(3).double(), "alive": torch.tensor([1.0, 3.0]).double()})
+    found = divide_by_layer_mean(
+        {"dead": torch.zeros(3).double(), "alive": torch.tensor([1.0, 3.0]).double()}
+    )
     assert found["dead"].tolist() == [0, 0, 0]
     assert found["alive"].tolist() == [0.5, 1.5]
 
@@ -89,6 +91,6 @@ def test_images_that_say_nothing_are_left_out(make_context: Any) -> None:
         each = torch.tensor([row for _ in features.logits for row in next(given)])
         return {"some": each, "never": torch.full_like(each, torch.nan)}
 
-    found = mean_scores(network, make_context(network), 6, score)
+    found = average_scores(network, make_context(network), 6, score)
     assert set(found) == {"some"}
     assert found["some"].tolist() == [3.0, 5.0]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prunebench.cams.explaining import explain
 from prunebench.pruners.filters.cam_guided import CamGuided, ExplanationParts
-from prunebench.pruners.filters.feature_scores import parts
+from prunebench.pruners.filters.feature_scores import compute_explanation_parts
 
 Cam = Literal["grad-cam", "hires-cam"]
 ENDS = {"0": 3, "3": 5, "7": 9}  # of the tiny network's layers: where their maps are
@@ -29,7 +29,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 @settings(max_examples=60, deadline=None)
 def test_parts_sum_to_one(seed: int, channels: int, cam: Cam, places: tuple[int, ...]) -> None:
     maps = noise(4, channels, *places, seed=seed).relu()
-    found = parts(maps, noise(4, channels, *places, seed=seed + 1), cam)
+    found = compute_explanation_parts(maps, noise(4, channels, *places, seed=seed + 1), cam)
     known = ~found.isnan().any(1)
     assert torch.allclose(found[known].sum(1), torch.ones(int(known.sum())).double())
 
@@ -83,7 +83,7 @@ def test_an_image_whose_explanation_is_empty_is_left_out() -> None:
     maps = torch.rand(2, 3, 4, 4)
     gradients = torch.ones_like(maps)
     gradients[1] = -1
-    found = parts(maps, gradients)
+    found = compute_explanation_parts(maps, gradients)
     assert not found[0].isnan().any()
     assert found[1].isnan().all()
 

@@ -12,7 +12,7 @@ from prunebench.errors import RequestError
 from prunebench.networks import network as networks
 from prunebench.networks.factory import parse_model
 from prunebench.plugins import choose
-from prunebench.pruners.checkpoint import Checkpoint
+from prunebench.pruners.checkpoint import CheckpointPruner
 from prunebench.pruners.weights.magnitude import L1Unstructured
 
 SOURCE = """
@@ -42,7 +42,7 @@ def trained() -> nn.Module:
     return network
 
 
-def refused(method: Checkpoint, context: Any, match: str) -> None:
+def refused(method: CheckpointPruner, context: Any, match: str) -> None:
     with pytest.raises(RequestError, match=match):
         method.compress(nn.Identity(), 0.0, context)
 
@@ -75,7 +75,7 @@ def test_network_and_outputs_are_those_of_the_file(
     state = trained.state_dict()
     save_file(state, weights) if suffix == ".safetensors" else torch.save(state, weights)
     context = make_context(trained)
-    method = Checkpoint(model=f"{source}:build@{weights}")
+    method = CheckpointPruner(model=f"{source}:build@{weights}")
     found = method.compress(nn.Identity(), 0.0, context)
     assert torch.equal(found.module(context.example), trained(context.example))
     assert found.masks == {}
@@ -90,7 +90,7 @@ def test_network_and_outputs_are_those_of_the_file(
 def test_parameters_of_the_function_and_normalisation_are_kept(
     source: Path, make_context: Any
 ) -> None:
-    method = Checkpoint(
+    method = CheckpointPruner(
         model=f"{source}:build", parameters={"width": 4}, mean=(0.1, 0.2, 0.3), std=(1, 1, 1)
     )
     found = method.compress(nn.Identity(), 0.0, make_context(nn.Identity()))
@@ -108,7 +108,7 @@ def test_masked_weights_come_with_their_masks(
     if permanent:
         networks.make_masks_permanent(trained)
     torch.save(trained.state_dict(), tmp_path / "masked.pt")
-    method = Checkpoint(model=f"{source}:build@{tmp_path / 'masked.pt'}")
+    method = CheckpointPruner(model=f"{source}:build@{tmp_path / 'masked.pt'}")
     found = method.compress(nn.Identity(), 0.0, context)
     assert torch.equal(found.module(context.example), expected)
     removed = sum(int((mask == 0).sum()) for mask in found.masks.values())
@@ -116,8 +116,8 @@ def test_masked_weights_come_with_their_masks(
 
 
 def test_moved_files_leave_the_parameters_as_they_were(source: Path, tmp_path: Path) -> None:
-    here = Checkpoint(model=f"{source}:build@{tmp_path}/w.pt", name="mine")
-    there = Checkpoint(model="elsewhere/mine.py:build@other/w.pt")
+    here = CheckpointPruner(model=f"{source}:build@{tmp_path}/w.pt", name="mine")
+    there = CheckpointPruner(model="elsewhere/mine.py:build@other/w.pt")
     assert here.changed_parameters() == there.changed_parameters()
     assert here.changed_parameters() == {"model": "mine.py:build@w.pt"}
 
@@ -129,25 +129,25 @@ def test_label_is_given_after_a_slash(source: Path) -> None:
 
 def test_unknown_factory_suggests_the_nearest(tmp_path: Path, make_context: Any) -> None:
     torch.save({}, tmp_path / "w.pt")
-    method = Checkpoint(model=f"resnet-20@{tmp_path / 'w.pt'}")
+    method = CheckpointPruner(model=f"resnet-20@{tmp_path / 'w.pt'}")
     refused(
         method, make_context(nn.Identity()), "unknown model 'resnet-20'; did you mean 'resnet20'"
     )
 
 
 def test_unknown_function_suggests_the_nearest(source: Path, make_context: Any) -> None:
-    method = Checkpoint(model=f"{source}:buld")
+    method = CheckpointPruner(model=f"{source}:buld")
     refused(method, make_context(nn.Identity()), "no function 'buld'; did you mean 'build'")
 
 
 def test_missing_files_are_named(source: Path, tmp_path: Path, make_context: Any) -> None:
     missing = tmp_path / "missing.pt"
-    method = Checkpoint(model=f"{source}:build@{missing}")
+    method = CheckpointPruner(model=f"{source}:build@{missing}")
     refused(method, make_context(nn.Identity()), "missing.pt: no such file")
     with pytest.raises(RequestError, match=r"missing.pt: no such file"):
         method.files()
     with pytest.raises(RequestError, match=r"gone.py: no such file"):
-        Checkpoint(model=f"{tmp_path / 'gone.py'}:build").files()
+        CheckpointPruner(model=f"{tmp_path / 'gone.py'}:build").files()
 
 
 def test_misfit_weights_are_refused_with_a_way_out(
@@ -155,7 +155,7 @@ def test_misfit_weights_are_refused_with_a_way_out(
 ) -> None:
     weights = tmp_path / "w.pt"
     torch.save(trained.state_dict(), weights)
-    method = Checkpoint(model=f"{source}:build@{weights}", parameters={"width": 7})
+    method = CheckpointPruner(model=f"{source}:build@{weights}", parameters={"width": 7})
     refused(
         method, make_context(trained), r"'0.weight' is \(6, 3, 3, 3\) in the file.*file.py:function"
     )
@@ -167,7 +167,7 @@ def test_wrong_number_of_classes_is_refused(tmp_path: Path, make_context: Any) -
     path = tmp_path / "ten.py"
     path.write_text(SOURCE.replace("classes, width=6", "width=6, classes=10"))
     path.write_text(path.read_text().replace("(width, classes)", "(width, 10)"))
-    method = Checkpoint(model=f"{path}:build")
+    method = CheckpointPruner(model=f"{path}:build")
     refused(method, make_context(nn.Identity()), r"output of shape \(1, 10\).*expected \(1, 5\)")
 
 
@@ -181,19 +181,19 @@ def test_wrong_number_of_classes_is_refused(tmp_path: Path, make_context: Any) -
 def test_wrong_normalisation_is_refused(
     values: Any, match: str, source: Path, make_context: Any
 ) -> None:
-    method = Checkpoint(model=f"{source}:build", **values)
+    method = CheckpointPruner(model=f"{source}:build", **values)
     refused(method, make_context(nn.Identity()), match)
 
 
 def test_untrained_plugin_is_refused(make_context: Any) -> None:
     context = make_context(nn.Identity(), size=32, classes=10)
-    refused(Checkpoint(model="resnet20"), context, "untrained; write resnet20@WEIGHTS")
+    refused(CheckpointPruner(model="resnet20"), context, "untrained; write resnet20@WEIGHTS")
 
 
 def test_published_weights_of_a_plugin(shared_weights: Any, make_context: Any) -> None:
     weights = shared_weights("resnet20-12fca82f.th")
     context = make_context(nn.Identity(), size=32, classes=10)
-    found = Checkpoint(model=f"resnet20@{weights}").compress(nn.Identity(), 0.0, context)
+    found = CheckpointPruner(model=f"resnet20@{weights}").compress(nn.Identity(), 0.0, context)
     assert found.architecture.factory == "resnet20"
     state = torch.load(weights, map_location="cpu", weights_only=True)["state_dict"]
     for name, value in found.module.state_dict().items():

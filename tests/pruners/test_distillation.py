@@ -17,13 +17,17 @@ from prunebench import RequestError
 from prunebench.data import Data, Normalisation, Split
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
-from prunebench.networks.distillation import distillation_loss, distilling, translation
+from prunebench.networks.distillation import (
+    compute_distillation_loss,
+    make_distillation_objective,
+    make_translation,
+)
 from prunebench.networks.training import train
 from prunebench.plugins import choose
 from prunebench.plugins.objective import CROSS_ENTROPY
 from prunebench.plugins.recipe import Distillation as Teaching
 from prunebench.plugins.recipe import Recipe
-from prunebench.pruners.distillation import Distillation
+from prunebench.pruners.distillation import DistillationPruner
 
 Write = Callable[..., Path]
 
@@ -46,13 +50,13 @@ def test_the_loss_is_the_study_s_formula(temperature: float, alpha: float) -> No
         soft = -(q_t * q_s.log()).sum()
         hard = -(torch.exp(s)[label] / torch.exp(s).sum()).log()
         expected += float(alpha * temperature**2 * soft + (1 - alpha) * hard) / 6
-    found = distillation_loss(student, teacher, LABELS, temperature, alpha)
+    found = compute_distillation_loss(student, teacher, LABELS, temperature, alpha)
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_soft_term_s_gradient_is_that_of_the_divergence() -> None:
     student = logits(1).requires_grad_()
-    distillation_loss(student, logits(2), LABELS, 3.0, 1.0).backward()  # type: ignore[no-untyped-call]
+    compute_distillation_loss(student, logits(2), LABELS, 3.0, 1.0).backward()  # type: ignore[no-untyped-call]
     other = logits(1).requires_grad_()
     divergence = F.kl_div(
         (other / 3).log_softmax(1), (logits(2) / 3).softmax(1), reduction="batchmean"
@@ -86,7 +90,10 @@ RECIPE = Recipe(epochs=2, lr=0.05, batch_size=16)
 
 def test_without_weight_the_teacher_changes_nothing() -> None:
     found = []
-    for objective in (CROSS_ENTROPY, distilling(teacher().module, Teaching(alpha=0.0))):
+    for objective in (
+        CROSS_ENTROPY,
+        make_distillation_objective(teacher().module, Teaching(alpha=0.0)),
+    ):
         module = teacher().module
         with torch.no_grad():
             module.linear.weight.mul_(0.5)  # type: ignore[union-attr,operator]
@@ -101,11 +108,11 @@ def test_without_weight_the_teacher_changes_nothing() -> None:
 def test_a_teacher_is_shown_images_as_it_wants_them() -> None:
     pixels = torch.randint(256, (3, 2, 4, 4)).byte()
     ours, its = Normalisation((0.1, 0.5), (0.2, 0.3)), Normalisation((0.4, 0.0), (1.0, 0.7))
-    assert torch.allclose(translation(ours, its)(ours(pixels)), its(pixels), atol=1e-6)
-    assert translation(ours, ours)(pixels) is pixels
+    assert torch.allclose(make_translation(ours, its)(ours(pixels)), its(pixels), atol=1e-6)
+    assert make_translation(ours, ours)(pixels) is pixels
 
 
-def distil(pruner: Distillation, network: Network, **others: Any) -> Network:
+def distil(pruner: DistillationPruner, network: Network, **others: Any) -> Network:
     context = make_context(network, network, data(), 7, **others)
     found = pruner.compress(network.copy().module, 0.0, context)
     assert isinstance(found, Network)
@@ -124,8 +131,8 @@ def test_a_student_learns_what_its_teacher_says() -> None:
             found = module(images).log_softmax(1)
             return float(F.kl_div(found, network.module(images).softmax(1), reduction="batchmean"))
 
-    def student(**parameters: Any) -> Distillation:
-        return Distillation(student="digits-cnn", training=recipe, **parameters)
+    def student(**parameters: Any) -> DistillationPruner:
+        return DistillationPruner(student="digits-cnn", training=recipe, **parameters)
 
     taught = distil(student(alpha=1.0, temperature=1.0), network)
     alone = distil(student(alpha=0.0), network)
@@ -137,11 +144,11 @@ def test_a_student_learns_what_its_teacher_says() -> None:
 def test_the_student_is_another_network_that_sees_in_its_own_way(tmp_path: Path) -> None:
     random = torch.random.get_rng_state()
     quick = {"epochs": 1, "batch_size": 16}
-    found = distil(Distillation(student="thesis-cnn", training=quick), teacher())
+    found = distil(DistillationPruner(student="thesis-cnn", training=quick), teacher())
     assert torch.equal(torch.random.get_rng_state(), random)
     assert found.architecture.factory == "thesis-cnn"
     assert found.architecture.mean == (0.0,)  # as its model demands
-    again = distil(Distillation(student={"thesis-cnn": {}}, training=quick), teacher())
+    again = distil(DistillationPruner(student={"thesis-cnn": {}}, training=quick), teacher())
     for name, value in found.module.state_dict().items():
         assert torch.equal(value, again.module.state_dict()[name])
 
@@ -151,21 +158,23 @@ def test_given_weights_are_where_the_student_starts(tmp_path: Path) -> None:
     save_file(weights, tmp_path / "w.safetensors")
     named = {"digits-cnn": {"weights": str(tmp_path / "w.safetensors")}}
     still = Recipe(epochs=1, lr=1e-12, batch_size=48, momentum=0.0)
-    found = distil(Distillation(student=named, training=still), teacher())
+    found = distil(DistillationPruner(student=named, training=still), teacher())
     assert torch.allclose(found.module.state_dict()["linear.weight"], weights["linear.weight"])
     (tmp_path / "w.safetensors").unlink()
     save_file({"linear.weight": torch.zeros(2)}, tmp_path / "w.safetensors")
     network = teacher()
     with pytest.raises(RequestError, match="do not fit"):
-        Distillation(student=named).check(network.module, make_context(network, network, data(), 7))
+        DistillationPruner(student=named).check(
+            network.module, make_context(network, network, data(), 7)
+        )
 
 
 def test_the_student_s_recipe_is_its_own_unless_another_is_given() -> None:
     own = choose("models", "digits-cnn").plugin.recipe()
-    assert Distillation(student="digits-cnn").recipe() == own
+    assert DistillationPruner(student="digits-cnn").recipe() == own
     named = {"digits-cnn": {"training": {"epochs": 3}}}
-    assert Distillation(student=named).recipe() == Recipe(epochs=3)
-    assert Distillation(student=named, training=RECIPE).recipe() == RECIPE
+    assert DistillationPruner(student=named).recipe() == Recipe(epochs=3)
+    assert DistillationPruner(student=named, training=RECIPE).recipe() == RECIPE
 
 
 @pytest.mark.parametrize(
@@ -188,7 +197,7 @@ def test_a_student_that_cannot_see_the_images_is_refused_beforehand() -> None:
     network = teacher()
     context = make_context(network, network, data(), 7)
     with pytest.raises(RequestError, match="colour images"):
-        Distillation(student="sp2ps-cifar10").check(network.module, context)
+        DistillationPruner(student="sp2ps-cifar10").check(network.module, context)
 
 
 def test_students_of_a_suite(toy_suite: Write, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from prunebench.errors import RequestError
 from prunebench.plugins import choose
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.distribution import removal_order
+from prunebench.pruners.distribution import order_removals
 from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 SHAPES: dict[str, tuple[int, ...]] = {"wide": (64, 32, 3, 3), "narrow": (8, 4, 3, 3), "fc": (10, 8)}
 SCOPES = ("global", "layerwise", "erk", "sensitivity")
@@ -40,14 +40,14 @@ def removed(order: dict[str, Tensor], level: float) -> dict[str, float]:
 def test_within_a_layer_the_lowest_scores_go_first(seed: int, scope: Any) -> None:
     scores = noise(seed)
     damage = {name: torch.tensor([0.0, 0.3, 0.2, 0.2]) for name in scores}
-    order = removal_order(scores, scope, shapes=SHAPES, damage=damage)
+    order = order_removals(scores, scope, shapes=SHAPES, damage=damage)
     for name, each in scores.items():
         places = (order[name].flatten(), each.flatten())
         assert torch.equal(*(place.argsort(stable=True) for place in places))
 
 
 def test_layerwise_takes_the_same_of_every_layer() -> None:
-    taken = removed(removal_order(noise(0), "layerwise", shapes=SHAPES), 0.3)
+    taken = removed(order_removals(noise(0), "layerwise", shapes=SHAPES), 0.3)
     assert all(abs(fraction - 0.3) < 0.01 for fraction in taken.values())
 
 
@@ -65,14 +65,14 @@ def test_densities_are_those_of_erdos_renyi_kernel(level: float) -> None:
         middle = (low + high) / 2
         total = sum(density * sizes[n] for n, density in densities(middle).items())
         low, high = (middle, high) if total < kept else (low, middle)
-    taken = removed(removal_order(noise(1), "erk", shapes=SHAPES), level)
+    taken = removed(order_removals(noise(1), "erk", shapes=SHAPES), level)
     for name, density in densities(low).items():
         assert 1 - taken[name] == pytest.approx(density, abs=0.02)
 
 
 def test_rates_keep_their_proportions() -> None:
     rates = {"wide": 0.2, "narrow": 0.4}
-    taken = removed(removal_order(noise(2), "global", shapes=SHAPES, rates=rates), 0.1)
+    taken = removed(order_removals(noise(2), "global", shapes=SHAPES, rates=rates), 0.1)
     assert taken["narrow"] == pytest.approx(2 * taken["wide"], abs=0.01)
     assert taken["fc"] == 0
 
@@ -86,13 +86,13 @@ def test_rates_keep_their_proportions() -> None:
 )
 def test_wrong_rates_are_refused(rates: dict[str, float], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        removal_order(noise(0), "global", shapes=SHAPES, rates=rates)
+        order_removals(noise(0), "global", shapes=SHAPES, rates=rates)
 
 
 def test_an_insensitive_layer_goes_first() -> None:
     damage = {name: torch.tensor([0.0, 1.0, 2.0, 4.0]) for name in SHAPES}
     damage["narrow"] = torch.tensor([0.0, 0.0, 0.01, 0.02])
-    taken = removed(removal_order(noise(3), "sensitivity", shapes=SHAPES, damage=damage), 0.2)
+    taken = removed(order_removals(noise(3), "sensitivity", shapes=SHAPES, damage=damage), 0.2)
     assert taken["narrow"] > 0.9
     assert 0.1 < taken["wide"] < 0.3
 
@@ -108,7 +108,7 @@ def test_measured_sensitivity_is_the_rise_of_the_loss(tiny: Any, make_context: A
         with torch.no_grad():
             return float(F.cross_entropy(module(inputs), labels))
 
-    for name in prunable_layers(network):
+    for name in find_prunable_layers(network):
         damaged = copy.deepcopy(network)
         weight: Any = damaged.get_submodule(name).weight
         with torch.no_grad():
@@ -152,7 +152,7 @@ def test_levels_are_reached_under_every_scope(
         sizes = [sum(p.numel() for p in each.parameters()) for each in (pruned, network)]
     else:
         sizes = [
-            sum(int(layer.weight.count_nonzero()) for layer in prunable_layers(each).values())
+            sum(int(layer.weight.count_nonzero()) for layer in find_prunable_layers(each).values())
             for each in (pruned, network)
         ]
     assert 1 - sizes[0] / sizes[1] == pytest.approx(0.5, abs=0.03)

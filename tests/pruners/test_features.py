@@ -18,8 +18,12 @@ from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.networks import Architecture, Network
 from prunebench.plugins import choose
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.filters.feature_maps import FeatureReader, batch_size, scored
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.filters.feature_maps import (
+    FeatureReader,
+    choose_batch_size,
+    make_importance,
+)
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 METHODS = ["activation-mean", "apoz", "hrank", "interpretable", "cam-guided"]
 
@@ -218,7 +222,7 @@ def test_every_layer_but_the_classifier_is_read(name: str) -> None:
     with torch.no_grad():
         logits = network(inputs)
     assert torch.allclose(features.logits, logits, atol=1e-5 * float(logits.abs().max()))
-    layers = prunable_layers(network)
+    layers = find_prunable_layers(network)
     classifier = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)][-1]
     assert set(features.maps) == set(layers) - {classifier}
     for layer, maps in features.maps.items():
@@ -297,9 +301,9 @@ def test_code_that_chooses_its_way_by_values_is_refused(name: str, make_context:
 
 
 def test_larger_images_are_read_fewer_at_a_time() -> None:
-    assert batch_size(torch.zeros(1, 3, 32, 32)) == 128
-    assert batch_size(torch.zeros(1, 3, 224, 224)) == 13
-    assert batch_size(torch.zeros(1, 3, 4000, 4000)) == 1
+    assert choose_batch_size(torch.zeros(1, 3, 32, 32)) == 128
+    assert choose_batch_size(torch.zeros(1, 3, 224, 224)) == 13
+    assert choose_batch_size(torch.zeros(1, 3, 4000, 4000)) == 1
 
 
 class Summed(nn.Module):
@@ -316,12 +320,12 @@ class Summed(nn.Module):
 
 
 def test_filters_that_go_together_have_the_mean_of_their_scores(make_context: Any) -> None:
-    from prunebench.pruners.filters.coupling import prunable_channels, trace
+    from prunebench.pruners.filters.coupling import find_channels, trace
 
     network = Summed().eval()
     scores = {"left": torch.tensor([1.0, 8, 3, 4]), "right": torch.tensor([5.0, 2, 3, 1])}
     graph = trace(network, make_context(network).example)
-    channels = prunable_channels(network, graph, scored(scores, network), ())
+    channels = find_channels(network, graph, make_importance(scores, network), ())
     assert {c.indices: c.importance for c in channels} == {(0,): 3, (1,): 5, (2,): 3, (3,): 2.5}
     assert {c.layer for c in channels} == {"left"}  # nothing is known of the layer after
 

@@ -18,8 +18,8 @@ from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.networks.factory import load_weights, read_weights
 from prunebench.plugins.preparing import prepared
 from prunebench.plugins.recipe import Recipe
-from prunebench.pruners.filters.channel_sums import channel_sums
-from prunebench.pruners.filters.coupling import prunable_channels, trace
+from prunebench.pruners.filters.channel_sums import sum_by_channel
+from prunebench.pruners.filters.coupling import find_channels, trace
 from prunebench.pruners.filters.fpgm import Fpgm
 from prunebench.pruners.filters.group_norm import GroupNorm
 from prunebench.pruners.filters.hessian import HessianFilter
@@ -83,7 +83,7 @@ def scores(method: Any, network: nn.Module, context: Any) -> dict[str, Tensor]:
     """What a method says of each filter, by the first layer of its group."""
     context = prepared(method.preparations(), network, context)
     importance = method.importance(network, context)
-    channels = prunable_channels(
+    channels = find_channels(
         network, trace(network, context.example), importance, (), method.whole_groups
     )
     found: dict[str, dict[int, float]] = {}
@@ -267,7 +267,7 @@ def test_sums_over_channels_of_grouped_and_transposed_kernels() -> None:
     torch.manual_seed(0)
     network = Grouped()
     values = {name: torch.randn_like(p) for name, p in network.named_parameters()}
-    sums = channel_sums(network, values)
+    sums = sum_by_channel(network, values)
     kernel = values["grouped.weight"]  # 36×6×3×3: nine outputs and six inputs a group
     for channel in range(24):
         rows = slice(channel // 6 * 9, channel // 6 * 9 + 9)
@@ -302,7 +302,7 @@ def size(network: nn.Module, target: Target, context: Any, layers: set[str]) -> 
 
 def check_levels(name: str, whole: nn.Module, context: Any) -> None:
     graph = trace(whole, context.example)
-    channels = prunable_channels(
+    channels = find_channels(
         whole, graph, lambda group: torch.zeros(len(group[0].idxs)), context.fixed_channels
     )
     layers = {channel.layer for channel in channels}

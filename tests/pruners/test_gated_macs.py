@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from prunebench.errors import RequestError
 from prunebench.models.networks.sp2ps import Sp2psNetwork
-from prunebench.networks.counting import total_macs
+from prunebench.networks.counting import count_total_macs
 from prunebench.pruners.filters.gated_macs import GatedMacs
-from prunebench.pruners.filters.gates import open_gates
+from prunebench.pruners.filters.gates import find_open_gates
 
 
 def macs_of(found: Gated, counted: nn.Module | None = None) -> GatedMacs:
@@ -45,7 +45,7 @@ def test_counts_what_the_pruned_network_computes(name: str, examples: int) -> No
         counted = macs(values)
         assert counted.dtype == torch.float64
         assert float(counted) == pytest.approx(
-            total_macs(found.cut(values), found.images), rel=1e-12
+            count_total_macs(found.cut(values), found.images), rel=1e-12
         )
 
     holds()
@@ -56,7 +56,9 @@ def test_ends() -> None:
     macs = macs_of(found)
     gates = len(found.channels)
     assert gates == 3 * (16 + 32 + 64)
-    assert float(macs(torch.ones(gates))) == macs.whole == total_macs(found.module, found.images)
+    assert (
+        float(macs(torch.ones(gates))) == macs.whole == count_total_macs(found.module, found.images)
+    )
     # The first convolution and the linear layer read and write channels without gates. A block's
     # two convolutions lose their outputs or their inputs.
     assert float(macs(torch.zeros(gates))) == 27 * 16 * 32 * 32 + 640
@@ -85,14 +87,14 @@ def test_nothing_but_the_counted_part_counts() -> None:
     found = gated(Tapped(), 12)
     tapped: Any = found.module
     network, everything = macs_of(found, tapped.network), macs_of(found)
-    assert network.whole == total_macs(tapped.network, found.images)
+    assert network.whole == count_total_macs(tapped.network, found.images)
     laterals = 16 * 4 * 12 * 12 + 32 * 6 * 6 * 6
     assert everything.whole == network.whole + laterals
     values = pattern(found.channels, torch.Generator().manual_seed(3))
     expected, all_of_it = float(network(values)), float(everything(values))
     tapped = found.cut(values)
-    assert expected == total_macs(tapped.network, found.images) < network.whole
-    assert all_of_it == pytest.approx(total_macs(tapped, found.images), rel=1e-12)
+    assert expected == count_total_macs(tapped.network, found.images) < network.whole
+    assert all_of_it == pytest.approx(count_total_macs(tapped, found.images), rel=1e-12)
 
 
 def test_the_network_is_left_alone() -> None:
@@ -117,7 +119,9 @@ def test_closes_the_lowest_logits_until_the_level_is_reached(name: str) -> None:
         assert reached == pytest.approx(level, abs=0.01)
         if level:
             assert logits[~opened].max() < logits[opened].min()
-    assert 1 - total_macs(found.cut(opened), found.images) / macs.whole == pytest.approx(reached)
+    assert 1 - count_total_macs(found.cut(opened), found.images) / macs.whole == pytest.approx(
+        reached
+    )
 
 
 def vgg() -> nn.Module:
@@ -129,7 +133,7 @@ def test_the_level_is_met_from_both_sides() -> None:
     macs = macs_of(build("resnet20"))
     logits = torch.randn(336)
     for offset in (-2.0, 2.0):
-        alone = 1 - float(macs(open_gates(logits, offset))) / macs.whole
+        alone = 1 - float(macs(find_open_gates(logits, offset))) / macs.whole
         opened = macs.close_to(0.5, logits + offset)
         assert abs(alone - 0.5) > 0.1
         assert torch.equal(opened, macs.close_to(0.5, logits))

@@ -8,7 +8,12 @@ from gated_networks import Gated, Tapped, build, gated, networks, pattern
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.pruners.filters.gates import GatedNetwork, disagreement, open_gates, sample
+from prunebench.pruners.filters.gates import (
+    GatedNetwork,
+    find_open_gates,
+    measure_disagreement,
+    sample_gates,
+)
 
 FAST = ("awkward", "joined", "squeeze-excitation", "small-densenet", "resnet20", "mobilenet_v2")
 
@@ -139,7 +144,7 @@ def test_the_network_is_left_alone(training: bool) -> None:
     network(found.images, values)
     with pytest.raises(RuntimeError):
         network(found.images[:, :1], values)
-    disagreement(module, found.graph, found.channels, found.images, generator())
+    measure_disagreement(module, found.graph, found.channels, found.images, generator())
     handle.remove()
     assert hooks(module) == before
     assert [layer.training for layer in module.modules()] == flags
@@ -176,7 +181,9 @@ def test_mixed_channels_are_noticed(between: nn.Module, mixes: bool) -> None:
     torch.manual_seed(0)
     found = gated(Mixing(between), 8)
     assert len(found.channels) == 16
-    amount = disagreement(found.module, found.graph, found.channels, found.images, generator())
+    amount = measure_disagreement(
+        found.module, found.graph, found.channels, found.images, generator()
+    )
     assert amount > 0.01 if mixes else amount < 1e-12
 
 
@@ -185,7 +192,8 @@ def test_disagreement_looks_at_all_outputs_and_leaves_weights() -> None:
     state = {name: value.clone() for name, value in found.module.state_dict().items()}
     found.module.requires_grad_(False)
     assert (
-        disagreement(found.module, found.graph, found.channels, found.images, generator()) < 1e-12
+        measure_disagreement(found.module, found.graph, found.channels, found.images, generator())
+        < 1e-12
     )
     for name, value in found.module.state_dict().items():
         assert torch.equal(value, state[name])
@@ -199,7 +207,9 @@ class FixedShape(nn.Module):
 def test_a_network_that_cannot_lose_channels_is_refused() -> None:
     found = gated(Mixing(FixedShape()), 8)
     with pytest.raises(RequestError, match="Mixing cannot run"):
-        disagreement(found.module, found.graph, found.channels, found.images[:1], generator())
+        measure_disagreement(
+            found.module, found.graph, found.channels, found.images[:1], generator()
+        )
 
 
 class Attending(nn.Module):
@@ -224,7 +234,7 @@ def test_other_readers_than_convolutions_and_linear_layers_are_refused() -> None
 def test_sampled_gates() -> None:
     torch.manual_seed(0)
     logits = torch.full((20_000,), -1.0, requires_grad=True)
-    values = sample(logits, 1.5, 0.4)
+    values = sample_gates(logits, 1.5, 0.4)
     # More than one half with probability sigmoid(θ + offset); a hundredth is three deviations.
     assert float((values > 0.5).float().mean()) == pytest.approx(0.6225, abs=0.01)
     (gradient,) = torch.autograd.grad(values.sum(), logits)
@@ -235,7 +245,7 @@ def test_sampled_gates() -> None:
 def test_sampled_gates_hang_on_the_seed_and_nothing_else() -> None:
     def drawn(seed: int, temperature: float = 0.4) -> Tensor:
         torch.manual_seed(seed)
-        return sample(torch.zeros(50), 3.0, temperature)
+        return sample_gates(torch.zeros(50), 3.0, temperature)
 
     assert torch.equal(drawn(1), drawn(1))
     assert not torch.equal(drawn(1), drawn(2))
@@ -243,8 +253,8 @@ def test_sampled_gates_hang_on_the_seed_and_nothing_else() -> None:
 
 
 def test_limits_of_temperature_and_offset() -> None:
-    cold = sample(torch.randn(500), 0.0, 1e-7)
+    cold = sample_gates(torch.randn(500), 0.0, 1e-7)
     assert set(cold.tolist()) == {0.0, 1.0}
-    assert bool((sample(torch.randn(500), 40.0, 0.4) > 0.999).all())
-    assert bool((sample(torch.randn(500), -40.0, 0.4) < 0.001).all())
-    assert open_gates(torch.tensor([-3.5, -3.0, -2.5]), 3.0).tolist() == [False, False, True]
+    assert bool((sample_gates(torch.randn(500), 40.0, 0.4) > 0.999).all())
+    assert bool((sample_gates(torch.randn(500), -40.0, 0.4) < 0.001).all())
+    assert find_open_gates(torch.tensor([-3.5, -3.0, -2.5]), 3.0).tolist() == [False, False, True]

@@ -19,13 +19,13 @@ from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 TRAINING = {"epochs": 4, "lr": 0.05, "weight_decay": 0.01, "batch_size": 8}
 
 
 def sparsity(network: nn.Module) -> float:
-    weights = [layer.weight.detach() for layer in prunable_layers(network).values()]
+    weights = [layer.weight.detach() for layer in find_prunable_layers(network).values()]
     return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
 
 
@@ -83,7 +83,7 @@ def compress(pruner: Gradual, level: float, **others: Any) -> nn.Module:
 def test_the_level_is_reached_and_kept(parameters: dict[str, Any]) -> None:
     found = compress(Gradual(**{"training": TRAINING} | parameters), 0.8)
     masks = make_masks_permanent(found)
-    assert set(masks) == {f"{name}.weight" for name in prunable_layers(found)}
+    assert set(masks) == {f"{name}.weight" for name in find_prunable_layers(found)}
     assert sparsity(found) == pytest.approx(0.8, abs=1e-3)
 
 
@@ -113,7 +113,7 @@ def test_sparsity_follows_the_schedule_while_training() -> None:
         for step in range(40):
             objective.on_gradients(module, step / 40)
             with torch.no_grad():  # as momentum and decay would
-                for layer in prunable_layers(module).values():
+                for layer in find_prunable_layers(module).values():
                     layer.weight.add_(0.01 * torch.randn_like(layer.weight))
             objective.on_weights(module, (step + 1) / 40)
             seen.append(((step + 1) / 40, sparsity(module)))
@@ -133,7 +133,9 @@ def test_one_step_takes_the_smallest_and_the_rest_goes_on_training() -> None:
     moved = [
         (layer.weight[layer.weight != 0] != before.weight[layer.weight != 0]).float().mean()
         for layer, before in zip(
-            prunable_layers(found).values(), prunable_layers(plain.module).values(), strict=True
+            find_prunable_layers(found).values(),
+            find_prunable_layers(plain.module).values(),
+            strict=True,
         )
     ]
     assert min(moved) > 0.9

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.filters.feature_scores import ranks
+from prunebench.pruners.filters.feature_scores import compute_ranks
 from prunebench.pruners.filters.hrank import FeatureRanks, HRank
 
 
@@ -20,7 +20,7 @@ def test_ranks_are_those_of_a_loop(shape: tuple[int, int]) -> None:
     maps[0, 0] = 0
     maps[1, 1] = torch.outer(noise(shape[0], seed=1), noise(shape[1], seed=2))
     expected = [[int(torch.linalg.matrix_rank(matrix)) for matrix in image] for image in maps]
-    found = ranks(maps)
+    found = compute_ranks(maps)
     assert found.tolist() == expected
     assert found[0, 0] == 0
     assert found[1, 1] == 1
@@ -32,11 +32,11 @@ def test_ranks_of_known_matrices() -> None:
     maps[0, 1] = 2.5
     maps[0, 2, :3, :3] = torch.eye(3)
     maps[0, 3] = torch.eye(6, 8)
-    assert ranks(maps).tolist() == [[0, 1, 3, 6]]
+    assert compute_ranks(maps).tolist() == [[0, 1, 3, 6]]
 
 
 def test_a_map_of_one_place_has_rank_one_where_it_is_not_zero() -> None:
-    assert ranks(torch.tensor([[0.0, 0.3, -2.0], [1e-20, 0.0, 0.0]])).tolist() == [
+    assert compute_ranks(torch.tensor([[0.0, 0.3, -2.0], [1e-20, 0.0, 0.0]])).tolist() == [
         [0, 1, 1],
         [1, 0, 0],
     ]

@@ -25,7 +25,7 @@ from prunebench.metrics import Evidence, maps
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors, to_tensors
 from prunebench.networks.quantised.folding import fold_batch_norms
-from prunebench.networks.quantised.layers import Int8Conv2d, Int8Linear, int8_layers
+from prunebench.networks.quantised.layers import Int8Conv2d, Int8Linear, find_int8_layers
 from prunebench.networks.training import train
 from prunebench.plugins import choose
 from prunebench.plugins import finding as plugins
@@ -171,7 +171,7 @@ def test_it_agrees_with_torchaos_own_graph(make_context: Any) -> None:
 def test_outputs_that_are_added_are_rounded_and_others_are_not() -> None:
     def rounded(**parameters: Any) -> set[str]:
         network = compressed(a_network("resnet20", 3, 16), "int8", images=8, **parameters)
-        layers = int8_layers(network.module)
+        layers = find_int8_layers(network.module)
         return {name for name, layer in layers.items() if layer.output_scale is not None}
 
     blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in (0, 1, 2)]
@@ -277,7 +277,7 @@ def test_kept_without_pickle_it_gives_the_same_bytes(
     again = from_tensors(Architecture.model_validate_json(stored), load(save(to_tensors(network))))
     assert torch.equal(outputs(again), outputs(network))
     assert again.module.state_dict().keys() == network.module.state_dict().keys()
-    assert {type(layer) for layer in int8_layers(again.module).values()} == {
+    assert {type(layer) for layer in find_int8_layers(again.module).values()} == {
         Int8Conv2d,
         Int8Linear,
     }
@@ -295,7 +295,7 @@ def test_what_was_pruned_stays_pruned(pruner: str, level: float) -> None:
     assert after["macs"] == before["macs"]
     assert before["weights"] <= after["weights"] <= before["weights"] + 0.05
     assert find_axis(network, baseline) == "quantised"
-    codes = {name: layer.codes for name, layer in int8_layers(network.module).items()}
+    codes = {name: layer.codes for name, layer in find_int8_layers(network.module).items()}
     for name, mask in pruned.masks.items():
         assert not codes[name.removesuffix(".weight")][mask == 0].any()
 
@@ -422,7 +422,7 @@ def test_layers_that_do_more_than_their_class_stay_as_they_are(make_context: Any
 
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), Doubled(8, 5)).eval()
-    assert set(int8_layers(Int8().compress(network, 0.0, make_context(network)))) == {"1"}
+    assert set(find_int8_layers(Int8().compress(network, 0.0, make_context(network)))) == {"1"}
 
 
 def test_in_a_suite(toy_suite: Callable[..., Path], tmp_path: Path) -> None:

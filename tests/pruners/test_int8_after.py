@@ -9,7 +9,7 @@ import torch
 
 from prunebench import load_suite, run
 from prunebench.errors import RequestError
-from prunebench.networks.quantised.layers import int8_layers
+from prunebench.networks.quantised.layers import find_int8_layers
 from prunebench.plugins import choose
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.gradual import Gradual
@@ -22,7 +22,7 @@ Write = Callable[..., Path]
 def test_pruned_trained_and_quantised(tiny: Any, make_context: Any) -> None:
     method = Int8After(pruner="l1-unstructured", training=Recipe(epochs=1, lr=1e-3))
     network = method.compress(tiny(), 0.5, make_context(tiny()))
-    layers = int8_layers(network)
+    layers = find_int8_layers(network)
     assert set(layers) == {"0", "3", "7", "9"}
     zeros = sum(int((layer.codes == 0).sum()) for layer in layers.values())
     assert zeros >= 0.5 * sum(layer.codes.numel() for layer in layers.values())
@@ -33,7 +33,7 @@ def test_pruned_trained_and_quantised(tiny: Any, make_context: Any) -> None:
 
 def test_filters_are_gone_before(tiny: Any, make_context: Any) -> None:
     network = Int8After(pruner="l1-filter").compress(tiny(), 0.5, make_context(tiny()))
-    left = sum(layer.codes.numel() for layer in int8_layers(network).values())
+    left = sum(layer.codes.numel() for layer in find_int8_layers(network).values())
     whole = sum(weight.numel() for weight in tiny().parameters() if weight.dim() > 1)
     assert left / whole == pytest.approx(0.5, abs=0.05)
 

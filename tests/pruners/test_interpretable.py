@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from prunebench.networks import Architecture, Network
 from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters import filter_heatmaps
-from prunebench.pruners.filters.feature_scores import influences
-from prunebench.pruners.filters.filter_heatmaps import kept_heatmaps, picture
+from prunebench.pruners.filters.feature_scores import compute_influences
+from prunebench.pruners.filters.filter_heatmaps import compute_heatmaps, draw_picture
 from prunebench.pruners.filters.interpretable import Influences, Interpretable
 
 ENDS = {"0": 3, "3": 5, "7": 9}  # of the tiny network's layers: where their maps are
@@ -50,7 +50,7 @@ def test_an_image_without_any_influence_says_nothing() -> None:
     maps = torch.rand(2, 3, 4, 4)
     gradients = torch.ones_like(maps)
     gradients[1] = -1
-    found = influences(maps, gradients)
+    found = compute_influences(maps, gradients)
     assert not found[0].isnan().any()
     assert found[1].isnan().all()
 
@@ -79,9 +79,9 @@ def test_many_heatmaps_are_kept_smaller(
 ) -> None:
     network = tiny()
     context = make_context(network)
-    whole = kept_heatmaps(network, context, 2)
+    whole = compute_heatmaps(network, context, 2)
     monkeypatch.setattr(filter_heatmaps, "BYTES", 2 * 32 * 16)
-    small = kept_heatmaps(network, context, 2)
+    small = compute_heatmaps(network, context, 2)
     assert small["heatmap/0"].shape == (2, 12, 4, 4)
     assert small["heatmap/3"].shape == (2, 20, 4, 4)
     assert torch.equal(small["image/shown"], whole["image/shown"])
@@ -125,7 +125,7 @@ def test_picture_shows_the_filters_in_their_order(
 ) -> None:
     network, pruned, pruner, context = compressed(tiny, make_context, 0.5)
     drawn: list[tuple[bytes, bool]] = []
-    plain = filter_heatmaps._tile
+    plain = filter_heatmaps._draw_tile
 
     def spy(values: Any, side: int, gone: bool) -> Any:
         drawn.append((values.tobytes(), gone))
@@ -152,5 +152,5 @@ def test_many_filters_are_shown_in_part() -> None:
         "image/shown": torch.zeros(1, 1, 8, 8, dtype=torch.uint8),
     }
     channels = [Channel("0", (index,), {}, 0.0) for index in range(300)]
-    assert picture(channels, prepared, network).shape[1] == 512
-    assert picture([], prepared, network).shape == (64, 512, 3)
+    assert draw_picture(channels, prepared, network).shape[1] == 512
+    assert draw_picture([], prepared, network).shape == (64, 512, 3)

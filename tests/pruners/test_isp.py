@@ -21,12 +21,12 @@ from prunebench.conformance.bench import digits, trained
 from prunebench.errors import RequestError
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Network
-from prunebench.networks.counting import total_macs
+from prunebench.networks.counting import count_total_macs
 from prunebench.networks.trainer import Cost
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
+from prunebench.pruners.filters.gate_training import GateTraining
 from prunebench.pruners.filters.isp import Isp
-from prunebench.pruners.filters.gate_training import Steering
 
 BRIEF = {"epochs": 3, "images": 64, "batch_size": 32, "lr": 0.05}
 
@@ -49,12 +49,12 @@ def steering(
     level: float = 0.5,
     masks: Masks = "rbf",
     weights: tuple[float, float, float] = (1.0, 10.0, 1.0),
-) -> Steering:
+) -> GateTraining:
     module = network.copy().module
     within = context(network)
     within = replace(within, example=within.example.to(next(module.parameters())))
     decoder = decoder_for(module, within.example, masks) if weights[1] else None
-    return Steering(module, decoder, within, level, offset=3, temperature=0.4, weights=weights)
+    return GateTraining(module, decoder, within, level, offset=3, temperature=0.4, weights=weights)
 
 
 def some_digits(count: int) -> tuple[Tensor, Tensor]:
@@ -161,7 +161,7 @@ def test_what_is_cut_answers_as_the_gated_network_did(which: Any, level: float) 
     with torch.no_grad():
         torch.testing.assert_close(pruned(images), gated, rtol=1e-4, atol=1e-5)
     example = network.example()
-    left = total_macs(pruned, example) / total_macs(network.module, example)
+    left = count_total_macs(pruned, example) / count_total_macs(network.module, example)
     assert 1 - left == pytest.approx(level, abs=0.03)  # a channel of so small a network is 2%
 
 
@@ -173,7 +173,7 @@ def test_the_macs_reached_are_within_a_percent(name: str, level: float) -> None:
     torch.manual_seed(0)
     module = plugin.build(10, 3, size).eval()
     *_, last = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
-    whole = total_macs(module, example := torch.zeros(1, 3, *size))
+    whole = count_total_macs(module, example := torch.zeros(1, 3, *size))
     within = replace(
         context(trained("awkward")),
         example=torch.randn_like(example),
@@ -182,7 +182,7 @@ def test_the_macs_reached_are_within_a_percent(name: str, level: float) -> None:
     )
     pruner = Isp.model_validate({"interpretation": 0, "gates": {"epochs": 0}})
     pruned = pruner.compress(module, level, within)
-    assert 1 - total_macs(pruned, example) / whole == pytest.approx(level, abs=0.01)
+    assert 1 - count_total_macs(pruned, example) / whole == pytest.approx(level, abs=0.01)
 
 
 def test_a_level_that_empties_a_layer_is_refused_before_any_training() -> None:
@@ -235,7 +235,7 @@ def test_the_curve_tells_each_term_and_what_the_level_took() -> None:
         assert 0 <= told["toggled"] <= 1
 
 
-def steered(weights: tuple[float, float, float]) -> Steering:
+def steered(weights: tuple[float, float, float]) -> GateTraining:
     """A network without 40% of its multiply-accumulates; its gates were trained by these terms."""
     images, labels = some_digits(128)
     found = steering(trained("awkward"), 0.4, weights=weights)
@@ -253,7 +253,7 @@ def test_gates_learn_what_they_are_asked() -> None:
     images, labels = some_digits(128)
     judge = steering(trained("awkward"), 0.4, weights=(1, 1, 1))
 
-    def judged(found: Steering) -> dict[str, float]:
+    def judged(found: GateTraining) -> dict[str, float]:
         with torch.no_grad():
             judge.logits.copy_(torch.where(found.open, 100.0, -100.0))
             return {k: float(v) for k, v in judge.losses(images, labels).items()}

@@ -19,14 +19,16 @@ from prunebench.pruners.iterative import EarlierWeights, Iterative
 from prunebench.pruners.pruner import Pruner
 from prunebench.pruners.weights.magnitude import L1Unstructured
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 from prunebench.store.digests import Digests
 
 Write = Callable[..., Path]
 
 
 def zeros(network: nn.Module) -> dict[str, Tensor]:
-    return {name: layer.weight.detach() == 0 for name, layer in prunable_layers(network).items()}
+    return {
+        name: layer.weight.detach() == 0 for name, layer in find_prunable_layers(network).items()
+    }
 
 
 def left(network: nn.Module) -> int:
@@ -66,7 +68,9 @@ def test_each_round_takes_the_smallest_of_the_recovered_weights(
 ) -> None:
     pruner = Iterative(rewind=rewind, rounding="nearest", fraction=0.3)
     for before, after in rounds(pruner, tiny(), 4, make_context):
-        values = torch.cat([m.weight.detach().flatten() for m in prunable_layers(before).values()])
+        values = torch.cat(
+            [m.weight.detach().flatten() for m in find_prunable_layers(before).values()]
+        )
         kept = values[values != 0].abs()
         threshold = kept.sort().values[round(0.3 * len(kept)) - 1]
         gone = torch.cat([mask.flatten() for mask in zeros(after).values()])
@@ -88,8 +92,8 @@ def test_survivors_keep_their_recovered_values_without_rewinding(
 ) -> None:
     for before, after in rounds(Iterative(rewind="none"), tiny(), 3, make_context):
         for name, gone in zeros(after).items():
-            weight = prunable_layers(before)[name].weight
-            assert torch.equal(prunable_layers(after)[name].weight, weight * ~gone)
+            weight = find_prunable_layers(before)[name].weight
+            assert torch.equal(find_prunable_layers(after)[name].weight, weight * ~gone)
         assert torch.equal(
             after.state_dict()["1.running_mean"], before.state_dict()["1.running_mean"]
         )
@@ -103,8 +107,8 @@ def test_rewinding_to_an_epoch_takes_the_prepared_weights(tiny: Any, make_contex
     held = {preparation.name: preparation.compute(tiny(), context)}
     for _, after in rounds(pruner, tiny(), 3, make_context, prepared=held):
         for name, gone in zeros(after).items():
-            weight = prunable_layers(early)[name].weight
-            assert torch.equal(prunable_layers(after)[name].weight, weight * ~gone)
+            weight = find_prunable_layers(early)[name].weight
+            assert torch.equal(find_prunable_layers(after)[name].weight, weight * ~gone)
         assert torch.equal(after.state_dict()["1.running_var"], early.state_dict()["1.running_var"])
 
 
@@ -156,7 +160,7 @@ def test_a_layer_may_lose_everything_but_not_the_network(tiny: Any, make_context
     ((_, after),) = rounds(Iterative(fraction=0.5), baseline, 1, make_context)
     assert zeros(after)["0"].all()
     with torch.no_grad():
-        for layer in prunable_layers(baseline).values():
+        for layer in find_prunable_layers(baseline).values():
             layer.weight.zero_()
         baseline[9].weight[0, :2] = 1.0
     with pytest.raises(RequestError, match=r"round 1: 2 weights are left, of which .* take 2"):
@@ -178,7 +182,7 @@ class Shifting(Pruner):
 
     def compress(self, network: nn.Module, level: float, context: Any) -> nn.Module:
         with torch.no_grad():
-            for layer in prunable_layers(network).values():
+            for layer in find_prunable_layers(network).values():
                 layer.weight.add_(level)
         return network
 
@@ -266,14 +270,14 @@ def test_wrong_requests_are_refused(
 
 
 def test_paths_within_are_anchored_and_their_content_counts(tmp_path: Path) -> None:
-    from prunebench.pruners.distillation import Distillation
+    from prunebench.pruners.distillation import DistillationPruner
 
     (tmp_path / "a.pt").write_text("a")
-    found = Distillation.anchored({"student": {"digits-cnn": {"weights": "a.pt"}}}, tmp_path)
-    assert Distillation(**found).files() == [tmp_path / "a.pt"]
-    before = plugin_identity("distillation", Distillation(**found), Digests())
+    found = DistillationPruner.anchored({"student": {"digits-cnn": {"weights": "a.pt"}}}, tmp_path)
+    assert DistillationPruner(**found).files() == [tmp_path / "a.pt"]
+    before = plugin_identity("distillation", DistillationPruner(**found), Digests())
     (tmp_path / "a.pt").write_text("another")
-    assert plugin_identity("distillation", Distillation(**found), Digests()) != before
+    assert plugin_identity("distillation", DistillationPruner(**found), Digests()) != before
     assert str(tmp_path) not in json.dumps(before)
     assert Iterative.anchored({"pruner": "no-such"}, tmp_path) == {"pruner": "no-such"}
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from prunebench.networks.counting import total_macs
+from prunebench.networks.counting import count_total_macs
 from prunebench.plugins import choose
 from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.magnitude import L1Filter
@@ -31,7 +31,7 @@ SLOW = {"torchvision/densenet121", "torchvision/vgg16_bn", "resnet56", "sp2ps-st
 def sizes(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
     return {
         "params": sum(parameter.numel() for parameter in network.parameters()),
-        "macs": total_macs(network, example),
+        "macs": count_total_macs(network, example),
     }
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from prunebench.errors import RequestError
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.balanced_images import balanced
+from prunebench.pruners.balanced_images import draw_balanced
 from prunebench.pruners.filters.lrp import FilterRelevance, Lrp
 from prunebench.pruners.filters.magnitude import RandomFilter
 from prunebench.pruners.filters.relevance import Relevance
@@ -177,7 +177,7 @@ def test_scores_are_shares_of_the_layer(tiny: Any, make_context: Any) -> None:
     context = make_context(network)
     scores = FilterRelevance(images=2).compute(tiny(), context)
     assert {name: len(each) for name, each in scores.items()} == {"0": 12, "3": 20, "7": 16, "9": 5}
-    inputs, labels = balanced(context, 2)
+    inputs, labels = draw_balanced(context, 2)
     relevance = Relevance(tiny(), inputs).of_layers(inputs, labels)["3"].abs().sum((0, 2, 3))
     assert torch.allclose(scores["3"].float(), relevance / relevance.sum(), atol=1e-6)
     assert all(float(each.sum()) == pytest.approx(1) for each in scores.values())
@@ -208,11 +208,13 @@ def test_balanced_images_are_ordered_by_class_and_read_no_further(make_context: 
             yield torch.full((1, 1, 2, 2), float(place)), label[None]
 
     context = replace(make_context(nn.Identity()), batches=batches, classes=3)
-    inputs, found = balanced(context, 2)
+    inputs, found = draw_balanced(context, 2)
     assert inputs[:, 0, 0, 0].tolist() == [0, 4, 1, 2, 5, 6]
     assert found.tolist() == [0, 0, 1, 1, 2, 2]
     assert max(read) == 6
-    assert len(balanced(replace(context, classes=4), 4)[0]) == 3 + 4 + 3  # as many as there are
+    assert (
+        len(draw_balanced(replace(context, classes=4), 4)[0]) == 3 + 4 + 3
+    )  # as many as there are
 
 
 @pytest.mark.parametrize("method", [Lrp, Senpis, ThiNet])

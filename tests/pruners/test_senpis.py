@@ -10,26 +10,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.balanced_images import balanced
+from prunebench.pruners.balanced_images import draw_balanced
 from prunebench.pruners.filters.classwise_importance import (
-    attenuated,
-    by_class,
-    by_gradient,
-    by_removal,
-    class_losses,
-    similarities,
+    attenuate_similar,
+    compute_class_losses,
+    compute_similarities,
+    estimate_by_gradient,
+    measure_by_removal,
+    split_by_class,
 )
 from prunebench.pruners.filters.senpis import ClasswiseImportance, Senpis
 
 
 def calibration(context: Any) -> list[tuple[Tensor, Tensor]]:
-    return list(by_class(*balanced(context, 2)))
+    return list(split_by_class(*draw_balanced(context, 2)))
 
 
 def test_losses_of_classes_are_means_over_their_images(tiny: Any, make_context: Any) -> None:
     classes = calibration(make_context(tiny()))
     assert [len(labels) for _, labels in classes] == [2, 1, 1, 1, 1]
-    found = class_losses(tiny(), classes)
+    found = compute_class_losses(tiny(), classes)
     for loss, (inputs, labels) in zip(found, classes, strict=True):
         assert float(loss) == pytest.approx(F.cross_entropy(tiny()(inputs), labels).item(), 1e-5)
 
@@ -39,13 +39,13 @@ def test_importance_by_removal_is_the_change_of_each_class_loss(
 ) -> None:
     context = make_context(tiny())
     classes = calibration(context)
-    found = by_removal(tiny(), classes, context)
+    found = measure_by_removal(tiny(), classes, context)
     assert {name: each.shape for name, each in found.items()} == {
         "0": (5, 12),
         "3": (5, 20),
         "7": (5, 16),
     }
-    before = class_losses(tiny(), classes)
+    before = compute_class_losses(tiny(), classes)
 
     def without(layer: int, k: int) -> Tensor:
         def zero(module: nn.Module, given: Any, output: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def test_importance_by_removal_is_the_change_of_each_class_loss(
 
         network = tiny()
         network[layer].register_forward_hook(zero)  # of the activation behind the filter
-        return (class_losses(network, classes) - before).abs()
+        return (compute_class_losses(network, classes) - before).abs()
 
     for layer, activation, k in ((0, 2, 0), (0, 2, 7), (3, 4, 11), (7, 8, 15)):
         expected = without(activation, k)
@@ -63,7 +63,7 @@ def test_importance_by_removal_is_the_change_of_each_class_loss(
 
 def test_importance_by_gradient_is_first_order(tiny: Any, make_context: Any) -> None:
     classes = calibration(make_context(tiny()))
-    found = by_gradient(tiny(), classes, make_context(tiny()))
+    found = estimate_by_gradient(tiny(), classes, make_context(tiny()))
     network = tiny()
 
     def loss(place: int, k: int, scale: float) -> float:
@@ -84,7 +84,7 @@ def test_less_important_of_each_alike_pair_is_attenuated() -> None:
     similarity = torch.eye(4)
     for (i, j), value in {(0, 1): 0.9, (1, 2): 0.9, (2, 3): 0.1}.items():
         similarity[i, j] = similarity[j, i] = value
-    found = attenuated(importance, similarity, sigma=1.0, factor=0.5)
+    found = attenuate_similar(importance, similarity, sigma=1.0, factor=0.5)
     # Filter 1 is the lesser one of two pairs; the pair (2, 3) is not alike enough.
     assert found.tolist() == [3.0, 0.25, 2.0, 5.0]
 
@@ -92,16 +92,16 @@ def test_less_important_of_each_alike_pair_is_attenuated() -> None:
 def test_of_twins_one_alone_is_attenuated() -> None:
     similarity = torch.full((3, 3), 0.2)
     similarity[0, 2] = similarity[2, 0] = 1.0
-    found = attenuated(torch.ones(3), similarity, sigma=1.0, factor=0.9)
+    found = attenuate_similar(torch.ones(3), similarity, sigma=1.0, factor=0.9)
     assert found.tolist() == pytest.approx([1.0, 1.0, 0.9]) or found.tolist() == pytest.approx(
         [0.9, 1.0, 1.0]
     )
-    assert attenuated(torch.ones(1), torch.ones(1, 1), 1.0, 0.5).tolist() == [1.0]
+    assert attenuate_similar(torch.ones(1), torch.ones(1, 1), 1.0, 0.5).tolist() == [1.0]
 
 
 def test_similarity_of_maps_is_structural() -> None:
     maps = torch.rand(4, 5, 6, 7, generator=torch.Generator().manual_seed(0))
-    found = similarities(maps)
+    found = compute_similarities(maps)
     assert torch.allclose(found, found.T)
     assert torch.allclose(found.diagonal(), torch.ones(5).double())
     mean = maps.double().mean(0)
@@ -126,7 +126,7 @@ def test_similarity_of_maps_is_structural() -> None:
 
 def test_similarity_of_neurons_is_the_cosine() -> None:
     outputs = torch.tensor([[1.0, 2, 0, 0, -1], [2, 4, 1, 0, -2]])
-    found = similarities(outputs)
+    found = compute_similarities(outputs)
     assert float(found[0, 1]) == pytest.approx(1)
     assert float(found[0, 4]) == pytest.approx(1)  # in absolute value
     assert float(found[0, 2]) == pytest.approx(2 / 5**0.5)
@@ -149,7 +149,7 @@ def test_scores_are_multiples_of_the_layers_mean(
 def test_filter_that_one_class_needs_counts_by_the_maximum(tiny: Any, make_context: Any) -> None:
     context = make_context(tiny())
     plain = {"images": 2, "attenuation": 1.0}
-    classes = by_removal(tiny(), calibration(context), context)["3"]
+    classes = measure_by_removal(tiny(), calibration(context), context)["3"]
     for over, expected in (("mean", classes.mean(0)), ("max", classes.amax(0))):
         preparation = ClasswiseImportance(over=over, **plain)
         found = preparation.compute(tiny(), context)["3"]
@@ -189,13 +189,15 @@ def test_coupled_filters_are_removed_together(make_context: Any) -> None:
     network = Residual().eval()
     context = make_context(network)
     classes = calibration(context)
-    found = by_removal(network, classes, context)
+    found = measure_by_removal(network, classes, context)
     assert len(found) == 1  # told of one of them: both go by the mean of what is told
     silent: Any = copy.deepcopy(network)
     with torch.no_grad():
         for layer in (silent.first, silent.second):
             layer.weight[4], layer.bias[4] = 0, 0
-    expected = (class_losses(silent, classes) - class_losses(network, classes)).abs()
+    expected = (
+        compute_class_losses(silent, classes) - compute_class_losses(network, classes)
+    ).abs()
     for each in found.values():
         assert torch.allclose(each[:, 4], expected, atol=1e-6)
     pruner = Senpis(target="channels")

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
-from prunebench.pruners.weights.synaptic_flow import synaptic_flow
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
+from prunebench.pruners.weights.synaptic_flow import compute_synaptic_flow
 from prunebench.pruners.weights.synflow import SynFlow
 from prunebench.seeding import seeded
 
@@ -53,7 +53,7 @@ def chain(bounded: bool = False) -> nn.Module:
 
 def naive(network: Any) -> dict[str, Tensor]:
     """|w·∂R/∂w| of a chain, for an input of ones."""
-    layers = prunable_layers(network)
+    layers = find_prunable_layers(network)
     weights = {
         name: layer.weight.detach().double().abs().requires_grad_()
         for name, layer in layers.items()
@@ -80,7 +80,7 @@ def test_scores_are_shares_of_the_flow(bounded: bool, make_context: Any) -> None
 
 
 def test_what_flows_into_a_unit_flows_out_of_it() -> None:
-    flow = synaptic_flow(chain(), SHAPE)
+    flow = compute_synaptic_flow(chain(), SHAPE)
     torch.testing.assert_close(flow["0"].sum((1, 2, 3)), flow["3"].sum((0, 2, 3)))
     torch.testing.assert_close(flow["7"].sum(1), flow["9"].sum(0))
 
@@ -88,14 +88,14 @@ def test_what_flows_into_a_unit_flows_out_of_it() -> None:
 def test_flow_is_the_networks_own_and_not_the_datas() -> None:
     network = chain()
     before = copy.deepcopy(network.state_dict())
-    first = synaptic_flow(network, SHAPE)
+    first = compute_synaptic_flow(network, SHAPE)
     with torch.no_grad():
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 layer.weight.neg_()
                 assert layer.bias is not None
                 layer.bias.zero_()
-    second = synaptic_flow(network, SHAPE)
+    second = compute_synaptic_flow(network, SHAPE)
     for name, each in first.items():
         torch.testing.assert_close(second[name], each)
     for name, value in network.state_dict().items():
@@ -109,9 +109,9 @@ def test_deep_networks_neither_overflow_nor_vanish(gain: float) -> None:
             *[nn.Sequential(nn.Linear(6, 6), nn.ReLU()) for _ in range(60)]
         ).eval()
     with torch.no_grad():
-        for layer in prunable_layers(network).values():
+        for layer in find_prunable_layers(network).values():
             layer.weight.mul_(gain)
-    for scores in synaptic_flow(network, (1, 6)).values():
+    for scores in compute_synaptic_flow(network, (1, 6)).values():
         assert float(scores.sum()) == pytest.approx(1)
 
 
@@ -120,7 +120,7 @@ def test_normalisations_of_the_inputs_own_are_left_out() -> None:
         plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
         normed = copy.deepcopy(plain)
     normed.insert(1, nn.GroupNorm(2, 4))
-    expected, found = synaptic_flow(plain, SHAPE), synaptic_flow(normed, SHAPE)
+    expected, found = compute_synaptic_flow(plain, SHAPE), compute_synaptic_flow(normed, SHAPE)
     for one, other in zip(expected.values(), found.values(), strict=True):
         torch.testing.assert_close(one, other)
 
@@ -151,18 +151,18 @@ def test_no_layer_collapses_where_magnitude_empties_one(level: float, make_conte
         L1Unstructured().compress(bottleneck(), level, context)
     network = SynFlow(rounds=50).compress(bottleneck(), level, context)
     make_masks_permanent(network)
-    layers = prunable_layers(network)
+    layers = find_prunable_layers(network)
     left = {name: int((layer.weight != 0).sum()) for name, layer in layers.items()}
     total = sum(layer.weight.numel() for layer in layers.values())
     assert sum(left.values()) == total - round(level * total)
     assert min(left.values()) >= 1
     # And its outputs still depend on its inputs.
-    assert all(scores.sum() > 0.99 for scores in synaptic_flow(network, SHAPE).values())
+    assert all(scores.sum() > 0.99 for scores in compute_synaptic_flow(network, SHAPE).values())
 
 
 def test_not_one_weight_too_many_until_a_single_path_is_left(make_context: Any) -> None:
     context = make_context(bottleneck())
-    total = sum(layer.weight.numel() for layer in prunable_layers(bottleneck()).values())
+    total = sum(layer.weight.numel() for layer in find_prunable_layers(bottleneck()).values())
     masks = SynFlow().masks(bottleneck(), 1 - 4 / total, context)
     assert [int(mask.sum()) for mask in masks.values()] == [1, 1, 1, 1]
 

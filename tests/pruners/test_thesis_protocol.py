@@ -23,7 +23,7 @@ from prunebench.networks.network import apply_masks, from_module, make_masks_per
 from prunebench.networks.training import train
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.iterative import Iterative
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 SUITE = Path(__file__).parent.parent.parent / "benchmarks" / "mnist-thesis-iterative.yaml"
 
@@ -35,7 +35,8 @@ RECOVERY = Recipe(epochs=1, lr=0.01, momentum=0.9, weight_decay=1e-4, batch_size
 
 def weights(network: nn.Module) -> dict[str, torch.Tensor]:
     return {
-        f"{name}.weight": m.weight.detach().clone() for name, m in prunable_layers(network).items()
+        f"{name}.weight": m.weight.detach().clone()
+        for name, m in find_prunable_layers(network).items()
     }
 
 
@@ -85,13 +86,13 @@ def copied(module: nn.Module) -> nn.Module:
 def test_the_benchmark_is_the_thesis_s_protocol(
     shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prunebench.networks.training import learning_rate
+    from prunebench.networks.training import compute_learning_rate
 
     monkeypatch.setenv("PRUNEBENCH_DATA", str(shared_data("mnist").parent))
     suite = pb.load_suite(SUITE)
     (recovery,) = suite.recoveries
     assert recovery is not None
-    rates = [round(learning_rate(recovery, epoch), 6) for epoch in range(recovery.epochs)]
+    rates = [round(compute_learning_rate(recovery, epoch), 6) for epoch in range(recovery.epochs)]
     assert rates == [0.01] * 5 + [0.001] * 3 + [0.0001] * 2
     assert (recovery.momentum, recovery.weight_decay, recovery.batch_size) == (0.9, 1e-4, 128)
     iterative = next(p.plugin for p in suite.pruners if p.name == "iterative")

@@ -13,10 +13,10 @@ from prunebench.errors import RequestError
 from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.coupling import trace
 from prunebench.pruners.filters.reconstruction import (
-    contributions,
-    readers,
-    removal_errors,
-    rescaling,
+    compute_removal_errors,
+    find_readers,
+    fit_rescaling,
+    sample_contributions,
 )
 from prunebench.pruners.filters.thinet import NextOutputs, ThiNet
 
@@ -38,7 +38,7 @@ def test_greedy_removal_is_that_of_brute_force(seed: int, channels: int) -> None
         tried = {k: float((x[:, [*gone, k]].sum(1) ** 2).sum()) for k in left}
         gone.append(min(left, key=lambda k: tried[k]))
         errors.append(tried[gone[-1]])
-    found = removal_errors(x.T @ x)
+    found = compute_removal_errors(x.T @ x)
     assert found.argsort().tolist() == gone
     largest = [max(errors[: n + 1]) / errors[-1] for n in range(channels)]
     assert found[gone].tolist() == pytest.approx(largest, rel=1e-6, abs=1e-7)
@@ -51,7 +51,7 @@ def test_channels_that_cancel_go_together() -> None:
     x[:, 0] = 0
     x[:, 1] *= 0.01
     x[:, 3] *= 0.01
-    order = removal_errors(x.T @ x).argsort().tolist()
+    order = compute_removal_errors(x.T @ x).argsort().tolist()
     assert order[0] == 0
     assert set(order[1:3]) == {1, 3}
 
@@ -62,7 +62,7 @@ def test_rescaling_is_least_squares(seed: int, channels: int, data: Any) -> None
     x = samples(seed, 60, channels)
     count = data.draw(st.integers(1, channels - 1))
     kept = torch.randperm(channels, generator=torch.Generator().manual_seed(seed))[:count]
-    found = rescaling(x.T @ x, kept)
+    found = fit_rescaling(x.T @ x, kept)
     expected = torch.linalg.lstsq(x[:, kept], x.sum(1)).solution
 
     def error(factors: Tensor) -> float:
@@ -75,9 +75,9 @@ def test_rescaling_is_least_squares(seed: int, channels: int, data: Any) -> None
 def test_rescaling_leaves_alone_what_says_nothing() -> None:
     x = samples(1, 60, 4)
     x[:, 2] = 0
-    factors = rescaling(x.T @ x, torch.tensor([0, 2]))
+    factors = fit_rescaling(x.T @ x, torch.tensor([0, 2]))
     assert float(factors[1]) == 1
-    everything = rescaling(x.T @ x, torch.arange(4))
+    everything = fit_rescaling(x.T @ x, torch.arange(4))
     assert torch.equal(everything, torch.ones(4).double())
 
 
@@ -96,7 +96,7 @@ def test_contributions_sum_to_outputs(layer: Any, size: int | None) -> None:
     given = torch.randn(shape, generator=generator)
     with torch.no_grad():
         output = layer(given)
-        x = contributions(layer, given, output, 8, generator)
+        x = sample_contributions(layer, given, output, 8, generator)
         bare = output - layer.bias.view(1, -1, *[1] * (output.dim() - 2))
     assert x.shape == (48, 4)
     for place, row in enumerate(x):
@@ -143,12 +143,12 @@ def mixed() -> Mixed:
 def test_readers_are_found_where_there_is_one(make_context: Any) -> None:
     network = mixed()
     graph = trace(network, make_context(network).example)
-    found = {reader.layer: reader for reader in readers(network, graph)}
+    found = {reader.layer: reader for reader in find_readers(network, graph)}
     pairs = {name: reader.name for name, reader in found.items()}
     assert pairs == {"inner": "outer", "wide": "narrow", "narrow": "hidden", "hidden": "fc"}
     assert found["inner"].columns.tolist() == [[k] for k in range(8)]
     assert found["narrow"].columns.tolist() == torch.arange(64).view(4, 16).tolist()
-    assert "inner" not in {reader.layer for reader in readers(network, graph, {"inner"})}
+    assert "inner" not in {reader.layer for reader in find_readers(network, graph, {"inner"})}
 
 
 def test_what_several_layers_read_stays(make_context: Any) -> None:
@@ -266,8 +266,8 @@ def test_without_rescaling_the_weights_are_those_of_the_network(make_context: An
     context = prepared(pruner.prepare(), chain(), reading(make_context(chain())))
     gram = context.prepared["contributions"]
     pruned: Any = pruner.compress(chain(), 0.5, context)
-    first = removal_errors(gram["0"]).argsort()[5:].sort().values
-    second = removal_errors(gram["2"]).argsort()[7:].sort().values
+    first = compute_removal_errors(gram["0"]).argsort()[5:].sort().values
+    second = compute_removal_errors(gram["2"]).argsort()[7:].sort().values
     before: Any = chain()
     assert torch.equal(pruned[0].weight, before[0].weight[first])
     assert torch.equal(pruned[2].weight, before[2].weight[second][:, first])

@@ -8,7 +8,7 @@ import torch
 from toy_iterative import ActivationMean, InputMean, ToyLottery
 
 from prunebench.networks.network import make_masks_permanent
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 
 class Scratch:
@@ -23,7 +23,7 @@ class Scratch:
 
 
 def left(network: Any) -> int:
-    return sum(int((layer.weight != 0).sum()) for layer in prunable_layers(network).values())
+    return sum(int((layer.weight != 0).sum()) for layer in find_prunable_layers(network).values())
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from prunebench.networks.network import apply_masks, make_masks_permanent
 from prunebench.pruners.none import NoPruning
 from prunebench.pruners.weights.magnitude import L1Unstructured, RandomUnstructured
-from prunebench.pruners.weights.masks import masks_of_zeros, prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers, mask_zeros
 
 Scope = Literal["global", "layerwise"]
 METHODS = [L1Unstructured, RandomUnstructured]
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
-    return {name: layer.weight.detach() for name, layer in prunable_layers(network).items()}
+    return {name: layer.weight.detach() for name, layer in find_prunable_layers(network).items()}
 
 
 def zeros(network: nn.Module) -> dict[str, int]:
@@ -139,8 +139,8 @@ def test_masks_survive_training_with_momentum_and_decay(tiny: Any, make_context:
 def test_masks_of_zeros_finds_the_masks_again(tiny: Any, make_context: Any) -> None:
     network = L1Unstructured().compress(tiny(), 0.6, make_context(tiny()))
     masks = make_masks_permanent(network)
-    assert masks_of_zeros(tiny()) == {}
-    found = masks_of_zeros(network)
+    assert mask_zeros(tiny()) == {}
+    found = mask_zeros(network)
     assert set(found) == set(masks)
     assert all(torch.equal(found[name], masks[name]) for name in masks)
 

@@ -19,13 +19,13 @@ from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.weights.derivatives import balanced_pairs
+from prunebench.pruners.weights.derivatives import draw_balanced_batches
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp
 from prunebench.pruners.weights.lamp import Lamp
 from prunebench.pruners.weights.magnitude import RandomUnstructured
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 from prunebench.pruners.weights.obd import OptimalBrainDamage
 from prunebench.pruners.weights.snip import Snip
 from prunebench.pruners.weights.synflow import SynFlow
@@ -57,7 +57,7 @@ def test_level_is_reached(
     spread = method.model_copy(update={"scope": scope})
     context = prepared(spread.prepare(), tiny(), make_context(tiny()))
     masked = spread.compress(tiny(), level, context)
-    layers = prunable_layers(masked).values()
+    layers = find_prunable_layers(masked).values()
     gone = [int((layer.weight == 0).sum()) for layer in layers]
     sizes = [layer.weight.numel() for layer in layers]
     if scope == "layerwise":
@@ -112,7 +112,7 @@ def test_the_seed_chooses_the_images(method: MaskPruner) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_balanced_batch_has_as_many_images_of_each_class(seed: int) -> None:
     _, context = digits_like(seed)
-    found = [label for _, labels in balanced_pairs(context, 3) for label in labels.tolist()]
+    found = [label for _, labels in draw_balanced_batches(context, 3) for label in labels.tolist()]
     assert [found.count(label) for label in range(10)] == [3] * 9 + [1]
 
 

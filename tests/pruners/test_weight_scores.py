@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from prunebench.plugins.context import Context
 from prunebench.plugins.preparing import prepared
-from prunebench.pruners.weights.curvature import hessian_diagonal
+from prunebench.pruners.weights.curvature import estimate_hessian_diagonal
 from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp
 from prunebench.pruners.weights.lamp import Lamp
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 from prunebench.pruners.weights.obd import OptimalBrainDamage
 from prunebench.pruners.weights.snip import Snip
 from prunebench.pruners.weights.synflow import SynFlow
@@ -123,7 +123,7 @@ def flat_scores(method: MaskPruner, network: nn.Module, context: Context) -> Ten
     context = prepared(method.prepare(), network, context)
     scores = method.scores(network, context)
     assert {name: each.shape for name, each in scores.items()} == {
-        name: layer.weight.shape for name, layer in prunable_layers(network).items()
+        name: layer.weight.shape for name, layer in find_prunable_layers(network).items()
     }
     assert (scores.pop("idle") == 0).all()
     return torch.cat([each.flatten() for each in scores.values()])
@@ -131,7 +131,7 @@ def flat_scores(method: MaskPruner, network: nn.Module, context: Context) -> Ten
 
 def test_lamp_is_the_share_of_the_larger_weights(tiny: Any, make_context: Any) -> None:
     for name, scores in Lamp().scores(tiny(), make_context(tiny())).items():
-        weight = prunable_layers(tiny())[name].weight.detach().double()
+        weight = find_prunable_layers(tiny())[name].weight.detach().double()
         for place in [(0, 0), (1, 2), (4, 1)]:
             here = weight[place].flatten()[0]
             larger = sum(float(w) ** 2 for w in weight.flatten() if abs(w) >= abs(here))
@@ -213,7 +213,7 @@ def test_hutchinson_is_the_diagonal_within_its_sampling_error(
     probes = 150
     naive = Naive(small, doubled)
     hessian = naive.hessian()
-    diagonal = hessian_diagonal(small, doubled.batches(6, 6), probes, seed=0)
+    diagonal = estimate_hessian_diagonal(small, doubled.batches(6, 6), probes, seed=0)
     assert (diagonal.pop("idle") == 0).all()
     found = torch.cat([each.flatten() for each in diagonal.values()])
     # One probe's entry i is H_ii plus the sum over j of ±H_ij.
@@ -229,7 +229,7 @@ def test_the_sign_of_a_curvature_does_not_count(small: Small, doubled: Context) 
     curvature = within.prepared["curvature"]
     assert any((each < 0).any() for each in curvature.values())
     for name, scores in method.scores(small, within).items():
-        weight = prunable_layers(small)[name].weight.detach()
+        weight = find_prunable_layers(small)[name].weight.detach()
         torch.testing.assert_close(scores, (curvature[name] * weight**2).abs() / 2)
 
 

@@ -88,9 +88,11 @@ class ToyLottery(Pruner):
     def _masks(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         import torch
 
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
-        weights = {name: m.weight.detach().abs() for name, m in prunable_layers(network).items()}
+        weights = {
+            name: m.weight.detach().abs() for name, m in find_prunable_layers(network).items()
+        }
         factor = 1 + context.prepared[ActivationMean.name]["mean"].abs().to(context.device)
         first = next(iter(weights))
         scores = weights | {first: weights[first] * factor.view(-1, 1, 1, 1)}

@@ -38,7 +38,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(each, width, 1) for each in channels)
         self.embedding = nn.Embedding(classes, width)
-        self.mixers = nn.ModuleList(_mixer(width) for _ in channels)
+        self.mixers = nn.ModuleList(_make_mixer(width) for _ in channels)
         self.head = RbfHead(width) if masks == "rbf" else PixelHead(width)
 
     def forward(self, features: Sequence[Tensor], classes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -98,7 +98,7 @@ def load_decoder(tensors: Mapping[str, Tensor], masks: Masks) -> Decoder:
     return decoder.eval().requires_grad_(False)
 
 
-def _mixer(width: int) -> nn.Module:
+def _make_mixer(width: int) -> nn.Module:
     # Normalised by image: encoders differ in scale, and an image's mask is its own.
     return nn.Sequential(
         nn.Conv2d(width, width, 3, padding=1), nn.GroupNorm(GROUPS, width), nn.ReLU()

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def masked(images: Tensor, masks: Tensor) -> Tensor:
+def mask_images(images: Tensor, masks: Tensor) -> Tensor:
     """Images of which only a part is left; the rest is 0 after normalisation, the mean colour.
 
     Args:
@@ -16,7 +16,7 @@ def masked(images: Tensor, masks: Tensor) -> Tensor:
     return images * masks[:, None]
 
 
-def divergence(wanted: Tensor, predicted: Tensor) -> Tensor:
+def measure_divergence(wanted: Tensor, predicted: Tensor) -> Tensor:
     """KL(f(x) ‖ q(x⊙m)) in nats, the mean over the images.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from prunebench.cams.target_layer import last_feature_layer, map_sizes
+from prunebench.cams.target_layer import find_last_feature_layer, measure_maps
 from prunebench.errors import RequestError
 
 
@@ -22,7 +22,7 @@ def require_maps(module: nn.Module, example: Tensor) -> None:
             come last.
     """
     try:
-        last_feature_layer(module, example, minimum=2)
+        find_last_feature_layer(module, example, minimum=2)
     except RequestError:
         found = "×".join(map(str, example.shape[-2:]))
         raise RequestError(
@@ -49,7 +49,7 @@ def find_stages(module: nn.Module, example: Tensor) -> tuple[str, ...]:
     """
     height, width = example.shape[-2:]
     last: dict[tuple[int, int], str] = {}
-    for name, (h, w) in map_sizes(module, example, pooling=False).items():
+    for name, (h, w) in measure_maps(module, example, pooling=False).items():
         # What has its channels last is no map of the image's shape.
         if min(h, w) >= 2 and abs(h * width - w * height) <= height + width:
             last[h, w] = name

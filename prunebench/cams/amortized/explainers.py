@@ -12,7 +12,7 @@ from prunebench.cams.amortized.options import (
     Masks,
     PredictorRecipe,
     SelectorRecipe,
-    changes,
+    list_changes,
 )
 from prunebench.cams.amortized.selector import Selector
 from prunebench.cams.cam import Cam, Explanation, Trace
@@ -52,7 +52,7 @@ class AmortizedExplainer(Cam):
         found = super().changed_parameters()
         for name, default in (("predictor", PREDICTOR), ("selector", SELECTOR)):
             if name in found:
-                found[name] = changes(getattr(self, name), default)
+                found[name] = list_changes(getattr(self, name), default)
         return found
 
     def check(self, network: nn.Module, example: Tensor) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.cams.amortized.masks import SIDE, rbf
+from prunebench.cams.amortized.masks import SIDE, compute_rbf
 
 REACH = 14 / SIDE
 """How far from the middle a centre can be, over the side."""
@@ -40,8 +40,8 @@ class RbfHead(nn.Module):
         """Row, column and width in pixels, B×3, for maps B×width×h×w and images of H×W."""
         batch, _, height, width = maps.shape
         weights = self.place(maps).flatten(1).softmax(1).view(batch, height, width)
-        row = _centre(weights.sum(2), size[0])
-        column = _centre(weights.sum(1), size[1])
+        row = _find_centre(weights.sum(2), size[0])
+        column = _find_centre(weights.sum(1), size[1])
         seen = torch.einsum("bhw,bchw->bc", weights, maps)
         spread = F.softplus(self.spread(seen)[:, 0]) * (max(size) / SIDE)
         return torch.stack([row, column, spread], 1)
@@ -49,7 +49,7 @@ class RbfHead(nn.Module):
     @staticmethod
     def probabilities(found: Tensor, size: tuple[int, int]) -> Tensor:
         """The RBFs themselves, B×H×W."""
-        return rbf(found, size)
+        return compute_rbf(found, size)
 
     @staticmethod
     def numbers(found: Tensor) -> Mapping[str, Tensor]:
@@ -97,7 +97,7 @@ class PixelHead(nn.Module):
         return found.sigmoid() * (SIDE / math.sqrt(size[0] * size[1]))
 
 
-def _centre(weights: Tensor, side: int) -> Tensor:
+def _find_centre(weights: Tensor, side: int) -> Tensor:
     """Mean place in pixels, B, of weights that add up to 1, B×cells, within reach of the middle."""
     cells = weights.shape[1]
     places = (torch.arange(cells, device=weights.device, dtype=weights.dtype) + 0.5) * side / cells

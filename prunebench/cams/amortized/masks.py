@@ -16,7 +16,7 @@ SIDE = 32
 """Side of the images for which the weights of the published losses were chosen."""
 
 
-def rbf(parameters: Tensor, size: tuple[int, int]) -> Tensor:
+def compute_rbf(parameters: Tensor, size: tuple[int, int]) -> Tensor:
     """Probabilities that fall with the distance from a centre.
 
     exp(−((z − c_z)² + (t − c_t)²) / 2σ²) (Ganjdanesh, Gao and Huang 2022, equation 4).
@@ -38,7 +38,7 @@ def rbf(parameters: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.exp(-(down[:, :, None] + across[:, None, :]) / scale[:, None, None])
 
 
-def random_rbf(count: int, size: tuple[int, int], like: Tensor) -> Tensor:
+def draw_rbf(count: int, size: tuple[int, int], like: Tensor) -> Tensor:
     """Parameters of random RBFs: centres uniform over the image, σ on (0, 2·max(H, W)].
 
     Section 3.5 of the paper. Drawn from torch's global generator.
@@ -56,7 +56,7 @@ def random_rbf(count: int, size: tuple[int, int], like: Tensor) -> Tensor:
     return uniform * uniform.new_tensor([*size, 2 * max(size)])
 
 
-def relaxed(probabilities: Tensor, temperature: float) -> Tensor:
+def draw_relaxed(probabilities: Tensor, temperature: float) -> Tensor:
     """Draws almost binary masks through which gradients reach the probabilities.
 
     sigmoid((logit(p) + logistic noise) / temperature) (Maddison, Mnih and Teh 2017; Jang, Gu and
@@ -77,7 +77,7 @@ def relaxed(probabilities: Tensor, temperature: float) -> Tensor:
     return drawn
 
 
-def size_of(masks: Tensor) -> Tensor:
+def measure_size(masks: Tensor) -> Tensor:
     """How much the masks keep: the mean of (m + 5e-4)^0.3, which is close to ‖m‖₀ over H·W.
 
     As in the published code, where the power favours values near 0 and 1.
@@ -88,7 +88,7 @@ def size_of(masks: Tensor) -> Tensor:
     return ((masks + 5e-4) ** 0.3).mean()
 
 
-def roughness(masks: Tensor) -> Tensor:
+def measure_roughness(masks: Tensor) -> Tensor:
     """How often neighbours differ: half of Σ(m_ij − m_i+1,j)² + Σ(m_ij − m_i,j+1)² an image.
 
     As in the published code a border is added, 0.3·Σm² over the outermost rows and columns, as if

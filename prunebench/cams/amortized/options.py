@@ -19,7 +19,7 @@ SELECTOR = Recipe(epochs=10, optimizer="adam", lr=1e-3, keep="last", augment="cr
 """How the selector is trained where nothing else is said."""
 
 
-def _refused(training: Recipe) -> Recipe:
+def _check_training(training: Recipe) -> Recipe:
     if training.keep == "best":
         # The predictor is judged by masked images, the selector by how little it keeps as well:
         # neither is what validation accuracy tells.
@@ -29,7 +29,7 @@ def _refused(training: Recipe) -> Recipe:
     return training
 
 
-def over(default: Recipe) -> BeforeValidator:
+def complete_from(default: Recipe) -> BeforeValidator:
     """What is left out of a recipe stays as in the default."""
 
     def complete(training: Any) -> Any:
@@ -38,11 +38,11 @@ def over(default: Recipe) -> BeforeValidator:
     return BeforeValidator(complete)
 
 
-def changes(training: Recipe, default: Recipe) -> dict[str, Any]:
+def list_changes(training: Recipe, default: Recipe) -> dict[str, Any]:
     """The options that differ from the default's, as JSON values."""
     usual = default.model_dump(mode="json")
     return {k: v for k, v in training.model_dump(mode="json").items() if v != usual[k]}
 
 
-PredictorRecipe = Annotated[Recipe, over(PREDICTOR), AfterValidator(_refused)]
-SelectorRecipe = Annotated[Recipe, over(SELECTOR), AfterValidator(_refused)]
+PredictorRecipe = Annotated[Recipe, complete_from(PREDICTOR), AfterValidator(_check_training)]
+SelectorRecipe = Annotated[Recipe, complete_from(SELECTOR), AfterValidator(_check_training)]

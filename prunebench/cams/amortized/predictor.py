@@ -40,13 +40,13 @@ class Predictor(Preparation):
         """
         import torch
 
-        from prunebench.cams.amortized.divergence import divergence, masked
+        from prunebench.cams.amortized.divergence import mask_images, measure_divergence
         from prunebench.cams.amortized.encoder_maps import require_maps
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.networks.quantised.layers import int8_layers
+        from prunebench.networks.quantised.layers import find_int8_layers
 
         require_maps(network, context.example)
-        if int8_layers(network):
+        if find_int8_layers(network):
             raise RequestError(
                 "amortized explainers train a copy of the network, and this one's weights are "
                 "8-bit codes, which cannot be trained"
@@ -58,14 +58,14 @@ class Predictor(Preparation):
         def loss(module: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
             with torch.no_grad():
                 wanted = classifier(inputs)
-                masks = random_masks(self.masks, inputs)
-            return divergence(wanted, module(masked(inputs, masks)))
+                masks = draw_masks(self.masks, inputs)
+            return measure_divergence(wanted, module(mask_images(inputs, masks)))
 
         context.train(network, self.training, Objective(loss=loss))
         return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
-def random_masks(masks: Masks, images: Tensor) -> Tensor:
+def draw_masks(masks: Masks, images: Tensor) -> Tensor:
     """Draws masks of 0 and 1 from torch's global generator.
 
     Args:
@@ -77,10 +77,10 @@ def random_masks(masks: Masks, images: Tensor) -> Tensor:
     """
     import torch
 
-    from prunebench.cams.amortized.masks import random_rbf, rbf
+    from prunebench.cams.amortized.masks import compute_rbf, draw_rbf
 
     count, _, *size = images.shape
     if masks == "independent":
         return torch.bernoulli(images.new_full((count, *size), 0.5))
     shape = (size[0], size[1])
-    return torch.bernoulli(rbf(random_rbf(count, shape, images), shape))
+    return torch.bernoulli(compute_rbf(draw_rbf(count, shape, images), shape))

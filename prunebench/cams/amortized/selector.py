@@ -15,7 +15,7 @@ from prunebench.plugins.objective import Objective
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.cams.amortized.selector_training import Selection
+    from prunebench.cams.amortized.selector_training import SelectorTraining
 
 
 class Selector(Preparation):
@@ -53,13 +53,13 @@ class Selector(Preparation):
         state = selection.decoder.state_dict()
         return {name: tensor.detach().clone() for name, tensor in state.items()}
 
-    def untrained(self, network: nn.Module, context: Context) -> Selection:
+    def untrained(self, network: nn.Module, context: Context) -> SelectorTraining:
         """The selector before its training: random weights in its decoder alone."""
         import torch
 
         from prunebench.cams.amortized.decoder import Decoder
         from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
-        from prunebench.cams.amortized.selector_training import Selection
+        from prunebench.cams.amortized.selector_training import SelectorTraining
         from prunebench.networks.network import make_masks_permanent
         from prunebench.seeding import seeded
 
@@ -72,4 +72,4 @@ class Selector(Preparation):
             _, features = read_stages(network, context.example, stages)
         with seeded(context.seed, "decoder"):
             decoder = Decoder([maps.shape[1] for maps in features], context.classes, self.masks)
-        return Selection(network, stages, decoder.to(context.example), predictor)
+        return SelectorTraining(network, stages, decoder.to(context.example), predictor)

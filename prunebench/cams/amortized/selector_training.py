@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.amortized.decoder import Decoder
-from prunebench.cams.amortized.divergence import divergence, masked
+from prunebench.cams.amortized.divergence import mask_images, measure_divergence
 from prunebench.cams.amortized.encoder_maps import read_stages
-from prunebench.cams.amortized.masks import relaxed, roughness, size_of
+from prunebench.cams.amortized.masks import draw_relaxed, measure_roughness, measure_size
 
 
-class Selection(nn.Module):
+class SelectorTraining(nn.Module):
     """What the predictor says of what the selector leaves of an image.
 
     Only the decoder is part of this module, so that nothing else is trained, kept in checkpoints
@@ -51,7 +51,9 @@ class Selection(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The predictor's logits, B×K, of images where only probable pixels (p > ½) are kept."""
         _, probabilities = self.probabilities(images)
-        logits: Tensor = self._frozen[1](masked(images, (probabilities > 0.5).to(images.dtype)))
+        logits: Tensor = self._frozen[1](
+            mask_images(images, (probabilities > 0.5).to(images.dtype))
+        )
         return logits
 
     def losses(
@@ -69,9 +71,9 @@ class Selection(nn.Module):
             KL(f(x) ‖ q(x⊙m)), λ1·size(m) and λ2·roughness(m), means over the images.
         """
         wanted, probabilities = self.probabilities(images)
-        masks = relaxed(probabilities, temperature)
+        masks = draw_relaxed(probabilities, temperature)
         return {
-            "divergence": divergence(wanted, self._frozen[1](masked(images, masks))),
-            "size": size * size_of(masks),
-            "smoothness": smoothness * roughness(masks),
+            "divergence": measure_divergence(wanted, self._frozen[1](mask_images(images, masks))),
+            "size": size * measure_size(masks),
+            "smoothness": smoothness * measure_roughness(masks),
         }

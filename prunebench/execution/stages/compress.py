@@ -7,7 +7,7 @@ from torch import nn
 from prunebench.execution.stages.context import context_of_step
 from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.networks import Network
-from prunebench.networks.counting import all_parameters, prunable_weights, total_macs
+from prunebench.networks.counting import count_total_macs, find_prunable_weights, list_parameters
 from prunebench.networks.network import from_module, to_tensors
 from prunebench.networks.trainer import Cost
 from prunebench.plan.steps import Step
@@ -66,14 +66,16 @@ def measure_pruned(network: Network, baseline: Network) -> dict[str, float]:
     def counts(of: Network) -> dict[str, float]:
         convolutions = [m for m in of.module.modules() if isinstance(m, nn.Conv2d)]
         return {
-            "weights": sum(int(weight.count_nonzero()) for weight in prunable_weights(of.module)),
-            "params": sum(parameter.numel() for parameter in all_parameters(of.module)),
+            "weights": sum(
+                int(weight.count_nonzero()) for weight in find_prunable_weights(of.module)
+            ),
+            "params": sum(parameter.numel() for parameter in list_parameters(of.module)),
             "channels": sum(convolution.out_channels for convolution in convolutions),
-            "macs": total_macs(of.module, of.example()),
+            "macs": count_total_macs(of.module, of.example()),
         }
 
     ours, full = counts(network), counts(baseline)
-    full["weights"] = sum(weight.numel() for weight in prunable_weights(baseline.module))
+    full["weights"] = sum(weight.numel() for weight in find_prunable_weights(baseline.module))
     return {name: 1 - ours[name] / full[name] if full[name] else 0.0 for name in full}
 
 

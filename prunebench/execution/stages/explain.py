@@ -10,12 +10,12 @@ from torch import Tensor
 from prunebench.cams.cam import Cam
 from prunebench.cams.explaining import Batches, Explained, explain_batches
 from prunebench.cams.maps import decode, encode, upsample
-from prunebench.cams.target_layer import check_target_layer, last_feature_layer
+from prunebench.cams.target_layer import check_target_layer, find_last_feature_layer
 from prunebench.data import batches
 from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.models import Model
 from prunebench.networks import Network
-from prunebench.networks.factory import source_file
+from prunebench.networks.factory import find_source_file
 from prunebench.networks.layout import Layout
 from prunebench.plan.kinds import PREPARED
 from prunebench.plan.steps import Step
@@ -154,8 +154,8 @@ def find_target(step: Step, network: Network) -> Target:
     """
     architecture = network.architecture
     baseline = step.parent("network").lineage()[-1].name
-    if source_file(architecture.factory):
-        return Target(last_feature_layer(network.module, network.example()), "maps")
+    if find_source_file(architecture.factory):
+        return Target(find_last_feature_layer(network.module, network.example()), "maps")
     model: Model = choose("models", architecture.factory, architecture.parameters).plugin
     if architecture.factory == baseline:
         return Target(step.options["target_layer"], model.layout())

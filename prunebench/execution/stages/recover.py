@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunebench.execution.stages.workspace import Result, Workspace
 from prunebench.networks import Network
-from prunebench.networks.distillation import distilling, translation
+from prunebench.networks.distillation import make_distillation_objective, make_translation
 from prunebench.networks.network import apply_masks, make_masks_permanent, to_tensors
 from prunebench.networks.training import train
 from prunebench.plan.steps import Step
@@ -44,4 +44,4 @@ def _objective(recipe: Recipe, step: Step, network: Network, work: Workspace) ->
         return CROSS_ENTROPY
     teacher = work.network(step.parent("teacher"))
     seen = (network.architecture.normalisation, teacher.architecture.normalisation)
-    return distilling(teacher.module, recipe.distillation, translation(*seen))
+    return make_distillation_objective(teacher.module, recipe.distillation, make_translation(*seen))

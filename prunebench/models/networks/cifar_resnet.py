@@ -22,9 +22,9 @@ class CifarResNet(nn.Module):
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _stage(blocks, 16, 16, stride=1)
-        self.layer2 = _stage(blocks, 16, 32, stride=2)
-        self.layer3 = _stage(blocks, 32, 64, stride=2)
+        self.layer1 = _make_stage(blocks, 16, 16, stride=1)
+        self.layer2 = _make_stage(blocks, 16, 32, stride=2)
+        self.layer3 = _make_stage(blocks, 32, 64, stride=2)
         self.linear = nn.Linear(64, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -38,7 +38,7 @@ class CifarResNet(nn.Module):
         return logits
 
 
-class Block(nn.Module):
+class BasicBlock(nn.Module):
     """Two 3×3 convolutions, and a shortcut past them.
 
     Where the stage changes, the shortcut takes every second pixel and sets the new channels to
@@ -64,6 +64,6 @@ class Block(nn.Module):
         return functional.relu(residual + maps)
 
 
-def _stage(blocks: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    first = Block(inputs, outputs, stride)
-    return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
+def _make_stage(blocks: int, inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    first = BasicBlock(inputs, outputs, stride)
+    return nn.Sequential(first, *(BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)))

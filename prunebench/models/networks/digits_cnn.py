@@ -17,9 +17,11 @@ class DigitsNetwork(nn.Module):
 
     def __init__(self, classes: int, channels: int) -> None:
         super().__init__()
-        self.stage1 = nn.Sequential(*_convolution(channels, 16))
-        self.stage2 = nn.Sequential(nn.MaxPool2d(2), *_convolution(16, 32), *_convolution(32, 64))
-        self.stage3 = nn.Sequential(nn.MaxPool2d(2), *_convolution(64, 64))
+        self.stage1 = nn.Sequential(*_make_convolution(channels, 16))
+        self.stage2 = nn.Sequential(
+            nn.MaxPool2d(2), *_make_convolution(16, 32), *_make_convolution(32, 64)
+        )
+        self.stage3 = nn.Sequential(nn.MaxPool2d(2), *_make_convolution(64, 64))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.linear = nn.Linear(64, classes)
 
@@ -30,7 +32,7 @@ class DigitsNetwork(nn.Module):
         return logits
 
 
-def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+def _make_convolution(inputs: int, outputs: int) -> list[nn.Module]:
     # BatchNorm has a shift of its own, so that a bias before it would do nothing.
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]

@@ -17,7 +17,7 @@ MOBILENETV2_STAGES = (
 """Expansion, output channels, blocks, stride of the first block (Sandler et al. 2018, table 2)."""
 
 
-def cifar_resnet18(classes: int, channels: int) -> ResNet:
+def build_resnet18(classes: int, channels: int) -> ResNet:
     """ResNet-18 whose first convolution is 3×3 with stride 1, without the max-pool after it.
 
     Args:
@@ -28,12 +28,12 @@ def cifar_resnet18(classes: int, channels: int) -> ResNet:
         The untrained network; its last maps are an eighth of the image's height and width.
     """
     network = resnet18(num_classes=classes)
-    network.conv1 = _first_convolution(channels, 64)
+    network.conv1 = _make_first_convolution(channels, 64)
     network.maxpool = nn.Identity()
     return network
 
 
-def cifar_mobilenet_v2(classes: int, channels: int) -> MobileNetV2:
+def build_mobilenet_v2(classes: int, channels: int) -> MobileNetV2:
     """MobileNetV2 with stride 1 in place of 2 in its first convolution and its second stage.
 
     Args:
@@ -45,11 +45,11 @@ def cifar_mobilenet_v2(classes: int, channels: int) -> MobileNetV2:
     """
     stages = [list(stage) for stage in MOBILENETV2_STAGES]
     network = MobileNetV2(num_classes=classes, inverted_residual_setting=stages)
-    network.features[0][0] = _first_convolution(channels, 32)
+    network.features[0][0] = _make_first_convolution(channels, 32)
     return network
 
 
-def _first_convolution(channels: int, outputs: int) -> nn.Conv2d:
+def _make_first_convolution(channels: int, outputs: int) -> nn.Conv2d:
     convolution = nn.Conv2d(channels, outputs, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
     return convolution

@@ -23,7 +23,7 @@ PASSING_ON = (
 OUTLINE_CLASSES = 1009  # a number of channels that no inner layer has
 
 
-def outline(build: Callable[[], nn.Module]) -> nn.Module:
+def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """Builds a network on the meta device: layers and shapes, neither values nor memory."""
     with _EmptyOnMeta():
         return build().to("meta").eval()
@@ -41,13 +41,13 @@ class _EmptyOnMeta(TorchFunctionMode):
         return function(*args, **options)
 
 
-def pass_through(network: nn.Module, channels: int, size: tuple[int, int]) -> None:
+def pass_shapes(network: nn.Module, channels: int, size: tuple[int, int]) -> None:
     """Passes one image through a network on the meta device: shapes, no arithmetic."""
     with torch.no_grad(), torch.device("meta"):
         network(torch.empty(1, channels, *size))
 
 
-def last_maps(
+def find_last_maps(
     network: nn.Module,
     size: tuple[int, int],
     channels: int = 3,
@@ -77,7 +77,7 @@ def last_maps(
             module.register_forward_hook(
                 lambda module, inputs, output, path=path: ran.append((path, module, inputs, output))
             )
-    pass_through(network, channels, size)
+    pass_shapes(network, channels, size)
 
     last = None
     sides = slice(1, 3) if channels_last else slice(2, 4)
@@ -97,7 +97,7 @@ def last_maps(
     return last
 
 
-def output_dimensions(network: nn.Module, layer: str, size: tuple[int, int]) -> int:
+def count_output_dimensions(network: nn.Module, layer: str, size: tuple[int, int]) -> int:
     """The number of dimensions of a layer's output, batch included; 0 if it is not called.
 
     Args:
@@ -109,6 +109,6 @@ def output_dimensions(network: nn.Module, layer: str, size: tuple[int, int]) -> 
     handle = network.get_submodule(layer).register_forward_hook(
         lambda _layer, _inputs, output: found.append(output.dim())
     )
-    pass_through(network, 3, size)
+    pass_shapes(network, 3, size)
     handle.remove()
     return found[-1]

@@ -11,21 +11,21 @@ from torch import Tensor, nn
 
 from prunebench.models.networks.meta_networks import (
     OUTLINE_CLASSES,
-    last_maps,
-    outline,
-    output_dimensions,
+    build_on_meta,
+    count_output_dimensions,
+    find_last_maps,
 )
 from prunebench.networks.layout import Layout
 
 
-def input_size(name: str, weights: str | None = None) -> tuple[int, int]:
+def find_input_size(name: str, weights: str | None = None) -> tuple[int, int]:
     """Height and width of the images that a network is published for."""
     config = get_pretrained_cfg(f"{name}.{weights}" if weights else name, allow_unregistered=True)
     size = config.input_size if config else (3, 224, 224)
     return size[1], size[2]
 
 
-def fixed_size(name: str) -> bool:
+def has_fixed_size(name: str) -> bool:
     """Whether a network is built for images of one size."""
     config = get_pretrained_cfg(name)
     return bool(config and config.fixed_input_size)
@@ -40,21 +40,21 @@ def build(name: str, classes: int, channels: int, size: tuple[int, int]) -> nn.M
         channels: Channels of the images.
         size: Height and width of the images.
     """
-    options: dict[str, Any] = {"img_size": size} if fixed_size(name) else {}
+    options: dict[str, Any] = {"img_size": size} if has_fixed_size(name) else {}
     network: nn.Module = timm.create_model(
         name, pretrained=False, num_classes=classes, in_chans=channels, **options
     )
     return network
 
 
-def published_weights(name: str, weights: str) -> dict[str, Tensor]:
+def load_published_weights(name: str, weights: str) -> dict[str, Tensor]:
     """Downloads (once) and reads weights."""
     network: nn.Module = timm.create_model(f"{name}.{weights}", pretrained=True)
     return network.state_dict()
 
 
 @cache
-def explained(name: str) -> tuple[str, Layout] | None:
+def find_target_layer(name: str) -> tuple[str, Layout] | None:
     """The layer explained by default, and how its output is read.
 
     In a network of equal blocks over tokens (ViT, DeiT, DINOv2, BEiT, MLP-Mixer) it is the first
@@ -68,17 +68,17 @@ def explained(name: str) -> tuple[str, Layout] | None:
     Returns:
         None where neither is found, because the network ends in tokens of another kind.
     """
-    size = input_size(name)
+    size = find_input_size(name)
     try:
-        network = outline(lambda: build(name, OUTLINE_CLASSES, 3, size))
+        network = build_on_meta(lambda: build(name, OUTLINE_CLASSES, 3, size))
     except RuntimeError:  # networks that run as they are built cannot be built without numbers
         return None
     blocks = getattr(network, "blocks", None)
     if blocks is not None and hasattr(blocks[-1], "norm1"):
         # Networks with windowed attention (SAM, Hiera) keep the grid: B×h×w×C.
         block = f"blocks.{len(blocks) - 1}.norm1"
-        dimensions = output_dimensions(network, block, size)
+        dimensions = count_output_dimensions(network, block, size)
         return (block, "tokens" if dimensions == 3 else "channels-last") if dimensions else None
     channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
-    layer = last_maps(network, size, channels_last=channels_last)
+    layer = find_last_maps(network, size, channels_last=channels_last)
     return (layer, "channels-last" if channels_last else "maps") if layer else None

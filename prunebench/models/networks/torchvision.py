@@ -8,7 +8,12 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, get_model, get_model_weights
 
-from prunebench.models.networks.meta_networks import OUTLINE_CLASSES, last_maps, outline, pass_through
+from prunebench.models.networks.meta_networks import (
+    OUTLINE_CLASSES,
+    build_on_meta,
+    find_last_maps,
+    pass_shapes,
+)
 from prunebench.networks.layout import Layout
 
 AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
@@ -36,23 +41,23 @@ def build(name: str, classes: int, weights: str | None, size: tuple[int, int]) -
     return network
 
 
-def published_weights(name: str, weights: str) -> dict[str, Tensor]:
+def load_published_weights(name: str, weights: str) -> dict[str, Tensor]:
     """Downloads (once) and reads weights, without those of auxiliary classifiers."""
     state = get_model_weights(name)[weights].get_state_dict(progress=False, check_hash=True)
     return {k: v for k, v in state.items() if not k.startswith(AUXILIARY.get(name, ()))}
 
 
-def refusal(name: str, size: tuple[int, int]) -> str | None:
+def find_refusal(name: str, size: tuple[int, int]) -> str | None:
     """Why a network cannot take images of this height and width; None if it can."""
     try:
-        pass_through(outline_of(name, size), 3, size)
+        pass_shapes(build_shapes(name, size), 3, size)
     except (RuntimeError, AssertionError) as error:
         return str(error).splitlines()[0]
     return None
 
 
 @cache
-def explained(name: str) -> tuple[str, Layout]:
+def find_target_layer(name: str) -> tuple[str, Layout]:
     """The layer explained by default, and how its output is read.
 
     In a vision transformer it is the first normalisation of the last block: what is behind the
@@ -64,15 +69,15 @@ def explained(name: str) -> tuple[str, Layout]:
         name: torchvision's name of the network.
     """
     size = 224
-    network = outline_of(name, (size, size))
+    network = build_shapes(name, (size, size))
     if isinstance(network, VisionTransformer):
         last = list(dict(network.encoder.layers.named_children()))[-1]
         return f"encoder.layers.{last}.ln_1", "tokens"
-    layer = last_maps(network, (size, size))
+    layer = find_last_maps(network, (size, size))
     assert layer is not None
     return layer, "maps"
 
 
-def outline_of(name: str, size: tuple[int, int]) -> nn.Module:
+def build_shapes(name: str, size: tuple[int, int]) -> nn.Module:
     """Builds a network's layers and shapes, with neither values nor memory."""
-    return outline(lambda: build(name, OUTLINE_CLASSES, None, size))
+    return build_on_meta(lambda: build(name, OUTLINE_CLASSES, None, size))

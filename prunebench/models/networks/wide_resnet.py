@@ -28,9 +28,9 @@ class WideResNet(nn.Module):
         super().__init__()
         blocks = (depth - 4) // 6
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
-        self.block1 = _stage(blocks, 16, 16 * width, 1, dropout)
-        self.block2 = _stage(blocks, 16 * width, 32 * width, 2, dropout)
-        self.block3 = _stage(blocks, 32 * width, 64 * width, 2, dropout)
+        self.block1 = _make_stage(blocks, 16, 16 * width, 1, dropout)
+        self.block2 = _make_stage(blocks, 16 * width, 32 * width, 2, dropout)
+        self.block3 = _make_stage(blocks, 32 * width, 64 * width, 2, dropout)
         self.bn1 = nn.BatchNorm2d(64 * width)
         self.relu = nn.ReLU()
         self.fc = nn.Linear(64 * width, classes)
@@ -46,7 +46,7 @@ class WideResNet(nn.Module):
         return logits
 
 
-class Block(nn.Module):
+class WideBlock(nn.Module):
     """Two 3×3 convolutions, each after normalisation and ReLU, and a shortcut past them.
 
     Where the number of channels changes, the shortcut is a 1×1 convolution, and it reads what the
@@ -74,7 +74,9 @@ class Block(nn.Module):
         return total
 
 
-def _stage(blocks: int, inputs: int, outputs: int, stride: int, dropout: float) -> nn.Sequential:
-    first = Block(inputs, outputs, stride, dropout)
-    others = (Block(outputs, outputs, 1, dropout) for _ in range(blocks - 1))
+def _make_stage(
+    blocks: int, inputs: int, outputs: int, stride: int, dropout: float
+) -> nn.Sequential:
+    first = WideBlock(inputs, outputs, stride, dropout)
+    others = (WideBlock(outputs, outputs, 1, dropout) for _ in range(blocks - 1))
     return nn.Sequential(OrderedDict(layer=nn.Sequential(first, *others)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunebench.networks.quantised.folding import fold_batch_norms
 from prunebench.networks.quantised.layers import INT8, VALUE_CODES, WEIGHT_CODES, to_int8
-from prunebench.networks.quantised.unquantised_consumers import leaving
+from prunebench.networks.quantised.unquantised_consumers import find_unquantised_outputs
 
 _before = logging.root.manager.disable
 logging.disable(logging.WARNING)  # on import it speaks of what is not used here
@@ -48,22 +48,24 @@ def quantise(
             least to the largest value.
         weights_only: Whether nothing else is rounded. If not, the inputs of each layer are.
         outputs: Whether outputs of convolutions are rounded too that no later layer rounds as its
-            input (see ``leaving``).
+            input (see ``find_unquantised_outputs``).
     """
     module.eval()
     fold_batch_norms(module)
-    observed = _Observed(OBSERVERS[observer], leaving(module) if outputs else set())
+    observed = _Observers(
+        OBSERVERS[observer], find_unquantised_outputs(module) if outputs else set()
+    )
     observed.run(module, images)
     for layer in observed.inputs:
-        tensors = codes_of(layer)
+        tensors = encode_weights(layer)
         if not weights_only:
-            tensors |= _scale(observed.inputs[layer], "input")
+            tensors |= _read_scale(observed.inputs[layer], "input")
             if layer in observed.outputs:
-                tensors |= _scale(observed.outputs[layer], "output")
+                tensors |= _read_scale(observed.outputs[layer], "output")
         to_int8(layer, tensors)
 
 
-class _Observed:
+class _Observers:
     """Observers of inputs and outputs, by layer, of those layers that run.
 
     Args:
@@ -106,7 +108,7 @@ class _Observed:
         return of[layer]
 
 
-def _scale(observer: Any, name: str) -> dict[str, Tensor]:
+def _read_scale(observer: Any, name: str) -> dict[str, Tensor]:
     scale, zero_point = observer.calculate_qparams()
     return {
         f"{name}_scale": scale.detach().reshape(()),
@@ -114,7 +116,7 @@ def _scale(observer: Any, name: str) -> dict[str, Tensor]:
     }
 
 
-def codes_of(layer: Any) -> dict[str, Tensor]:
+def encode_weights(layer: Any) -> dict[str, Tensor]:
     """A layer's weights as codes from -127 to 127, and their scales, one an output channel."""
     weight = layer.weight.detach()
     low, high = WEIGHT_CODES

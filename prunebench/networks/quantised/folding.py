@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 
 
 def fold_batch_norms(module: nn.Module) -> None:
@@ -21,7 +21,7 @@ def fold_batch_norms(module: nn.Module) -> None:
     Args:
         module: The network, in evaluation mode, without masks of torch.nn.utils.prune.
     """
-    for convolution, name in list(_pairs(module)):
+    for convolution, name in list(_find_pairs(module)):
         norm: Any = module.get_submodule(name)
         convolution.weight, convolution.bias = fuse_conv_bn_weights(
             convolution.weight,
@@ -35,16 +35,16 @@ def fold_batch_norms(module: nn.Module) -> None:
         module.set_submodule(name, nn.Identity())
 
 
-def _pairs(module: nn.Module) -> Iterator[tuple[nn.Conv2d, str]]:
+def _find_pairs(module: nn.Module) -> Iterator[tuple[nn.Conv2d, str]]:
     """Convolutions, and the names of the BatchNorms that alone read their outputs."""
     try:
         # Of a twin: following the code may leave symbols in what it keeps.
-        graph = fx.Tracer().trace(twin(module))
+        graph = fx.Tracer().trace(make_twin(module))
     except Exception:  # the network's code can fail under symbolic values in any way
         return
-    calls = Counter(module.get_submodule(str(node.target)) for node in _layers(graph))
+    calls = Counter(module.get_submodule(str(node.target)) for node in _list_calls(graph))
     names = Counter(layer for _, layer in module.named_modules(remove_duplicate=False))
-    for node in _layers(graph):
+    for node in _list_calls(graph):
         norm = module.get_submodule(str(node.target))
         before = node.args[0] if node.args else None
         if type(norm) is not nn.BatchNorm2d or norm.running_mean is None:
@@ -57,5 +57,5 @@ def _pairs(module: nn.Module) -> Iterator[tuple[nn.Conv2d, str]]:
             yield convolution, str(node.target)
 
 
-def _layers(graph: fx.Graph) -> Iterator[fx.Node]:
+def _list_calls(graph: fx.Graph) -> Iterator[fx.Node]:
     return (node for node in graph.nodes if node.op == "call_module")

@@ -42,7 +42,7 @@ class Int8Layer(nn.Module):
     @property
     def weight(self) -> Tensor:
         """What the codes stand for: code times scale, in the shape of the codes."""
-        return self.codes.to(self.scale.dtype) * by_output(self.scale, self.codes)
+        return self.codes.to(self.scale.dtype) * shape_by_output(self.scale, self.codes)
 
     def rounded(self, values: Tensor, scale: Tensor | None, zero_point: Tensor | None) -> Tensor:
         """Values as 8-bit codes hold them; as they are where there is no scale.
@@ -102,11 +102,11 @@ def to_int8(layer: nn.Module, tensors: dict[str, Tensor]) -> None:
         layer.bias = nn.Parameter(tensors["bias"])
 
 
-def int8_layers(module: nn.Module) -> dict[str, Int8Layer]:
+def find_int8_layers(module: nn.Module) -> dict[str, Int8Layer]:
     """The layers with 8-bit weights, by name; empty for a network that is not quantised."""
     return {name: layer for name, layer in module.named_modules() if isinstance(layer, Int8Layer)}
 
 
-def by_output(scale: Tensor, codes: Tensor) -> Tensor:
+def shape_by_output(scale: Tensor, codes: Tensor) -> Tensor:
     """One scale for each output channel, in a shape that multiplies the codes."""
     return scale.reshape(-1, *(1 for _ in codes.shape[1:]))

@@ -7,7 +7,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from prunebench.networks.quantised.layers import INT8
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 
 PASSING_LAYERS = (nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.Identity, nn.Dropout, nn.Flatten)
 PASSING_CALLS = frozenset(
@@ -16,7 +16,7 @@ PASSING_CALLS = frozenset(
 """What integer kernels compute together with the convolution before, or on codes as on values."""
 
 
-def leaving(module: nn.Module) -> set[nn.Module]:
+def find_unquantised_outputs(module: nn.Module) -> set[nn.Module]:
     """Finds convolutions some of whose outputs reach an addition, a mean, or the like.
 
     Integer kernels need a rounded output. Where the next quantised layer rounds its input anyway,
@@ -27,26 +27,29 @@ def leaving(module: nn.Module) -> set[nn.Module]:
         module: The network, with BatchNorm folded.
     """
     try:
-        graph = fx.Tracer().trace(twin(module))
+        graph = fx.Tracer().trace(make_twin(module))
     except Exception:  # the network's code can fail under symbolic values in any way
         return set()
     return {
         layer
         for node in graph.nodes
-        if type(layer := _layer(module, node)) is nn.Conv2d and _leaves(module, node)
+        if type(layer := _find_layer(module, node)) is nn.Conv2d
+        and _reaches_unquantised(module, node)
     }
 
 
-def _leaves(module: nn.Module, node: fx.Node) -> bool:
+def _reaches_unquantised(module: nn.Module, node: fx.Node) -> bool:
     """Whether a value reaches anything but quantised layers."""
     for user in node.users:
-        if type(_layer(module, user)) in INT8:
+        if type(_find_layer(module, user)) in INT8:
             continue
-        passes = isinstance(_layer(module, user), PASSING_LAYERS) or user.target in PASSING_CALLS
-        if not passes or _leaves(module, user):
+        passes = (
+            isinstance(_find_layer(module, user), PASSING_LAYERS) or user.target in PASSING_CALLS
+        )
+        if not passes or _reaches_unquantised(module, user):
             return True
     return False
 
 
-def _layer(module: nn.Module, node: fx.Node) -> nn.Module | None:
+def _find_layer(module: nn.Module, node: fx.Node) -> nn.Module | None:
     return module.get_submodule(str(node.target)) if node.op == "call_module" else None

@@ -27,21 +27,23 @@ class Activity(FilterScores):
             share of places where it is not zero, in [0, 1], as a multiple of its layer's mean.
         """
         from prunebench.pruners.filters.feature_scores import (
-            active_shares,
-            mean_activations,
-            mean_scores,
-            relative,
+            average_scores,
+            compute_active_shares,
+            compute_mean_activations,
+            divide_by_layer_mean,
         )
 
         def score(features: Features) -> dict[str, Tensor]:
-            means = {f"mean/{k}": mean_activations(v) for k, v in features.maps.items()}
-            return means | {f"active/{k}": active_shares(v) for k, v in features.maps.items()}
+            means = {f"mean/{k}": compute_mean_activations(v) for k, v in features.maps.items()}
+            return means | {
+                f"active/{k}": compute_active_shares(v) for k, v in features.maps.items()
+            }
 
-        found = mean_scores(network, context, self.images, score)
+        found = average_scores(network, context, self.images, score)
         means = {k: v for k, v in found.items() if k.startswith("mean/")}
         lengths = {k: v.norm().clamp(min=1e-300) for k, v in means.items()}
         shares = {k: v for k, v in found.items() if k.startswith("active/")}
-        return {k: v / lengths[k] for k, v in means.items()} | relative(shares)
+        return {k: v / lengths[k] for k, v in means.items()} | divide_by_layer_mean(shares)
 
 
 class _ActivityPruner(FeaturePruner):

@@ -31,18 +31,22 @@ class ExplanationParts(FilterScores):
             By layer name, the size of each filter's part as a multiple of the mean of its layer in
             that image, averaged over images.
         """
-        from prunebench.pruners.filters.feature_scores import mean_scores, parts, predicted
+        from prunebench.pruners.filters.feature_scores import (
+            average_scores,
+            compute_explanation_parts,
+            differentiate_prediction,
+        )
 
         def score(features: Features) -> dict[str, Tensor]:
-            gradients, sizes = predicted(features), {}
+            gradients, sizes = differentiate_prediction(features), {}
             for name, maps in features.maps.items():
-                each = parts(maps, gradients[name], self.cam).abs()
+                each = compute_explanation_parts(maps, gradients[name], self.cam).abs()
                 # Within the image: where positive and negative parts nearly cancel all are huge,
                 # and a few such images would decide alone.
                 sizes[name] = each / each.mean(1, keepdim=True)
             return sizes
 
-        return mean_scores(network, context, self.images, score, gradients=True)
+        return average_scores(network, context, self.images, score, gradients=True)
 
 
 class CamGuided(FeaturePruner):

@@ -9,7 +9,7 @@ from prunebench.pruners.filters.coupling import Channel, Layer, Side
 from prunebench.pruners.pruner import Target
 
 
-class Stock:
+class ChannelBudget:
     """What is left of each layer while channels are taken, and how much that removes.
 
     A weight matrix or kernel shrinks with both sides of its layer, a bias with its output side.
@@ -78,7 +78,7 @@ class Stock:
         return self._left[side] / self._whole[side] if side in self._whole else 1.0
 
 
-def check_reached(level: float, target: Target, stock: Stock) -> None:
+def check_reached(level: float, target: Target, stock: ChannelBudget) -> None:
     """Refuses a level for which there was too little to take.
 
     Raises:

@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 READERS = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 
 
-def channel_sums(module: nn.Module, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def sum_by_channel(module: nn.Module, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Sums numbers of single parameters over the channels of their layers.
 
     Args:
@@ -33,7 +33,7 @@ def channel_sums(module: nn.Module, values: Mapping[str, Tensor]) -> dict[str, T
         if weight is None:
             continue
         if isinstance(layer, _ConvNd | nn.Linear):
-            outputs, sums[f"in/{name}"] = _sides(layer, weight)
+            outputs, sums[f"in/{name}"] = _sum_sides(layer, weight)
         elif isinstance(layer, _NormBase | nn.GroupNorm | nn.LayerNorm):
             outputs = weight
         else:
@@ -42,7 +42,7 @@ def channel_sums(module: nn.Module, values: Mapping[str, Tensor]) -> dict[str, T
     return sums
 
 
-def _sides(layer: _ConvNd | nn.Linear, values: Tensor) -> tuple[Tensor, Tensor]:
+def _sum_sides(layer: _ConvNd | nn.Linear, values: Tensor) -> tuple[Tensor, Tensor]:
     """Sums over the output and over the input channels of a kernel, whose groups lie in turn."""
     groups = getattr(layer, "groups", 1)
     blocks = values.view(groups, values.shape[0] // groups, values.shape[1], -1)
@@ -50,13 +50,13 @@ def _sides(layer: _ConvNd | nn.Linear, values: Tensor) -> tuple[Tensor, Tensor]:
     return (second, first) if getattr(layer, "transposed", False) else (first, second)
 
 
-def group_sums(
+def sum_by_group(
     sums: Mapping[str, Tensor], module: nn.Module, reads: Callable[[Any], bool] = lambda item: True
 ) -> Callable[[Any], Tensor | None]:
     """What belongs to each channel of a group, over all its layers.
 
     Args:
-        sums: As from ``channel_sums``; or several of them stacked, m×channels.
+        sums: As from ``sum_by_channel``; or several of them stacked, m×channels.
         module: The network whose layers bear these names.
         reads: Which items of a group count; all by default.
 

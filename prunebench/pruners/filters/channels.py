@@ -13,17 +13,17 @@ from torch.nn.modules.conv import _ConvNd
 
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins.context import Context
-from prunebench.pruners.distribution import removal_order
+from prunebench.pruners.distribution import order_removals
+from prunebench.pruners.filters.channel_budget import ChannelBudget, check_reached
 from prunebench.pruners.filters.coupling import (
     Channel,
     Layer,
     Side,
-    channels_of,
+    count_channels,
     cut_out,
-    prunable_channels,
+    find_channels,
     trace,
 )
-from prunebench.pruners.filters.channel_budget import Stock, check_reached
 from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.pruner import Scope, Target
 
@@ -70,7 +70,7 @@ class Selection:
         rates: Relative rates by layer, in place of the scope.
         target: What the level is a fraction of: all parameters; the channels that may be removed;
             or the multiply-accumulates of convolutions and linear layers.
-        whole_groups: Whether the importance sees whole groups; see ``prunable_channels``.
+        whole_groups: Whether the importance sees whole groups; see ``find_channels``.
     """
 
     scope: Scope = "global"
@@ -88,12 +88,10 @@ def choose_channels(
     how: Selection,
 ) -> list[Channel]:
     """Chooses the channels to remove; as ``remove_channels``, but leaves the network as it is."""
-    channels = prunable_channels(
-        module, graph, importance, context.fixed_channels, how.whole_groups
-    )
-    costs = _costs(module, graph, channels, how.target, context.example)
-    stock = Stock(sizes(graph, channels), costs)
-    order = _order(module, channels, context, how)
+    channels = find_channels(module, graph, importance, context.fixed_channels, how.whole_groups)
+    costs = _count_costs(module, graph, channels, how.target, context.example)
+    stock = ChannelBudget(count_by_side(graph, channels), costs)
+    order = _order_channels(module, channels, context, how)
     if how.scope == "layerwise" and how.target == "channels" and not how.rates:
         chosen = stock.take_all(channel for place, channel in order if place <= level)
     else:
@@ -102,19 +100,19 @@ def choose_channels(
     return chosen
 
 
-def sizes(graph: Any, channels: Iterable[Channel]) -> dict[Side, int]:
+def count_by_side(graph: Any, channels: Iterable[Channel]) -> dict[Side, int]:
     """How many channels each side of a layer has that loses some with these channels."""
-    return {side: channels_of(graph, side) or 0 for channel in channels for side in channel.cut}
+    return {side: count_channels(graph, side) or 0 for channel in channels for side in channel.cut}
 
 
-def _order(
+def _order_channels(
     module: nn.Module, channels: list[Channel], context: Context, how: Selection
 ) -> list[tuple[float, Channel]]:
     """The channels that may go in the order of their removal, each with its place."""
     by_layer: dict[str, list[Channel]] = {}
     for channel in channels:
         by_layer.setdefault(channel.layer, []).append(channel)
-    places = removal_order(
+    places = order_removals(
         {
             name: torch.tensor([channel.importance for channel in each], dtype=torch.float64)
             for name, each in by_layer.items()
@@ -136,14 +134,14 @@ def _shape(layer: Any) -> tuple[int, ...]:
     return tuple(layer.weight.shape)
 
 
-def _costs(
+def _count_costs(
     module: nn.Module, graph: Any, channels: Iterable[Channel], target: Target, example: Tensor
 ) -> dict[Layer, tuple[float, float]]:
     if target == "macs":
-        return {layer: (count, 0.0) for layer, count in _macs(module, example).items()}
+        return {layer: (count, 0.0) for layer, count in _count_macs(module, example).items()}
     if target == "channels":
         layers = {module.get_submodule(channel.layer) for channel in channels}
-        return {layer: (0.0, channels_of(graph, Side(layer, True)) or 0) for layer in layers}
+        return {layer: (0.0, count_channels(graph, Side(layer, True)) or 0) for layer in layers}
     costs: dict[Layer, tuple[float, float]] = {}
     for layer in module.modules():
         for parameter in layer.parameters(recurse=False):
@@ -158,7 +156,7 @@ def _costs(
 
 
 @torch.no_grad()
-def _macs(module: nn.Module, example: Tensor) -> dict[Layer, float]:
+def _count_macs(module: nn.Module, example: Tensor) -> dict[Layer, float]:
     """Multiply-accumulates of each convolution and linear layer for one input."""
     counts: dict[Layer, float] = {}
 

@@ -11,21 +11,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.filters.coupling import prunable_channels, silence, trace
+from prunebench.pruners.filters.coupling import find_channels, silence, trace
 from prunebench.pruners.filters.feature_maps import FeatureReader
 
 Calibration = tuple[Tensor, Tensor]
 """Inputs and labels, ordered by class."""
 
 
-def by_class(inputs: Tensor, labels: Tensor) -> Iterator[Calibration]:
+def split_by_class(inputs: Tensor, labels: Tensor) -> Iterator[Calibration]:
     """Yields the images of each class that there is."""
     for label in torch.unique(labels):
         yield inputs[labels == label], labels[labels == label]
 
 
 @torch.no_grad()
-def class_losses(network: nn.Module, classes: list[Calibration]) -> Tensor:
+def compute_class_losses(network: nn.Module, classes: list[Calibration]) -> Tensor:
     """The mean cross-entropy of each class's images, K, float64."""
     logits = network(torch.cat([inputs for inputs, _ in classes])).double()
     labels = torch.cat([labels for _, labels in classes])
@@ -34,7 +34,7 @@ def class_losses(network: nn.Module, classes: list[Calibration]) -> Tensor:
     return torch.stack([part.mean() for part in parts])
 
 
-def by_removal(
+def measure_by_removal(
     network: nn.Module, classes: list[Calibration], context: Context
 ) -> dict[str, Tensor]:
     """Silences each channel in turn, with all that is coupled to it, and measures the losses.
@@ -49,18 +49,18 @@ def by_removal(
     """
     working = copy.deepcopy(network)
     graph = trace(working, context.example)
-    channels = prunable_channels(
+    channels = find_channels(
         working, graph, lambda group: torch.zeros(len(group[0].idxs)), context.fixed_channels
     )
     widths = Counter({channel.layer: 0 for channel in channels})
     for channel in channels:
         widths[channel.layer] += len(channel.indices)
     whole = copy.deepcopy(working.state_dict())
-    before = class_losses(working, classes)
+    before = compute_class_losses(working, classes)
     found: dict[str, Tensor] = {}
     for place, channel in enumerate(channels):
         silence(working, graph, [channel])
-        change = (class_losses(working, classes) - before).abs()
+        change = (compute_class_losses(working, classes) - before).abs()
         working.load_state_dict(whole)
         # Told of the filter's own layer: what is coupled to it may number its channels otherwise.
         empty = change.new_zeros(len(change), widths[channel.layer])
@@ -69,12 +69,12 @@ def by_removal(
     return found
 
 
-def by_gradient(
+def estimate_by_gradient(
     network: nn.Module, classes: list[Calibration], context: Context
 ) -> dict[str, Tensor]:
     """Estimates the same from one pass: |Σ ∂L_c/∂A_k · A_k|, A_k the filter's feature maps.
 
-    To first order, this is what ``by_removal`` measures of each layer by itself.
+    To first order, this is what ``measure_by_removal`` measures of each layer by itself.
 
     Returns:
         By layer name, K×C.
@@ -93,7 +93,9 @@ def by_gradient(
     return {name: torch.stack(each) for name, each in found.items()}
 
 
-def attenuated(importance: Tensor, similarity: Tensor, sigma: float, factor: float) -> Tensor:
+def attenuate_similar(
+    importance: Tensor, similarity: Tensor, sigma: float, factor: float
+) -> Tensor:
     """Lowers the importance of filters that do what a more important one does.
 
     Of every pair whose similarity is above the mean of all pairs by ``sigma`` deviations, the
@@ -119,7 +121,7 @@ def attenuated(importance: Tensor, similarity: Tensor, sigma: float, factor: flo
     return importance * factor ** (alike & lesser).sum(1)
 
 
-def similarities(maps: Tensor) -> Tensor:
+def compute_similarities(maps: Tensor) -> Tensor:
     """How alike the feature maps of a layer's filters are, in absolute value, C×C.
 
     Of convolutions, the structural similarity (3×3 Gaussian window, σ=1.5, data range 1) of the

@@ -59,7 +59,7 @@ def trace(module: nn.Module, example: Tensor) -> Any:
         ) from error
 
 
-def prunable_channels(
+def find_channels(
     module: nn.Module,
     graph: Any,
     importance: Callable[[Any], Tensor | None],
@@ -92,7 +92,7 @@ def prunable_channels(
     for group in sorted(groups, key=lambda group: places[group[0].dep.target.module]):
         if not _reaches_output(graph, group):
             name = names[group[0].dep.target.module]
-            found.extend(_channels(graph, group, importance, name, whole_groups))
+            found.extend(_list_channels(graph, group, importance, name, whole_groups))
     return found
 
 
@@ -102,7 +102,7 @@ def _reaches_output(graph: Any, group: Any) -> bool:
     )
 
 
-def _channels(
+def _list_channels(
     graph: Any,
     group: Any,
     importance: Callable[[Any], Tensor | None],
@@ -110,7 +110,7 @@ def _channels(
     whole_groups: bool,
 ) -> Iterator[Channel]:
     count = len(group[0].idxs)
-    ties = _ties(group, count)
+    ties = _count_tied(group, count)
     # By default a layer's own filters speak for it, not the weights that read them.
     filters = [item for item in group if item.dep.handler in FILTERS]
     # Without filters of its own for every channel (what reads the input image) a group stays.
@@ -121,7 +121,7 @@ def _channels(
         return
     # Filters that go together share the mean of their scores.
     shared = scores.double().nan_to_num(0).view(ties, -1).mean(0).tolist()
-    cuts = _cuts(graph, group)
+    cuts = _count_cuts(graph, group)
     step = count // ties
     for first in sorted(range(step), key=lambda index: shared[index]):
         indices = tuple(range(first, count, step))
@@ -140,7 +140,7 @@ OF_OUTPUTS = (
 """What removes the parameters behind a layer's outputs."""
 
 
-def _ties(group: Any, count: int) -> int:
+def _count_tied(group: Any, count: int) -> int:
     """How many filters go together for the sake of grouped layers; 0 if the group must stay."""
     ties = 1
     for dep, indices in group:
@@ -154,17 +154,17 @@ def _ties(group: Any, count: int) -> int:
     return ties if count % ties == 0 else 0
 
 
-def _cuts(graph: Any, group: Any) -> dict[int, Counter[Side]]:
+def _count_cuts(graph: Any, group: Any) -> dict[int, Counter[Side]]:
     cuts: dict[int, Counter[Side]] = {}
     for item in group:
         side = Side(item.dep.target.module, graph.is_out_channel_pruning_fn(item.dep.handler))
-        if channels_of(graph, side) is not None:
+        if count_channels(graph, side) is not None:
             for root in item.root_idxs:
                 cuts.setdefault(root, Counter())[side] += 1
     return cuts
 
 
-def channels_of(graph: Any, side: Side) -> int | None:
+def count_channels(graph: Any, side: Side) -> int | None:
     """How many channels a side of a layer has; None for operations without channels."""
     count = graph.get_out_channels if side.output else graph.get_in_channels
     found: int | None = count(side.layer)
@@ -173,7 +173,7 @@ def channels_of(graph: Any, side: Side) -> int | None:
 
 def cut_out(module: nn.Module, graph: Any, channels: Collection[Channel]) -> None:
     """Removes channels from the network, physically and in place."""
-    for group in _groups_of(module, graph, channels):
+    for group in _find_groups(module, graph, channels):
         group.prune()
 
 
@@ -184,7 +184,7 @@ def silence(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Non
     Without parameters of its own, a normalisation is told that the channel's mean is 0: it would
     make something else than 0 of a filter of zeros.
     """
-    for group in _groups_of(module, graph, channels):
+    for group in _find_groups(module, graph, channels):
         for dep, indices in group:
             layer = dep.target.module
             if dep.handler in OF_OUTPUTS:
@@ -195,7 +195,7 @@ def silence(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Non
                     layer.running_mean[indices] = 0
 
 
-def _groups_of(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Iterator[Any]:
+def _find_groups(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Iterator[Any]:
     gone: dict[str, list[int]] = {}
     for channel in channels:
         gone.setdefault(channel.layer, []).extend(channel.indices)

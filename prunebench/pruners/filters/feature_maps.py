@@ -15,9 +15,9 @@ from torchvision.ops import stochastic_depth
 
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 from prunebench.pruners.filters.channels import Importance
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Tanh),
@@ -91,10 +91,10 @@ class FeatureReader:
     """
 
     def __init__(self, module: nn.Module, *, gradients: bool = False) -> None:
-        copied = twin(module, trained=gradients)
+        copied = make_twin(module, trained=gradients)
         make_masks_permanent(copied)
         try:
-            self._graph = fx.GraphModule(copied, _Tracer().trace(copied))
+            self._graph = fx.GraphModule(copied, _FilterTracer().trace(copied))
         except Exception as error:  # the network's code can fail under symbolic values in any way
             reason = str(error).partition("\n")[0]
             raise RequestError(
@@ -103,7 +103,7 @@ class FeatureReader:
             ) from error
         self._graph.eval()
         self._gradients = gradients
-        self._layers = _feature_nodes(self._graph)
+        self._layers = _find_feature_nodes(self._graph)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -116,14 +116,14 @@ class FeatureReader:
         Where gradients are wanted, ``features.gradients(score)`` gives them.
         """
         layers = {node: self._graph.get_submodule(name) for name, node in self._layers.items()}
-        reading = _Reading(self._graph, layers)
+        reading = _Reader(self._graph, layers)
         with torch.set_grad_enabled(self._gradients):
             logits = reading.run(inputs)
         maps = {name: reading.found[node] for name, node in self._layers.items()}
         return Features(logits, maps)
 
 
-class _Tracer(fx.Tracer):
+class _FilterTracer(fx.Tracer):
     """Follows the network's code, but takes each layer with filters as one step."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -132,7 +132,7 @@ class _Tracer(fx.Tracer):
         return layer or super().is_leaf_module(m, module_qualified_name)
 
 
-class _Reading(fx.Interpreter):
+class _Reader(fx.Interpreter):
     """Carries a graph out and keeps what some of its nodes give."""
 
     def __init__(self, graph: fx.GraphModule, layers: Mapping[fx.Node, nn.Module]) -> None:
@@ -151,29 +151,29 @@ class _Reading(fx.Interpreter):
         return (kept.movedim(1, -1) if last else kept).clone()
 
 
-def _feature_nodes(graph: fx.GraphModule) -> dict[str, fx.Node]:
+def _find_feature_nodes(graph: fx.GraphModule) -> dict[str, fx.Node]:
     """Of each layer that has filters and is called once: the node that gives its feature maps."""
-    layers = prunable_layers(graph)
+    layers = find_prunable_layers(graph)
     calls: dict[str, list[fx.Node]] = {}
     for node in graph.graph.nodes:
         if node.op == "call_module" and str(node.target) in layers:
             calls.setdefault(str(node.target), []).append(node)
-    found = {name: _followed(nodes[0], graph) for name, nodes in calls.items() if len(nodes) == 1}
+    found = {name: _follow(nodes[0], graph) for name, nodes in calls.items() if len(nodes) == 1}
     outputs = set(next(iter(reversed(graph.graph.nodes))).all_input_nodes)
     return {name: node for name, node in found.items() if node not in outputs}
 
 
-def _followed(node: fx.Node, graph: fx.GraphModule) -> fx.Node:
+def _follow(node: fx.Node, graph: fx.GraphModule) -> fx.Node:
     while len(users := [user for user in node.users if user.target not in ASKING_CALLS]) == 1:
-        if _is(users[0], ACTIVATIONS, ACTIVATION_CALLS, graph):
+        if _is_one_of(users[0], ACTIVATIONS, ACTIVATION_CALLS, graph):
             return users[0]
-        if not _is(users[0], PASSING, PASSING_CALLS, graph):
+        if not _is_one_of(users[0], PASSING, PASSING_CALLS, graph):
             return node
         node = users[0]
     return node
 
 
-def _is(
+def _is_one_of(
     node: fx.Node, modules: tuple[type, ...], calls: tuple[Any, ...], graph: fx.GraphModule
 ) -> bool:
     if node.op == "call_module":
@@ -181,7 +181,7 @@ def _is(
     return node.op in ("call_function", "call_method") and node.target in calls
 
 
-def batch_size(example: Tensor) -> int:
+def choose_batch_size(example: Tensor) -> int:
     """How many images to read at a time: 128 of 32×32 in colour, 13 of 224×224.
 
     Args:
@@ -190,7 +190,7 @@ def batch_size(example: Tensor) -> int:
     return max(1, min(128, PIXELS // example[0].numel()))
 
 
-def scored(scores: Mapping[str, Tensor], module: nn.Module) -> Importance:
+def make_importance(scores: Mapping[str, Tensor], module: nn.Module) -> Importance:
     """An importance from scores of filters that were computed beforehand.
 
     Args:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.filters.feature_maps import FeatureReader, Features, batch_size
+from prunebench.pruners.filters.feature_maps import FeatureReader, Features, choose_batch_size
 
 
-def mean_scores(
+def average_scores(
     network: nn.Module,
     context: Context,
     images: int,
@@ -38,7 +38,7 @@ def mean_scores(
     sums: dict[str, Tensor] = {}
     times: dict[str, Tensor] = {}
     seen = 0
-    for inputs, _ in context.batches(images, batch_size(context.example)):
+    for inputs, _ in context.batches(images, choose_batch_size(context.example)):
         for name, each in score(reader.read(inputs)).items():
             found = each.detach().double()
             sums[name] = sums.get(name, 0) + found.nansum(0)
@@ -48,42 +48,42 @@ def mean_scores(
     return {name: total / times[name] for name, total in sums.items() if times[name].all()}
 
 
-def predicted(features: Features) -> dict[str, Tensor]:
+def differentiate_prediction(features: Features) -> dict[str, Tensor]:
     """Gradients of each image's largest logit by the feature maps, by layer name."""
     with torch.enable_grad():
         score = features.logits.max(1).values.sum()
     return features.gradients(score)
 
 
-def mean_activations(maps: Tensor) -> Tensor:
+def compute_mean_activations(maps: Tensor) -> Tensor:
     """The mean absolute activation: B×C of feature maps B×C×h×w or B×C.
 
     After a ReLU this is the mean activation. Where no activation follows a filter, as at the end
     of a linear bottleneck, positive and negative values would cancel.
     """
-    return _places(maps).abs().mean(2)
+    return _flatten_places(maps).abs().mean(2)
 
 
-def active_shares(maps: Tensor) -> Tensor:
+def compute_active_shares(maps: Tensor) -> Tensor:
     """The share of places where a filter is active, in [0, 1]: B×C of maps B×C×h×w or B×C.
 
     After a ReLU this is 1 − the percentage of zeros / 100. Negative values, which other
     activations leave, count as zeros.
     """
-    return (_places(maps) > 0).double().mean(2)
+    return (_flatten_places(maps) > 0).double().mean(2)
 
 
-def ranks(maps: Tensor) -> Tensor:
+def compute_ranks(maps: Tensor) -> Tensor:
     """The rank of each feature map as a matrix: B×C of maps B×C×h×w; of B×C, 0 or 1.
 
     Computed on the processor: it is fast at many small matrices, and rounds everywhere alike.
     """
-    matrices = maps.flatten(2, -2) if maps.dim() > 3 else _places(maps)[..., None]
+    matrices = maps.flatten(2, -2) if maps.dim() > 3 else _flatten_places(maps)[..., None]
     found: Tensor = torch.linalg.matrix_rank(matrices.cpu())
     return found.to(maps.device)
 
 
-def influences(maps: Tensor, gradients: Tensor) -> Tensor:
+def compute_influences(maps: Tensor, gradients: Tensor) -> Tensor:
     """The influence of each filter on a score, relative to the mean of its layer.
 
     The influence of filter k is Σ_ij max(g_kij A_kij, 0).
@@ -95,11 +95,11 @@ def influences(maps: Tensor, gradients: Tensor) -> Tensor:
     Returns:
         B×C, each row of mean 1; NaN where no filter has any influence.
     """
-    each = _places(gradients * maps).double().clamp(min=0).sum(2)
+    each = _flatten_places(gradients * maps).double().clamp(min=0).sum(2)
     return each / each.mean(1, keepdim=True)
 
 
-def parts(
+def compute_explanation_parts(
     maps: Tensor, gradients: Tensor, cam: Literal["grad-cam", "hires-cam"] = "grad-cam"
 ) -> Tensor:
     """The part that each filter has in the explanation at its layer.
@@ -116,16 +116,16 @@ def parts(
     Returns:
         B×C, each row of sum 1; NaN where M is 0 everywhere.
     """
-    weights = _places(gradients).double()
+    weights = _flatten_places(gradients).double()
     if cam == "grad-cam":
         weights = weights.mean(2, keepdim=True)
-    contributions = weights * _places(maps)
+    contributions = weights * _flatten_places(maps)
     explanation = contributions.sum(1, keepdim=True).clamp(min=0)
     products = (contributions * explanation).sum(2)
     return products / explanation.square().sum(2)
 
 
-def relative(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def divide_by_layer_mean(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Scores as multiples of their layer's mean, so that those of several layers compare.
 
     Args:
@@ -134,6 +134,6 @@ def relative(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: each / each.mean().clamp(min=1e-300) for name, each in scores.items()}
 
 
-def _places(maps: Tensor) -> Tensor:
+def _flatten_places(maps: Tensor) -> Tensor:
     """Feature maps with their places in one row: B×C×places; of a linear layer, B×C×1."""
     return maps.flatten(2) if maps.dim() > 2 else maps[..., None]

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import Channel
-from prunebench.pruners.filters.feature_scores import predicted
-from prunebench.pruners.filters.feature_maps import FeatureReader, batch_size
+from prunebench.pruners.filters.feature_maps import FeatureReader, choose_batch_size
+from prunebench.pruners.filters.feature_scores import differentiate_prediction
 
 BYTES = 6 * 2**20
 """All heatmaps together, at most."""
@@ -31,7 +31,7 @@ LINE = 16  # pixels of a line of text
 INK, FRAME = (40, 40, 40), (214, 39, 40)
 
 
-def kept_heatmaps(network: nn.Module, context: Context, images: int) -> dict[str, Tensor]:
+def compute_heatmaps(network: nn.Module, context: Context, images: int) -> dict[str, Tensor]:
     """Computes the heatmaps of every convolution's filters.
 
     The heatmap of filter k is max(g_k A_k, 0), of its feature map A and the gradient g of the
@@ -50,39 +50,39 @@ def kept_heatmaps(network: nn.Module, context: Context, images: int) -> dict[str
     """
     reader = FeatureReader(network, gradients=True)
     found: dict[str, list[Tensor]] = {}
-    for inputs, _ in context.batches(images, batch_size(context.example)):
+    for inputs, _ in context.batches(images, choose_batch_size(context.example)):
         features = reader.read(inputs)
-        gradients = predicted(features)
+        gradients = differentiate_prediction(features)
         maps = {name: each.detach() for name, each in features.maps.items() if each.dim() == 4}
         for name, each in maps.items():
-            heat = _smaller((gradients[name] * each).clamp(min=0), SIDES[0])
-            found.setdefault(f"heatmap/{name}", []).append(_bytes(heat))
+            heat = _shrink((gradients[name] * each).clamp(min=0), SIDES[0])
+            found.setdefault(f"heatmap/{name}", []).append(_to_bytes(heat))
         lowest = inputs.amin((1, 2, 3), keepdim=True)
-        found.setdefault("image/shown", []).append(_bytes(_smaller(inputs - lowest, IMAGE)))
-    return _fitting({name: torch.cat(each) for name, each in found.items()})
+        found.setdefault("image/shown", []).append(_to_bytes(_shrink(inputs - lowest, IMAGE)))
+    return _shrink_to_fit({name: torch.cat(each) for name, each in found.items()})
 
 
-def _smaller(maps: Tensor, side: int) -> Tensor:
+def _shrink(maps: Tensor, side: int) -> Tensor:
     height, width = maps.shape[-2:]
     return F.adaptive_avg_pool2d(maps, (min(height, side), min(width, side)))
 
 
-def _bytes(maps: Tensor) -> Tensor:
+def _to_bytes(maps: Tensor) -> Tensor:
     largest = maps.amax((1, 2, 3), keepdim=True).clamp(min=1e-30)
     return (maps / largest * 255).round().byte()
 
 
-def _fitting(heatmaps: dict[str, Tensor]) -> dict[str, Tensor]:
+def _shrink_to_fit(heatmaps: dict[str, Tensor]) -> dict[str, Tensor]:
     """The heatmaps, smaller where there are too many; the images as they are."""
     images = {"image/shown": heatmaps.pop("image/shown")}
     for side in SIDES:
         sizes = [each.shape for each in heatmaps.values()]
         if sum(b * c * min(h, side) * min(w, side) for b, c, h, w in sizes) <= BYTES:
             break
-    return images | {k: _bytes(_smaller(v.float(), side)) for k, v in heatmaps.items()}
+    return images | {k: _to_bytes(_shrink(v.float(), side)) for k, v in heatmaps.items()}
 
 
-def picture(
+def draw_picture(
     channels: Iterable[Channel], prepared: Mapping[str, Tensor], compressed: nn.Module
 ) -> Tensor:
     """Draws the filters' heatmaps of the first image, and which filters were removed.
@@ -92,7 +92,7 @@ def picture(
 
     Args:
         channels: Of the network before: what may be removed, of each layer in the order of removal.
-        prepared: What ``kept_heatmaps`` found in it.
+        prepared: What ``compute_heatmaps`` found in it.
         compressed: The network after.
 
     Returns:
@@ -102,13 +102,15 @@ def picture(
     for channel in channels:
         if f"heatmap/{channel.layer}" in prepared:
             order.setdefault(channel.layer, []).extend(channel.indices)
-    names = [list(order)[place] for place in _spread(len(order), LAYERS)]
-    bands = [_band(name, order[name], prepared[f"heatmap/{name}"][0], compressed) for name in names]
+    names = [list(order)[place] for place in _choose_evenly(len(order), LAYERS)]
+    bands = [
+        _draw_layer(name, order[name], prepared[f"heatmap/{name}"][0], compressed) for name in names
+    ]
     height = IMAGE + 8 + sum(band.height + 6 for band in bands)
     canvas = Image.new("RGB", (WIDTH, height), "white")
     shown = prepared["image/shown"][0].cpu()
     photo = shown.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
-    canvas.paste(_resized(photo, IMAGE), (4, 4))
+    canvas.paste(_resize(photo, IMAGE), (4, 4))
     legend = "each filter's heatmap for this image, most influential first"
     write = ImageDraw.Draw(canvas)
     write.text((IMAGE + 12, 12), legend, INK)
@@ -120,12 +122,14 @@ def picture(
     return torch.from_numpy(np.array(canvas))
 
 
-def _band(name: str, order: list[int], heatmaps: Tensor, compressed: nn.Module) -> Image.Image:
+def _draw_layer(
+    name: str, order: list[int], heatmaps: Tensor, compressed: nn.Module
+) -> Image.Image:
     """One layer: a line of text above its tiles."""
     layer: Any = compressed.get_submodule(name)
     gone = set(order[: len(heatmaps) - layer.out_channels])
-    side, columns = _layout(len(order))
-    tiles = [list(reversed(order))[place] for place in _spread(len(order), ROWS * columns)]
+    side, columns = _lay_out(len(order))
+    tiles = [list(reversed(order))[place] for place in _choose_evenly(len(order), ROWS * columns)]
     rows = -(-len(tiles) // columns)
     band = Image.new("RGB", (WIDTH, LINE + rows * (side + 1)), "white")
     part = f", {len(tiles)} of them shown" if len(tiles) < len(order) else ""
@@ -135,33 +139,33 @@ def _band(name: str, order: list[int], heatmaps: Tensor, compressed: nn.Module) 
     values = (heatmaps.cpu().double() / 255).sqrt().numpy()
     for number, index in enumerate(tiles):
         row, column = divmod(number, columns)
-        tile = _tile(values[index], side, index in gone)
+        tile = _draw_tile(values[index], side, index in gone)
         band.paste(tile, (4 + column * (side + 1), LINE + row * (side + 1)))
     return band
 
 
-def _layout(count: int) -> tuple[int, int]:
+def _lay_out(count: int) -> tuple[int, int]:
     """The height and width of a layer's tiles, and how many stand in a row."""
     fitting = (side for side in TILES if count <= ROWS * ((WIDTH - 8) // (side + 1)))
     side = next(fitting, TILES[-1])
     return side, (WIDTH - 8) // (side + 1)
 
 
-def _tile(values: Any, side: int, gone: bool) -> Image.Image:
+def _draw_tile(values: Any, side: int, gone: bool) -> Image.Image:
     if not gone:
         colours = mpl.colormaps["viridis"](values)[..., :3] * 255
-        return _resized(colours.round().astype(np.uint8), side)
+        return _resize(colours.round().astype(np.uint8), side)
     grey = np.repeat((90 + 110 * values).round().astype(np.uint8)[..., None], 3, 2)
-    tile = _resized(grey, side)
+    tile = _resize(grey, side)
     ImageDraw.Draw(tile).rectangle((0, 0, side - 1, side - 1), outline=FRAME)
     return tile
 
 
-def _resized(pixels: Any, side: int) -> Image.Image:
+def _resize(pixels: Any, side: int) -> Image.Image:
     return Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST)
 
 
-def _spread(count: int, most: int) -> list[int]:
+def _choose_evenly(count: int, most: int) -> list[int]:
     """At most so many of these places, evenly, the first and the last among them."""
     if count <= most:
         return list(range(count))

@@ -76,10 +76,10 @@ class FilterPruner(RankingPruner):
         self, network: nn.Module, context: Context, steps: int
     ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
         """Silences the least important channels of one layer at a time."""
-        from prunebench.pruners.filters.coupling import prunable_channels, trace
+        from prunebench.pruners.filters.coupling import find_channels, trace
 
         working = copy.deepcopy(network)
-        channels = prunable_channels(
+        channels = find_channels(
             working,
             trace(working, context.example),
             self.importance(working, context),
@@ -90,10 +90,10 @@ class FilterPruner(RankingPruner):
             own = [channel for channel in channels if channel.layer == name]
             for k in range(1, steps):
                 lowest = own[: round(len(own) * k / steps)]
-                yield name, partial(_without_channels, network, context, lowest)
+                yield name, partial(_silence_channels, network, context, lowest)
 
 
-def _without_channels(network: nn.Module, context: Context, channels: list[Channel]) -> nn.Module:
+def _silence_channels(network: nn.Module, context: Context, channels: list[Channel]) -> nn.Module:
     from prunebench.pruners.filters.coupling import silence, trace
 
     copied = copy.deepcopy(network)

@@ -36,10 +36,10 @@ class Fpgm(FilterPruner):
 
         The distances are Euclidean; over coupled layers, their sum.
         """
-        return _distances
+        return _sum_distances
 
 
-def _distances(group: Any) -> Tensor:
+def _sum_distances(group: Any) -> Tensor:
     import torch
 
     total = torch.zeros(len(group[0].idxs), dtype=torch.float64)

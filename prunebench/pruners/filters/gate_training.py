@@ -16,7 +16,12 @@ from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.gated_macs import GatedMacs
-from prunebench.pruners.filters.gates import GatedNetwork, gated_channels, open_gates, sample
+from prunebench.pruners.filters.gates import (
+    GatedNetwork,
+    find_gated_channels,
+    find_open_gates,
+    sample_gates,
+)
 from prunebench.seeding import derive
 
 MEASURED = 1024
@@ -24,7 +29,7 @@ MEASURED = 1024
 BATCH = 128
 
 
-class Tapped(nn.Module):
+class TappedNetwork(nn.Module):
     """A network beside the first layers of a decoder that reads its maps.
 
     To the dependency graph these are readers like any others, so a gated channel is closed to
@@ -51,7 +56,7 @@ class Tapped(nn.Module):
         return logits, *(lateral(maps) for lateral, maps in pairs)
 
 
-class Steering(nn.Module):
+class GateTraining(nn.Module):
     """Gates on a network, and the three terms that they are trained by.
 
     The network and the decoder are frozen; only the gates' logits are part of this module, so that
@@ -97,11 +102,11 @@ class Steering(nn.Module):
         network.eval().requires_grad_(True)  # Torch-Pruning follows gradients
         stages = find_stages(network, context.example) if decoder else ()
         laterals = list(decoder.laterals) if decoder else []
-        tapped = Tapped(network, stages, copy.deepcopy(laterals))
+        tapped = TappedNetwork(network, stages, copy.deepcopy(laterals))
         tapped.requires_grad_(True).eval()
         self._graph = trace(tapped, context.example)
         fixed = [f"network.{name}" for name in context.fixed_channels]
-        self._channels = gated_channels(tapped, self._graph, fixed)
+        self._channels = find_gated_channels(tapped, self._graph, fixed)
         self._macs = GatedMacs(
             tapped, self._graph, self._channels, context.example, counted=network
         )
@@ -158,7 +163,7 @@ class Steering(nn.Module):
             network and p the share that is to stay.
         """
         classification, interpretation, budget = self.weights
-        values = sample(self.logits, self.offset, self.temperature)
+        values = sample_gates(self.logits, self.offset, self.temperature)
         logits, *levels = self._frozen[1](images, values)
         terms = {}
         if classification:
@@ -195,7 +200,7 @@ class Steering(nn.Module):
             ``toggled``, the share of the gates that had to be closed or opened to be on the level.
         """
         with torch.no_grad():
-            own = open_gates(self.logits, self.offset)
+            own = find_open_gates(self.logits, self.offset)
             closed_to = self._macs.close_to(self.level, self.logits)
             return {
                 "macs_removed": 1 - float(self._macs(own.float())) / self._macs.whole,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.networks.counting import count_macs
-from prunebench.pruners.filters.channels import sizes
+from prunebench.pruners.filters.channel_budget import ChannelBudget, check_reached
+from prunebench.pruners.filters.channels import count_by_side
 from prunebench.pruners.filters.coupling import Channel, Layer, Side
-from prunebench.pruners.filters.channel_budget import Stock, check_reached
 
 
 class GatedMacs:
@@ -48,7 +48,7 @@ class GatedMacs:
             layer: (float(count), 0.0) for layer, count in macs.items() if layer in inside
         }
         self._channels = list(channels)
-        self._sizes = sizes(graph, channels)
+        self._sizes = count_by_side(graph, channels)
         self.whole = sum(count for layer, count in macs.items() if layer in inside)
         # Channels that cut the same need only be counted.
         kinds: dict[frozenset[tuple[Side, int]], int] = {}
@@ -102,7 +102,7 @@ class GatedMacs:
             RequestError: The level cannot be reached without emptying a layer; the message names
                 the layer and the largest level.
         """
-        stock = Stock(self._sizes, self._costs)
+        stock = ChannelBudget(self._sizes, self._costs)
         order = logits.detach().argsort(stable=True).tolist()
         taken = stock.take_until(level, (self._channels[gate] for gate in order))
         check_reached(level, "macs", stock)

@@ -11,18 +11,18 @@ import torch_pruning as tp
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.networks.shared_weights import twin
-from prunebench.pruners.filters.channels import sizes
+from prunebench.networks.shared_weights import make_twin
+from prunebench.pruners.filters.channel_budget import ChannelBudget
+from prunebench.pruners.filters.channels import count_by_side
 from prunebench.pruners.filters.coupling import (
     OF_OUTPUTS,
     Channel,
     Side,
-    channels_of,
+    count_channels,
     cut_out,
-    prunable_channels,
+    find_channels,
     trace,
 )
-from prunebench.pruners.filters.channel_budget import Stock
 
 READERS = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 """What removes the weights that read a channel, and mix it with others."""
@@ -35,7 +35,7 @@ KEEPING_APART = (
 """What removes parameters of the channel itself, on its way to what reads it."""
 
 
-def gated_channels(module: nn.Module, graph: Any, fixed: Collection[str]) -> list[Channel]:
+def find_gated_channels(module: nn.Module, graph: Any, fixed: Collection[str]) -> list[Channel]:
     """Lists every channel that can have a gate, by layer.
 
     Args:
@@ -46,7 +46,7 @@ def gated_channels(module: nn.Module, graph: Any, fixed: Collection[str]) -> lis
     Raises:
         RequestError: There is none, or no layer of a fixed name.
     """
-    found = prunable_channels(module, graph, lambda group: torch.zeros(len(group[0].idxs)), fixed)
+    found = find_channels(module, graph, lambda group: torch.zeros(len(group[0].idxs)), fixed)
     if not found:
         raise RequestError(f"no channel of {type(module).__name__} may be removed")
     return found
@@ -57,7 +57,7 @@ class GatedNetwork(nn.Module):
 
     A gate works where its channel is read, behind biases, normalisation and activation. So a
     closed gate is the removal of the channel, whatever these would make of a filter of zeros;
-    except where the network mixes channels on the way, see ``disagreement``.
+    except where the network mixes channels on the way, see ``measure_disagreement``.
 
     Between two calls the network is as it was: nothing is hooked into it.
 
@@ -74,7 +74,7 @@ class GatedNetwork(nn.Module):
         super().__init__()
         self.module = module
         self.gates = len(channels)
-        found = _gates_of_inputs(module, graph, channels)
+        found = _find_input_gates(module, graph, channels)
         self._readers: list[Any] = list(found)
         self._widths = [len(gates) for gates in found.values()]
         gate_of = [gate for gates in found.values() for gate in gates]
@@ -98,11 +98,11 @@ class GatedNetwork(nn.Module):
         each = torch.cat([values, values.new_ones(1)])[self._gate_of]
         with ExitStack() as hooks:
             for reader, part in zip(self._readers, torch.split(each, self._widths), strict=True):
-                hooks.enter_context(reader.register_forward_pre_hook(_multiply(part)))
+                hooks.enter_context(reader.register_forward_pre_hook(_make_multiplier(part)))
             return self.module(inputs)
 
 
-def _multiply(gates: Tensor) -> Callable[[Any, tuple[Tensor, ...]], Tensor]:
+def _make_multiplier(gates: Tensor) -> Callable[[Any, tuple[Tensor, ...]], Tensor]:
     def multiply(layer: Any, given: tuple[Tensor, ...]) -> Tensor:
         (maps,) = given
         # The last dimension holds a linear layer's channels, the first after the images a
@@ -113,7 +113,7 @@ def _multiply(gates: Tensor) -> Callable[[Any, tuple[Tensor, ...]], Tensor]:
     return multiply
 
 
-def _gates_of_inputs(
+def _find_input_gates(
     module: nn.Module, graph: Any, channels: Sequence[Channel]
 ) -> dict[Any, list[int]]:
     """Of each layer that reads gated channels: the gate of each of its inputs; n for none."""
@@ -127,7 +127,7 @@ def _gates_of_inputs(
         handler = graph.get_pruner_of_module(layer).prune_out_channels
         for item in graph.get_pruning_group(layer, handler, sorted(gate_of)):
             reader = item.dep.target.module
-            inputs = channels_of(graph, Side(reader, False))
+            inputs = count_channels(graph, Side(reader, False))
             if item.dep.handler in READERS:
                 of_inputs = found.setdefault(reader, [len(channels)] * (inputs or 0))
                 for place, root in zip(item.idxs, item.root_idxs, strict=True):
@@ -140,7 +140,7 @@ def _gates_of_inputs(
     return found
 
 
-def sample(logits: Tensor, offset: float, temperature: float) -> Tensor:
+def sample_gates(logits: Tensor, offset: float, temperature: float) -> Tensor:
     """Draws gates that are nearly open or nearly closed, and differentiable by their logits.
 
     v = sigmoid((θ + offset + log(u / (1 − u))) / τ) with u uniform on (0, 1): the noise is
@@ -160,12 +160,12 @@ def sample(logits: Tensor, offset: float, temperature: float) -> Tensor:
     return torch.sigmoid((logits + offset + noise) / temperature)
 
 
-def open_gates(logits: Tensor, offset: float) -> Tensor:
+def find_open_gates(logits: Tensor, offset: float) -> Tensor:
     """Which gates are more likely open than closed; n, Boolean."""
     return logits + offset > 0
 
 
-def disagreement(
+def measure_disagreement(
     module: nn.Module,
     graph: Any,
     channels: Sequence[Channel],
@@ -193,19 +193,19 @@ def disagreement(
         RequestError: The network does not run without these channels.
     """
     half = torch.randperm(len(channels), generator=generator)[: (len(channels) + 1) // 2].tolist()
-    whole = sizes(graph, channels)
-    stock = Stock(whole, {side.layer: (0.0, 1.0) for side in whole})
+    whole = count_by_side(graph, channels)
+    stock = ChannelBudget(whole, {side.layer: (0.0, 1.0) for side in whole})
     removed = stock.take_all(channels[place] for place in half)
     gone = {(channel.layer, channel.indices) for channel in removed}
     closed = [(channel.layer, channel.indices) in gone for channel in channels]
-    copied = twin(module, trained=True)
+    copied = make_twin(module, trained=True)
     copied_graph = trace(copied, example)
     with torch.no_grad():
         values = 1 - torch.tensor(closed, dtype=example.dtype, device=example.device)
-        gated = _outputs(GatedNetwork(copied, copied_graph, channels)(example, values))
+        gated = _list_outputs(GatedNetwork(copied, copied_graph, channels)(example, values))
         try:
             cut_out(copied, copied_graph, removed)
-            pairs = list(zip(gated, _outputs(copied(example)), strict=True))
+            pairs = list(zip(gated, _list_outputs(copied(example)), strict=True))
             return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
         except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
             raise RequestError(
@@ -214,5 +214,5 @@ def disagreement(
             ) from error
 
 
-def _outputs(found: Any) -> list[Tensor]:
+def _list_outputs(found: Any) -> list[Tensor]:
     return [found] if isinstance(found, Tensor) else list(found)

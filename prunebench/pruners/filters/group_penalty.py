@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.channel_sums import READERS
-from prunebench.pruners.filters.coupling import prunable_channels, trace
+from prunebench.pruners.filters.coupling import find_channels, trace
 
 
 @dataclass(frozen=True)
-class Part:
+class GroupedParameter:
     """Where one parameter belongs to the channels of a group.
 
     Attributes:
@@ -62,15 +62,15 @@ class GroupPenalty:
     """
 
     def __init__(self, network: nn.Module, context: Context) -> None:
-        self._groups: list[tuple[int, list[Part]]] = []
+        self._groups: list[tuple[int, list[GroupedParameter]]] = []
 
         def collect(group: Any) -> Tensor:
-            parts = [part for item in group if (part := _part(item)) is not None]
+            parts = [part for item in group if (part := _find_grouped(item)) is not None]
             self._groups.append((len(group[0].idxs), parts))
             return torch.zeros(len(group[0].idxs))
 
         graph = trace(network, context.example)
-        prunable_channels(network, graph, collect, context.fixed_channels, whole_groups=True)
+        find_channels(network, graph, collect, context.fixed_channels, whole_groups=True)
 
     @torch.no_grad()
     def add(self, strength: Callable[[Tensor], Tensor]) -> None:
@@ -87,14 +87,14 @@ class GroupPenalty:
             for part in parts:
                 part.pull(strength(smallness))
 
-    def _norms(self, count: int, parts: list[Part]) -> Tensor:
+    def _norms(self, count: int, parts: list[GroupedParameter]) -> Tensor:
         total = parts[0].parameter.new_zeros(count)
         for part in parts:
             total.index_add_(0, part.channels, part.squares())
         return total.sqrt()
 
 
-def _part(item: Any) -> Part | None:
+def _find_grouped(item: Any) -> GroupedParameter | None:
     layer = item.dep.target.module
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, nn.Parameter):
@@ -105,7 +105,7 @@ def _part(item: Any) -> Part | None:
     if weight.shape[side] <= max(item.idxs):
         return None
     device = weight.device
-    return Part(
+    return GroupedParameter(
         weight,
         side,
         torch.tensor(item.idxs, device=device),

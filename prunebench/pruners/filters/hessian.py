@@ -35,12 +35,12 @@ class HessianFilter(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """Σ ½·h·w² over a filter's weights, and over those of all filters coupled to it."""
-        from prunebench.pruners.filters.channel_sums import channel_sums, group_sums
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.filters.channel_sums import sum_by_channel, sum_by_group
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
         curvature = context.prepared[Curvature.name]
         costs = {
             f"{name}.weight".removeprefix("."): curvature[name] * layer.weight.detach() ** 2 / 2
-            for name, layer in prunable_layers(network).items()
+            for name, layer in find_prunable_layers(network).items()
         }
-        return group_sums(channel_sums(network, costs), network)
+        return sum_by_group(sum_by_channel(network, costs), network)

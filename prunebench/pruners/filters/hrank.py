@@ -23,13 +23,13 @@ class FeatureRanks(FilterScores):
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Computes the ranks: by layer name, means over the images in [0, min(h, w)], C."""
-        from prunebench.pruners.filters.feature_scores import mean_scores, ranks
+        from prunebench.pruners.filters.feature_scores import average_scores, compute_ranks
 
-        return mean_scores(
+        return average_scores(
             network,
             context,
             self.images,
-            lambda features: {name: ranks(maps) for name, maps in features.maps.items()},
+            lambda features: {name: compute_ranks(maps) for name, maps in features.maps.items()},
         )
 
 

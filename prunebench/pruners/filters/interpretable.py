@@ -32,15 +32,19 @@ class Influences(FilterScores):
             ``heatmap/LAYER``, the filters' heatmaps of some images; as ``image/shown``, these
             images (see ``filter_heatmaps.py``).
         """
-        from prunebench.pruners.filters.feature_scores import influences, mean_scores, predicted
-        from prunebench.pruners.filters.filter_heatmaps import kept_heatmaps
+        from prunebench.pruners.filters.feature_scores import (
+            average_scores,
+            compute_influences,
+            differentiate_prediction,
+        )
+        from prunebench.pruners.filters.filter_heatmaps import compute_heatmaps
 
         def score(features: Features) -> dict[str, Tensor]:
-            gradients = predicted(features)
-            return {k: influences(maps, gradients[k]) for k, maps in features.maps.items()}
+            gradients = differentiate_prediction(features)
+            return {k: compute_influences(maps, gradients[k]) for k, maps in features.maps.items()}
 
-        scores = mean_scores(network, context, self.images, score, gradients=True)
-        return scores | kept_heatmaps(network, context, self.shown)
+        scores = average_scores(network, context, self.images, score, gradients=True)
+        return scores | compute_heatmaps(network, context, self.shown)
 
 
 class Interpretable(FeaturePruner):
@@ -62,14 +66,14 @@ class Interpretable(FeaturePruner):
 
     def pictures(self, network: Network, context: Context) -> Mapping[str, Tensor]:
         """The filters' heatmaps of one image, and which filters were removed."""
-        from prunebench.pruners.filters.coupling import prunable_channels, trace
-        from prunebench.pruners.filters.filter_heatmaps import picture
+        from prunebench.pruners.filters.coupling import find_channels, trace
+        from prunebench.pruners.filters.filter_heatmaps import draw_picture
 
         baseline = context.baseline.eval()
-        channels = prunable_channels(
+        channels = find_channels(
             baseline,
             trace(baseline, context.example),
             self.importance(baseline, context),
             context.fixed_channels,
         )
-        return {"filters": picture(channels, context.prepared["scores"], network.module)}
+        return {"filters": draw_picture(channels, context.prepared["scores"], network.module)}

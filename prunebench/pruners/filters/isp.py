@@ -13,8 +13,8 @@ from prunebench.cams.amortized.options import (
     Masks,
     PredictorRecipe,
     SelectorRecipe,
-    changes,
-    over,
+    complete_from,
+    list_changes,
 )
 from prunebench.cams.amortized.selector import Selector
 from prunebench.errors import RequestError
@@ -54,7 +54,7 @@ class Isp(Pruner):
         None, ge=0, description="λ2 of the selector; by default that of the explainer"
     )
     temperature: float = Field(0.1, gt=0, description="of the selector's masks in training")
-    gates: Annotated[Recipe, over(GATES)] = Field(
+    gates: Annotated[Recipe, complete_from(GATES)] = Field(
         GATES, description="how the gates are trained; what is left out stays as here"
     )
     offset: float = Field(
@@ -80,7 +80,7 @@ class Isp(Pruner):
         found = super().changed_parameters()
         defaults = {"predictor": PREDICTOR, "selector": SELECTOR, "gates": GATES}
         for name in defaults.keys() & found.keys():
-            found[name] = changes(getattr(self, name), defaults[name])
+            found[name] = list_changes(getattr(self, name), defaults[name])
         return found
 
     def prepare(self) -> tuple[Preparation, ...]:
@@ -101,16 +101,16 @@ class Isp(Pruner):
 
         from prunebench.cams.amortized.encoder_maps import require_maps
         from prunebench.pruners.filters.coupling import trace
-        from prunebench.pruners.filters.gates import disagreement, gated_channels
+        from prunebench.pruners.filters.gates import find_gated_channels, measure_disagreement
 
         if self.interpretation:
             require_maps(network, context.example)
         network.eval().requires_grad_(True)
         graph = trace(network, context.example)
-        channels = gated_channels(network, graph, context.fixed_channels)
+        channels = find_gated_channels(network, graph, context.fixed_channels)
         draw = torch.Generator().manual_seed(context.seed)
         noise = torch.randn(context.example.shape, generator=draw).to(context.example)
-        found = disagreement(network, graph, channels, noise, draw)
+        found = measure_disagreement(network, graph, channels, noise, draw)
         if found > TOLERANCE:
             raise RequestError(
                 f"pruner 'isp': in {type(network).__name__} a closed gate is not a removed channel "
@@ -132,7 +132,7 @@ class Isp(Pruner):
         from prunebench.cams.amortized.decoder import load_decoder
         from prunebench.networks.network import make_masks_permanent
         from prunebench.plugins.objective import Objective
-        from prunebench.pruners.filters.gate_training import Steering
+        from prunebench.pruners.filters.gate_training import GateTraining
         from prunebench.pruners.output_check import check_outputs
 
         make_masks_permanent(network)
@@ -141,7 +141,7 @@ class Isp(Pruner):
             if self.interpretation
             else None
         )
-        steering = Steering(
+        steering = GateTraining(
             network,
             decoder,
             context,

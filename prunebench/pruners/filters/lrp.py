@@ -33,11 +33,11 @@ class FilterRelevance(FilterScores):
         import torch
 
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.balanced_images import balanced
+        from prunebench.pruners.balanced_images import draw_balanced
         from prunebench.pruners.filters.relevance import Relevance
 
         make_masks_permanent(network)
-        inputs, labels = balanced(context, self.images)
+        inputs, labels = draw_balanced(context, self.images)
         relevance = Relevance(network, inputs[:2])
         totals: dict[str, Tensor] = {}
         batches = list(zip(torch.split(inputs, 32), torch.split(labels, 32), strict=True))

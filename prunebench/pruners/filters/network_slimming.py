@@ -30,7 +30,7 @@ class SlimmedWeights(SparseWeights):
 
         Liu, Li, Shen, Huang, Yan and Zhang 2017, equation 1.
         """
-        scales = batch_norm_scales(network)
+        scales = find_batch_norm_scales(network)
 
         def penalise(module: nn.Module, passed: float) -> None:
             for scale in scales:
@@ -72,18 +72,18 @@ class NetworkSlimming(SparselyTrained):
             RequestError: There is none.
         """
         super().check(network, context)
-        batch_norm_scales(network)
+        find_batch_norm_scales(network)
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """|γ| of the BatchNorm layer after a filter; of coupled filters, the mean."""
         import torch_pruning as tp
 
-        batch_norm_scales(network)
+        find_batch_norm_scales(network)
         found: Importance = tp.importance.BNScaleImportance(group_reduction="mean", normalizer=None)
         return found
 
 
-def batch_norm_scales(module: nn.Module) -> list[Tensor]:
+def find_batch_norm_scales(module: nn.Module) -> list[Tensor]:
     """The scales γ of all BatchNorm layers that have them.
 
     Raises:

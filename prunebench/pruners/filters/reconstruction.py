@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prunebench.networks.shared_weights import twin
+from prunebench.networks.shared_weights import make_twin
 from prunebench.pruners.filters.coupling import FILTERS, Channel
 
 
@@ -30,7 +30,7 @@ class Reader:
     columns: Tensor
 
 
-def readers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> list[Reader]:
+def find_readers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> list[Reader]:
     """Finds the layers whose channels are read by exactly one convolution or linear layer.
 
     Steps between them that keep channels apart (normalisation, activation, pooling, flattening,
@@ -48,14 +48,14 @@ def readers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> list[
         # A depthwise convolution is not among them: it gives each channel on.
         filters = [item.dep.target.module for item in group if item.dep.handler in FILTERS]
         reader = reads[0].dep.target.module if len(reads) == 1 else None
-        if filters and isinstance(reader, nn.Conv2d | nn.Linear) and _ungrouped(reader):
+        if filters and isinstance(reader, nn.Conv2d | nn.Linear) and _is_ungrouped(reader):
             order = torch.tensor(reads[0].root_idxs).argsort(stable=True)
             columns = torch.tensor(reads[0].idxs)[order].view(len(group[0].idxs), -1)
             found.append(Reader(names[filters[0]], names[reader], columns))
     return found
 
 
-def _ungrouped(layer: nn.Module) -> bool:
+def _is_ungrouped(layer: nn.Module) -> bool:
     return getattr(layer, "groups", 1) == 1
 
 
@@ -75,7 +75,7 @@ class Contributions:
     def __init__(
         self, module: nn.Module, found: Iterable[Reader], samples: int, generator: torch.Generator
     ) -> None:
-        self._module = twin(module)
+        self._module = make_twin(module)
         self._samples, self._generator = samples, generator
         self.gram: dict[str, Tensor] = {}
         for reader in found:
@@ -92,7 +92,7 @@ class Contributions:
 
     def _watch(self, reader: Reader) -> Any:
         def watch(layer: Any, given: tuple[Tensor, ...], output: Tensor) -> None:
-            x = contributions(layer, given[0], output, self._samples, self._generator)
+            x = sample_contributions(layer, given[0], output, self._samples, self._generator)
             x = x[:, reader.columns.to(x.device)].sum(2).double()
             gram = self.gram.get(reader.layer, x.new_zeros(x.shape[1], x.shape[1]))
             self.gram[reader.layer] = gram + x.T @ x
@@ -100,7 +100,7 @@ class Contributions:
         return watch
 
 
-def contributions(
+def sample_contributions(
     layer: Any, given: Tensor, output: Tensor, samples: int, generator: torch.Generator
 ) -> Tensor:
     """What each input channel contributes to randomly drawn outputs.
@@ -139,7 +139,7 @@ def contributions(
     return torch.einsum("nrcd,ndrc->nd", patches, weight)
 
 
-def removal_errors(gram: Tensor) -> Tensor:
+def compute_removal_errors(gram: Tensor) -> Tensor:
     """Removes channel after channel, each time the one without which the error is least.
 
     The error of removing the channels T is ‖Σ_{k∈T} x̂_k‖² over all samples (Luo, Wu and Lin 2017,
@@ -168,7 +168,7 @@ def removal_errors(gram: Tensor) -> Tensor:
     return found
 
 
-def rescaling(gram: Tensor, kept: Tensor) -> Tensor:
+def fit_rescaling(gram: Tensor, kept: Tensor) -> Tensor:
     """Factors for the kept channels with which they best stand for all.
 
     They minimise Σ (Σ_c x̂_c − Σ_{k kept} w_k x̂_k)² (Luo, Wu and Lin 2017, equation 7); where many
@@ -212,11 +212,11 @@ def rescale(
         lost = gone.get(reader.layer, set())
         if lost and reader.layer in gram:
             kept = torch.tensor([k for k in range(len(reader.columns)) if k not in lost])
-            factors = rescaling(gram[reader.layer].cpu(), kept)
-            _scale(module.get_submodule(reader.name), reader.columns[kept], factors)
+            factors = fit_rescaling(gram[reader.layer].cpu(), kept)
+            _scale_columns(module.get_submodule(reader.name), reader.columns[kept], factors)
 
 
-def _scale(layer: Any, columns: Tensor, factors: Tensor) -> None:
+def _scale_columns(layer: Any, columns: Tensor, factors: Tensor) -> None:
     """Multiplies the weights that read columns, k×n, by factors, k."""
     scale = torch.ones(layer.weight.shape[1], dtype=factors.dtype)
     scale[columns] = factors[:, None]

@@ -116,16 +116,16 @@ class _Steps(fx.Interpreter):
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer = self.fetch_attr(target)
         if isinstance(layer, WEIGHTED):
-            output = _weighted(layer, args[0])
+            output = _apply_weighted(layer, args[0])
             self.outputs.setdefault(target, []).append(output)
             return output
         if isinstance(layer, (*ACTIVATIONS, *NORMALISATIONS)):
-            return _passed(args[0], layer(args[0].detach().clone()))
+            return _pass_on(args[0], layer(args[0].detach().clone()))
         if isinstance(layer, AVERAGES):
-            return _averaged(layer, args[0])
+            return _apply_average(layer, args[0])
         if isinstance(layer, MOVES):
             return layer(*args, **kwargs)
-        raise _no_rule(type(layer).__name__)
+        raise _make_error(type(layer).__name__)
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._call(target, target, args, kwargs)
@@ -135,26 +135,26 @@ class _Steps(fx.Interpreter):
 
     def _call(self, name: Any, function: Any, args: Any, kwargs: Any) -> Any:
         tensors = [each for each in args if isinstance(each, Tensor)]
-        if not _any_tensor(args) or name in MOVE_CALLS:
+        if not _has_tensor(args) or name in MOVE_CALLS:
             return function(*args, **kwargs)
         if name in SUM_CALLS and not kwargs:
-            return _summed(args) if len(tensors) == 2 else _passed(args[0], args[0] + args[1])
+            return _apply_sum(args) if len(tensors) == 2 else _pass_on(args[0], args[0] + args[1])
         if name in ACTIVATION_CALLS:
             value = function(args[0].detach().clone(), *args[1:], **kwargs)
-            return _passed(args[0], value)
+            return _pass_on(args[0], value)
         if name in AVERAGE_CALLS:
-            return _averaged(lambda x: function(x, *args[1:], **kwargs), args[0])
-        raise _no_rule(f"the operation {getattr(name, '__name__', name)!r}")
+            return _apply_average(lambda x: function(x, *args[1:], **kwargs), args[0])
+        raise _make_error(f"the operation {getattr(name, '__name__', name)!r}")
 
 
-def _any_tensor(values: Iterable[Any]) -> bool:
+def _has_tensor(values: Iterable[Any]) -> bool:
     return any(
-        isinstance(each, Tensor) or (isinstance(each, list | tuple) and _any_tensor(each))
+        isinstance(each, Tensor) or (isinstance(each, list | tuple) and _has_tensor(each))
         for each in values
     )
 
 
-def _weighted(layer: Any, x: Tensor) -> Tensor:
+def _apply_weighted(layer: Any, x: Tensor) -> Tensor:
     """A convolution or linear layer: contributions are inputs times weights."""
 
     def contributed(inputs: Tensor, weight: Tensor) -> Tensor:
@@ -163,47 +163,49 @@ def _weighted(layer: Any, x: Tensor) -> Tensor:
 
     bias = layer.bias
     without_bias: Mapping[str, Any] = {} if bias is None else {"bias": torch.zeros_like(bias)}
-    told = _telling(x)
+    told = _multiply_gradient(x)
     positive = contributed(told.clamp(min=0), layer.weight.clamp(min=0))
     if bool((x < 0).any()):
         positive = positive + contributed(told.clamp(max=0), layer.weight.clamp(max=0))
-    return _shared(layer(x.detach()), positive)
+    return _share_out(layer(x.detach()), positive)
 
 
-def _averaged(average: Any, x: Tensor) -> Tensor:
-    told = _telling(x)
-    return _agreeing(average(x.detach()), average(told.clamp(min=0)), average((-told).clamp(min=0)))
+def _apply_average(average: Any, x: Tensor) -> Tensor:
+    told = _multiply_gradient(x)
+    return _share_by_sign(
+        average(x.detach()), average(told.clamp(min=0)), average((-told).clamp(min=0))
+    )
 
 
-def _summed(terms: Iterable[Tensor]) -> Tensor:
-    a, b = map(_telling, terms)
-    return _agreeing(
+def _apply_sum(terms: Iterable[Tensor]) -> Tensor:
+    a, b = map(_multiply_gradient, terms)
+    return _share_by_sign(
         (a + b).detach(), a.clamp(min=0) + b.clamp(min=0), (-a).clamp(min=0) + (-b).clamp(min=0)
     )
 
 
-def _agreeing(value: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+def _share_by_sign(value: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Shares out among the terms of the sum's own sign: a sum may be below 0 and read on."""
-    return _shared(value, torch.where(value < 0, negative, positive))
+    return _share_out(value, torch.where(value < 0, negative, positive))
 
 
-def _telling(x: Tensor) -> Tensor:
+def _multiply_gradient(x: Tensor) -> Tensor:
     """The same numbers, but whose gradient arrives multiplied by them: contribution by share."""
     return x.detach() * (1 + (x - x.detach()))
 
 
-def _shared(value: Tensor, contributions: Tensor) -> Tensor:
+def _share_out(value: Tensor, contributions: Tensor) -> Tensor:
     """The step's value, whose gradient is shared out in proportion to contributions, all ≥ 0."""
     share = contributions / contributions.detach().clamp(min=LEAST)
     return value + (share - share.detach())
 
 
-def _passed(x: Tensor, value: Tensor) -> Tensor:
+def _pass_on(x: Tensor, value: Tensor) -> Tensor:
     """The step's value, whose gradient goes to the input as it is."""
     return value.detach() + (x - x.detach())
 
 
-def _no_rule(what: str) -> RequestError:
+def _make_error(what: str) -> RequestError:
     return RequestError(
         f"relevance cannot be propagated: there is no rule for {what}; the pruner 'taylor' ranks "
         "the filters of every network"

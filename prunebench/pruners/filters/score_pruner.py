@@ -46,14 +46,14 @@ class ScorePruner(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The prepared scores; filters that go together have their mean."""
-        from prunebench.pruners.filters.feature_maps import scored
+        from prunebench.pruners.filters.feature_maps import make_importance
 
         scores = {
             name.removeprefix(self.part): each
             for name, each in context.prepared["scores"].items()
             if name.startswith(self.part)
         }
-        return scored(scores, network)
+        return make_importance(scores, network)
 
 
 class FeaturePruner(ScorePruner):

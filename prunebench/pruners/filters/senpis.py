@@ -46,22 +46,26 @@ class ClasswiseImportance(ClasswiseOptions, FilterScores):
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Scores the filters: by layer name, multiples of the layer's mean, C."""
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.balanced_images import balanced
+        from prunebench.pruners.balanced_images import draw_balanced
         from prunebench.pruners.filters import classwise_importance
         from prunebench.pruners.filters.feature_maps import FeatureReader
 
         make_masks_permanent(network)
         network.eval()
-        classes = list(classwise_importance.by_class(*balanced(context, self.images)))
-        measure = classwise_importance.by_removal if self.estimate == "removal" else classwise_importance.by_gradient
+        classes = list(classwise_importance.split_by_class(*draw_balanced(context, self.images)))
+        measure = (
+            classwise_importance.measure_by_removal
+            if self.estimate == "removal"
+            else classwise_importance.estimate_by_gradient
+        )
         scores = measure(network, classes, context)
         reader = FeatureReader(network)
         for place, (inputs, _) in enumerate(classes):
             for name, maps in reader.read(inputs).maps.items():
                 if name in scores and self.attenuation < 1:
-                    scores[name][place] = classwise_importance.attenuated(
+                    scores[name][place] = classwise_importance.attenuate_similar(
                         scores[name][place],
-                        classwise_importance.similarities(maps),
+                        classwise_importance.compute_similarities(maps),
                         self.sigma,
                         self.attenuation,
                     )

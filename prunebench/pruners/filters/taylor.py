@@ -29,12 +29,12 @@ class FirstOrderChanges(Preparation):
     batch_size: int
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """By layer and side as in ``channel_sums``, mini-batches×channels."""
+        """By layer and side as in ``sum_by_channel``, mini-batches×channels."""
         import torch
         from torch.func import functional_call
         from torch.nn import functional as F
 
-        from prunebench.pruners.filters.channel_sums import channel_sums
+        from prunebench.pruners.filters.channel_sums import sum_by_channel
 
         network.eval()
         # Tensors of their own over the same numbers: frozen parameters have gradients too.
@@ -47,7 +47,7 @@ class FirstOrderChanges(Preparation):
                 name: weight.detach() * slope
                 for (name, weight), slope in zip(weights.items(), slopes, strict=True)
             }
-            found.append(channel_sums(network, products))
+            found.append(sum_by_channel(network, products))
         return {key: torch.stack([sums[key] for sums in found]) for key in found[0]}
 
 
@@ -78,7 +78,7 @@ class Taylor(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The mean over mini-batches of (Σ g·w)²."""
-        from prunebench.pruners.filters.channel_sums import READERS, group_sums
+        from prunebench.pruners.filters.channel_sums import READERS, sum_by_group
         from prunebench.pruners.filters.coupling import FILTERS
 
         handlers = {"readers": READERS, "filters": FILTERS}.get(self.group)
@@ -86,7 +86,7 @@ class Taylor(FilterPruner):
         def counts(item: Any) -> bool:
             return handlers is None or item.dep.handler in handlers
 
-        change = group_sums(context.prepared[FirstOrderChanges.name], network, counts)
+        change = sum_by_group(context.prepared[FirstOrderChanges.name], network, counts)
 
         def importance(group: Any) -> Tensor | None:
             changes = change(group)

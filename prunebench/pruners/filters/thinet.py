@@ -35,12 +35,12 @@ class NextOutputs(Preparation):
 
         from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.filters.coupling import trace
-        from prunebench.pruners.filters.reconstruction import Contributions, readers
+        from prunebench.pruners.filters.reconstruction import Contributions, find_readers
         from prunebench.seeding import derive
 
         make_masks_permanent(network)
         generator = torch.Generator().manual_seed(derive(context.seed, "sampled outputs"))
-        found = readers(network, trace(network, context.example), context.fixed_channels)
+        found = find_readers(network, trace(network, context.example), context.fixed_channels)
         contributions = Contributions(network, found, self.samples, generator)
         seen = 0
         for inputs, _ in context.batches(self.images, 128):
@@ -72,11 +72,13 @@ class ThiNet(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """The relative error at a filter's removal; what was not sampled stays."""
-        from prunebench.pruners.filters.feature_maps import scored
-        from prunebench.pruners.filters.reconstruction import removal_errors
+        from prunebench.pruners.filters.feature_maps import make_importance
+        from prunebench.pruners.filters.reconstruction import compute_removal_errors
 
         gram = context.prepared["contributions"]
-        return scored({name: removal_errors(each) for name, each in gram.items()}, network)
+        return make_importance(
+            {name: compute_removal_errors(each) for name, each in gram.items()}, network
+        )
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
         """Removes channels until the level is reached, and rescales those that are kept.
@@ -87,7 +89,7 @@ class ThiNet(FilterPruner):
         from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.filters.channels import choose_channels
         from prunebench.pruners.filters.coupling import cut_out, trace
-        from prunebench.pruners.filters.reconstruction import readers, rescale
+        from prunebench.pruners.filters.reconstruction import find_readers, rescale
         from prunebench.pruners.output_check import check_outputs
 
         make_masks_permanent(network)
@@ -95,7 +97,7 @@ class ThiNet(FilterPruner):
         graph = trace(network, context.example)
         chosen = choose_channels(network, graph, level, importance, context, self.selection)
         if self.rescale:
-            found = readers(network, graph, context.fixed_channels)
+            found = find_readers(network, graph, context.fixed_channels)
             rescale(network, found, context.prepared["contributions"], chosen)
         cut_out(network, graph, chosen)
         check_outputs(

@@ -5,11 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from prunebench.pruners.weights.derivatives import Pairs, Weights, gradient, hessian_product
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.derivatives import (
+    Pairs,
+    Weights,
+    compute_gradient,
+    compute_hessian_product,
+)
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 
-def fisher_diagonal(network: nn.Module, pairs: Pairs) -> Weights:
+def estimate_fisher_diagonal(network: nn.Module, pairs: Pairs) -> Weights:
     """The mean over images of the squared gradient of each image's own cross-entropy.
 
     This is the diagonal of the empirical Fisher matrix. It stands for the Hessian's where the
@@ -19,17 +24,17 @@ def fisher_diagonal(network: nn.Module, pairs: Pairs) -> Weights:
         network: The network, in evaluation mode; it is left as it is.
         pairs: Batches of normalised inputs, B×C×H×W, and labels, B.
     """
-    total = _zeros(network)
+    total = _make_zeros(network)
     count = 0
     for inputs, labels in pairs:
         for image in zip(torch.split(inputs, 1), torch.split(labels, 1), strict=True):
-            for name, slope in gradient(network, [image]).items():
+            for name, slope in compute_gradient(network, [image]).items():
                 total[name] += slope.square()
         count += len(labels)
     return {name: each / max(count, 1) for name, each in total.items()}
 
 
-def hessian_diagonal(network: nn.Module, pairs: Pairs, probes: int, seed: int) -> Weights:
+def estimate_hessian_diagonal(network: nn.Module, pairs: Pairs, probes: int, seed: int) -> Weights:
     """The mean of v·(Hv) over random vectors v of signs: Hutchinson's estimator of H's diagonal.
 
     It has no bias (Bekas, Kokiopoulou and Saad 2007); its entries may be negative, where the
@@ -42,24 +47,24 @@ def hessian_diagonal(network: nn.Module, pairs: Pairs, probes: int, seed: int) -
         seed: Of the random vectors.
     """
     generator = torch.Generator().manual_seed(seed)
-    total = _zeros(network)
+    total = _make_zeros(network)
     count = 0
     for pair in pairs:
         images = len(pair[1])
         for _ in range(probes):
-            vector = {name: _signs(each, generator) for name, each in total.items()}
-            for name, product in hessian_product(network, [pair], vector).items():
+            vector = {name: _draw_signs(each, generator) for name, each in total.items()}
+            for name, product in compute_hessian_product(network, [pair], vector).items():
                 total[name] += vector[name] * product * images
         count += images * probes
     return {name: each / max(count, 1) for name, each in total.items()}
 
 
-def _zeros(network: nn.Module) -> Weights:
-    layers = prunable_layers(network)
+def _make_zeros(network: nn.Module) -> Weights:
+    layers = find_prunable_layers(network)
     return {name: torch.zeros_like(layer.weight.detach()) for name, layer in layers.items()}
 
 
-def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
+def _draw_signs(like: Tensor, generator: torch.Generator) -> Tensor:
     """−1 or 1 at random; drawn on the processor, so that a GPU has the same."""
     signs = torch.randint(0, 2, like.shape, generator=generator) * 2 - 1
     return signs.to(like.device, like.dtype)

@@ -11,8 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.balanced_images import balanced
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.balanced_images import draw_balanced
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 Weights = dict[str, Tensor]
 """Of each prunable layer, by name, a tensor of its weight's shape."""
@@ -24,7 +24,7 @@ BATCH = 128
 """Images a batch: differentiating twice takes several times a training step's memory."""
 
 
-def gradient(network: nn.Module, pairs: Pairs, temperature: float = 1.0) -> Weights:
+def compute_gradient(network: nn.Module, pairs: Pairs, temperature: float = 1.0) -> Weights:
     """The gradient of the mean cross-entropy over all images.
 
     Args:
@@ -37,12 +37,12 @@ def gradient(network: nn.Module, pairs: Pairs, temperature: float = 1.0) -> Weig
     """
 
     def of_batch(loss: Tensor, weights: Weights) -> list[Tensor]:
-        return _grad(loss, weights)
+        return _differentiate(loss, weights)
 
-    return _mean(network, pairs, temperature, of_batch)
+    return _average(network, pairs, temperature, of_batch)
 
 
-def hessian_product(
+def compute_hessian_product(
     network: nn.Module, pairs: Pairs, vector: Mapping[str, Tensor], temperature: float = 1.0
 ) -> Weights:
     """The Hessian of the mean cross-entropy times a vector, by differentiating twice.
@@ -55,14 +55,14 @@ def hessian_product(
     """
 
     def of_batch(loss: Tensor, weights: Weights) -> list[Tensor]:
-        slopes = _grad(loss, weights, create_graph=True)
+        slopes = _differentiate(loss, weights, create_graph=True)
         along = [(slope * vector[name]).sum() for name, slope in zip(weights, slopes, strict=True)]
-        return _grad(torch.stack(along).sum(), weights)
+        return _differentiate(torch.stack(along).sum(), weights)
 
-    return _mean(network, pairs, temperature, of_batch)
+    return _average(network, pairs, temperature, of_batch)
 
 
-def _mean(
+def _average(
     network: nn.Module,
     pairs: Pairs,
     temperature: float,
@@ -72,7 +72,7 @@ def _mean(
     # Tensors of their own over the same numbers: nothing is left behind in the network.
     weights = {
         name: layer.weight.detach().requires_grad_()
-        for name, layer in prunable_layers(network).items()
+        for name, layer in find_prunable_layers(network).items()
     }
     named = {f"{name}.weight".removeprefix("."): weight for name, weight in weights.items()}
     total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
@@ -87,12 +87,12 @@ def _mean(
     return {name: each / max(count, 1) for name, each in total.items()}
 
 
-def _grad(value: Tensor, weights: Weights, **options: Any) -> list[Tensor]:
+def _differentiate(value: Tensor, weights: Weights, **options: Any) -> list[Tensor]:
     """Gradients by all weights; zeros by those that the value does not depend on."""
     return list(torch.autograd.grad(value, [*weights.values()], materialize_grads=True, **options))
 
 
-def balanced_pairs(context: Context, per_class: int) -> list[tuple[Tensor, Tensor]]:
-    """One mini-batch of as many images of each class, in pieces; see ``balanced``."""
-    inputs, labels = balanced(context, per_class)
+def draw_balanced_batches(context: Context, per_class: int) -> list[tuple[Tensor, Tensor]]:
+    """One mini-batch of as many images of each class, in pieces; see ``draw_balanced``."""
+    inputs, labels = draw_balanced(context, per_class)
     return list(zip(torch.split(inputs, BATCH), torch.split(labels, BATCH), strict=True))

@@ -24,9 +24,9 @@ class Gradient(Preparation):
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The gradient by the weights of each prunable layer, by layer name."""
-        from prunebench.pruners.weights.derivatives import BATCH, gradient
+        from prunebench.pruners.weights.derivatives import BATCH, compute_gradient
 
-        return gradient(network.eval(), context.batches(self.images, BATCH))
+        return compute_gradient(network.eval(), context.batches(self.images, BATCH))
 
 
 class GradientMagnitude(MaskPruner):
@@ -46,10 +46,10 @@ class GradientMagnitude(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The absolute product of each weight and the loss's gradient by it."""
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
         slopes = context.prepared[Gradient.name]
         return {
             name: (layer.weight.detach() * slopes[name]).abs()
-            for name, layer in prunable_layers(network).items()
+            for name, layer in find_prunable_layers(network).items()
         }

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.weights.initial_pruner import StartPruner
+from prunebench.pruners.weights.initial_pruner import InitialPruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Grasp(StartPruner):
+class Grasp(InitialPruner):
     """Zeroes the weights whose removal reduces the gradient flow least, or increases it most.
 
     Gradient signal preservation (Wang, Zhang and Grosse 2020).
@@ -31,13 +31,17 @@ class Grasp(StartPruner):
         Setting w to zero changes the squared norm of the gradient by −2w·(Hg) to first order.
         The paper's score (equation 8) is −w·(Hg) and its highest go; here the lowest do.
         """
-        from prunebench.pruners.weights.derivatives import balanced_pairs, gradient, hessian_product
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.derivatives import (
+            compute_gradient,
+            compute_hessian_product,
+            draw_balanced_batches,
+        )
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
-        batch = balanced_pairs(context, self.per_class)
-        slopes = gradient(network, batch, self.temperature)
-        products = hessian_product(network, batch, slopes, self.temperature)
+        batch = draw_balanced_batches(context, self.per_class)
+        slopes = compute_gradient(network, batch, self.temperature)
+        products = compute_hessian_product(network, batch, slopes, self.temperature)
         return {
             name: layer.weight.detach() * products[name]
-            for name, layer in prunable_layers(network).items()
+            for name, layer in find_prunable_layers(network).items()
         }

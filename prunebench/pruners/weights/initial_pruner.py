@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class StartPruner(MaskPruner):
+class InitialPruner(MaskPruner):
     """Masks the trained network, or the network as it was before its training."""
 
     at: Literal["trained", "initial"] = Field(

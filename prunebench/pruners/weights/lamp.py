@@ -23,12 +23,15 @@ class Lamp(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Each weight squared, over the sum of the squares from it to the largest, in [0, 1]."""
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
-        return {name: _shares(layer.weight) for name, layer in prunable_layers(network).items()}
+        return {
+            name: _compute_shares(layer.weight)
+            for name, layer in find_prunable_layers(network).items()
+        }
 
 
-def _shares(weight: Tensor) -> Tensor:
+def _compute_shares(weight: Tensor) -> Tensor:
     import torch
 
     squares, order = weight.detach().double().square().flatten().sort(stable=True)

@@ -18,10 +18,11 @@ class L1Unstructured(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The magnitude of each weight."""
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
         return {
-            name: layer.weight.detach().abs() for name, layer in prunable_layers(network).items()
+            name: layer.weight.detach().abs()
+            for name, layer in find_prunable_layers(network).items()
         }
 
 
@@ -35,12 +36,12 @@ class RandomUnstructured(MaskPruner):
         """A random number for each weight."""
         import torch
 
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
         from prunebench.seeding import derive
 
         # Drawn on the processor, so that a GPU removes the same weights.
         generator = torch.Generator().manual_seed(derive(context.seed, "random weights"))
         return {
             name: torch.rand(layer.weight.shape, generator=generator).to(layer.weight.device)
-            for name, layer in prunable_layers(network).items()
+            for name, layer in find_prunable_layers(network).items()
         }

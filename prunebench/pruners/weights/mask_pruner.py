@@ -40,19 +40,19 @@ class MaskPruner(RankingPruner):
 
     def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
         """The masks of a level, by layer name; the network is left as it is."""
-        from prunebench.pruners.weights.masks import lowest_masks
+        from prunebench.pruners.weights.masks import mask_lowest
 
         order = self.order(network, context)
         layerwise = self.scope == "layerwise" and not self.rates
-        return lowest_masks(network, level, order, layerwise=layerwise)
+        return mask_lowest(network, level, order, layerwise=layerwise)
 
     def order(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Every weight's place in the order of removal, by layer name."""
-        from prunebench.pruners.distribution import removal_order
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.distribution import order_removals
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
-        layers = prunable_layers(network)
-        return removal_order(
+        layers = find_prunable_layers(network)
+        return order_removals(
             self.scores(network, context),
             self.scope,
             shapes={name: tuple(layer.weight.shape) for name, layer in layers.items()},
@@ -82,10 +82,10 @@ class MaskPruner(RankingPruner):
             order = scores.flatten().argsort(stable=True)
             for k in range(1, steps):
                 lowest = order[: round(len(order) * k / steps)]
-                yield name, partial(_without_weights, network, name, lowest)
+                yield name, partial(_zero_weights, network, name, lowest)
 
 
-def _without_weights(network: nn.Module, name: str, indices: Tensor) -> nn.Module:
+def _zero_weights(network: nn.Module, name: str, indices: Tensor) -> nn.Module:
     import torch
 
     copied = copy.deepcopy(network)

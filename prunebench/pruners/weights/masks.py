@@ -13,13 +13,13 @@ from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
 
 
-def prunable_layers(module: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
+def find_prunable_layers(module: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
     """The convolutions and linear layers of a network, whose weights may be masked, by name."""
     layers = module.named_modules()
     return {name: layer for name, layer in layers if isinstance(layer, _ConvNd | nn.Linear)}
 
 
-def lowest_masks(
+def mask_lowest(
     module: nn.Module, level: float, order: Mapping[str, Tensor], *, layerwise: bool = False
 ) -> dict[str, Tensor]:
     """Masks of the weights that come first in an order of removal.
@@ -36,7 +36,7 @@ def lowest_masks(
     Raises:
         RequestError: The level is more than the weights that may go.
     """
-    layers = prunable_layers(module)
+    layers = find_prunable_layers(module)
     masks: dict[str, Tensor] = {}
     for pool in [[name] for name in layers] if layerwise else [list(layers)]:
         zeros = torch.cat([layers[name].weight.detach().flatten() == 0 for name in pool])
@@ -73,7 +73,7 @@ def refuse_collapse(module: nn.Module, masks: Mapping[str, Tensor], level: float
     Raises:
         RequestError: It names the layer.
     """
-    for name, layer in prunable_layers(module).items():
+    for name, layer in find_prunable_layers(module).items():
         if not masks[name].any() and layer.weight.any():
             raise RequestError(
                 f"removing {level:.1%} of the weights would leave none in layer {name!r} (layer "
@@ -81,9 +81,11 @@ def refuse_collapse(module: nn.Module, masks: Mapping[str, Tensor], level: float
             )
 
 
-def masks_of_zeros(module: nn.Module) -> dict[str, Tensor]:
+def mask_zeros(module: nn.Module) -> dict[str, Tensor]:
     """Masks, by parameter name, of the prunable weights among which some are exactly zero."""
-    weights = {f"{name}.weight": layer.weight for name, layer in prunable_layers(module).items()}
+    weights = {
+        f"{name}.weight": layer.weight for name, layer in find_prunable_layers(module).items()
+    }
     return {
         name: (weight != 0).to(weight.dtype)
         for name, weight in weights.items()

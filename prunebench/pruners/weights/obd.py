@@ -26,14 +26,19 @@ class Curvature(Preparation):
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The diagonal's entries of the weights of each prunable layer, by layer name."""
-        from prunebench.pruners.weights.curvature import fisher_diagonal, hessian_diagonal
+        from prunebench.pruners.weights.curvature import (
+            estimate_fisher_diagonal,
+            estimate_hessian_diagonal,
+        )
         from prunebench.pruners.weights.derivatives import BATCH
         from prunebench.seeding import derive
 
         pairs = context.batches(self.images, BATCH)
         if self.kind == "fisher":
-            return fisher_diagonal(network.eval(), pairs)
-        return hessian_diagonal(network.eval(), pairs, self.probes, derive(context.seed, "probes"))
+            return estimate_fisher_diagonal(network.eval(), pairs)
+        return estimate_hessian_diagonal(
+            network.eval(), pairs, self.probes, derive(context.seed, "probes")
+        )
 
 
 class OptimalBrainDamage(MaskPruner):
@@ -64,10 +69,10 @@ class OptimalBrainDamage(MaskPruner):
         The paper takes every h to be positive, as it is at a minimum; where ``hutchinson`` finds a
         negative one, nothing says that the loss gains by the weight's removal.
         """
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
         curvature = context.prepared[Curvature.name]
         return {
             name: curvature[name].abs() * layer.weight.detach().square() / 2
-            for name, layer in prunable_layers(network).items()
+            for name, layer in find_prunable_layers(network).items()
         }

@@ -53,11 +53,11 @@ class SemiStructured(Pruner):
         return apply_layer_masks(network, self._masks(network))
 
     def _masks(self, network: nn.Module) -> dict[str, Tensor]:
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
         masks = {
             name: self._mask(layer.weight.detach())
-            for name, layer in prunable_layers(network).items()
+            for name, layer in find_prunable_layers(network).items()
             if layer.weight.shape[1] % self.m == 0
             and getattr(layer, "groups", 1) == 1
             and not getattr(layer, "transposed", False)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.weights.initial_pruner import StartPruner
+from prunebench.pruners.weights.initial_pruner import InitialPruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Snip(StartPruner):
+class Snip(InitialPruner):
     """Zeroes the weights whose connections the loss of one mini-batch is least sensitive to.
 
     Single-shot network pruning (Lee, Ajanthan and Torr 2019).
@@ -26,14 +26,14 @@ class Snip(StartPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The sensitivity to each connection, equations 5 and 6: they add up to 1."""
-        from prunebench.pruners.weights.derivatives import balanced_pairs, gradient
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.derivatives import compute_gradient, draw_balanced_batches
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
-        slopes = gradient(network, balanced_pairs(context, self.per_class))
+        slopes = compute_gradient(network, draw_balanced_batches(context, self.per_class))
         # By a factor c before a weight w, at c = 1, the loss changes as w times its gradient.
         sensitivity = {
             name: (layer.weight.detach() * slopes[name]).abs().double()
-            for name, layer in prunable_layers(network).items()
+            for name, layer in find_prunable_layers(network).items()
         }
         total = sum(float(each.sum()) for each in sensitivity.values()) or 1.0
         return {name: each / total for name, each in sensitivity.items()}

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from prunebench.pruners.weights.masks import prunable_layers
+from prunebench.pruners.weights.masks import find_prunable_layers
 
 _INPUT = 1e-100
 """Flow is proportional to the input, which is so small that sums do not overflow in deep networks
 and that activations with a bound, such as ReLU6, are not reached."""
 
 
-def synaptic_flow(network: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
+def compute_synaptic_flow(network: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
     """The share of the flow R that passes through each weight w: |w·∂R/∂w| / R.
 
     R is the sum of the outputs for an input whose entries are all the same, of the network with
@@ -32,8 +32,8 @@ def synaptic_flow(network: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]
     Returns:
         By layer name, of the weight's shape, in double precision.
     """
-    positive = _positive(network)
-    weights = {name: layer.weight for name, layer in prunable_layers(positive).items()}
+    positive = _make_positive(network)
+    weights = {name: layer.weight for name, layer in find_prunable_layers(positive).items()}
     device = next(iter(weights.values())).device
     flow = positive(torch.full(tuple(shape), _INPUT, dtype=torch.float64, device=device)).sum()
     slopes = torch.autograd.grad(flow, [*weights.values()], materialize_grads=True)
@@ -45,7 +45,7 @@ def synaptic_flow(network: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]
 
 
 @torch.no_grad()
-def _positive(network: nn.Module) -> nn.Module:
+def _make_positive(network: nn.Module) -> nn.Module:
     """A copy in double precision that is linear for positive inputs, with positive weights."""
     positive = copy.deepcopy(network).double().eval()
     for name, layer in [*positive.named_modules()]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.weights.initial_pruner import StartPruner
+from prunebench.pruners.weights.initial_pruner import InitialPruner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class SynFlow(StartPruner):
+class SynFlow(InitialPruner):
     """Zeroes weights, a few at a time, that the least of all paths' flow passes through.
 
     Iterative synaptic flow pruning (Tanaka, Kunin, Yamins and Ganguli 2020). What flows into a
@@ -27,9 +27,9 @@ class SynFlow(StartPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """The share of the network's synaptic flow that passes through each weight, in [0, 1]."""
-        from prunebench.pruners.weights.synaptic_flow import synaptic_flow
+        from prunebench.pruners.weights.synaptic_flow import compute_synaptic_flow
 
-        return synaptic_flow(network, context.example.shape)
+        return compute_synaptic_flow(network, context.example.shape)
 
     def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
         """The masks of a level, by layer name; after k of n rounds (1−level)^(k/n) is left."""
@@ -37,7 +37,7 @@ class SynFlow(StartPruner):
 
         import torch
 
-        from prunebench.pruners.weights.masks import prunable_layers
+        from prunebench.pruners.weights.masks import find_prunable_layers
 
         pruned = copy.deepcopy(network)
         masks: dict[str, Tensor] = {}
@@ -46,7 +46,7 @@ class SynFlow(StartPruner):
             reached = level if k == self.rounds else 1 - (1 - level) ** (k / self.rounds)
             masks = super().masks(pruned, reached, context)
             with torch.no_grad():
-                for name, layer in prunable_layers(pruned).items():
+                for name, layer in find_prunable_layers(pruned).items():
                     layer.weight.mul_(masks[name])
             context.progress(k / self.rounds, f"round {k} of {self.rounds}")
         return masks
