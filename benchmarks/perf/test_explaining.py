@@ -15,7 +15,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from prunebench.cams.explaining import choose_cams, explain_batches, split_batches
+from prunebench.cams.explained_batches import explain_batches, split_batches
+from prunebench.cams.explaining import choose_cams
 from prunebench.comparison.compare import compare
 from prunebench.plugins import choose
 

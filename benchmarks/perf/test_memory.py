@@ -19,7 +19,8 @@ IMAGES = 256
 # is taken off: interpreter, libraries and weights.
 CODE = """
 import json, sys, torch
-from prunebench.cams.explaining import choose_cams, explasplit_batches, split_batches
+from prunebench.cams.explained_batches import split_batches
+from prunebench.cams.explaining import choose_cams, explasplit_batches
 from prunebench.plugins import choose
 
 what, device, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -15,7 +15,7 @@ enough for a processor's cache, much enough to fill a GPU, and a bound on the me
 
 
 def ablation_cam(trace: Trace) -> Tensor:
-    """Explains by Ablation-CAM (Desai and Ramaswamy 2020).
+    """Explain by Ablation-CAM (Desai and Ramaswamy 2020).
 
     The weight of channel k is w_k = (y − y_k) / (|y| + 1e-7), with y the class's logit and y_k
     the logit once channel k is zero; the map is Σ_k w_k A_k. The magnitude in the denominator
@@ -33,12 +33,12 @@ def ablation_cam(trace: Trace) -> Tensor:
 
 
 def _differentiate_loss(trace: Trace) -> Tensor:
-    """The loss y − y_k, B×C, of logits affine in the activations: Σ_ij g_kij A_kij, exactly."""
+    """Compute y − y_k, B×C, of logits affine in the activations: Σ_ij g_kij A_kij, exactly."""
     return (trace.gradients * trace.activations).sum((2, 3))
 
 
 def _ablate_channels(trace: Trace) -> Tensor:
-    """The loss y − y_k, B×C, by running what depends on the layer without each channel in turn."""
+    """Compute y − y_k, B×C, by running what follows the layer without each channel in turn."""
     activations = trace.activations
     lost = activations.new_zeros(activations.shape[:2])
     # A channel that is zero already is left out: it weighs on nothing.

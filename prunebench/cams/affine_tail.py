@@ -71,7 +71,7 @@ _METHODS = frozenset(
 
 
 def is_affine(tail: fx.GraphModule, run: Callable[[Tensor], Tensor], output: Tensor) -> bool:
-    """Whether logits are an affine function of the target layer's output.
+    """Tell whether logits are an affine function of the target layer's output.
 
     Every step must be of a kind that is affine, and the logits must move along a straight line
     when the output is scaled by 1, 1/2, 0 and -1.
@@ -104,6 +104,6 @@ def _is_affine_step(tail: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def _is_given(node: fx.Node) -> bool:
-    """Whether a step's value does not depend on the target layer."""
+    """Tell whether a step's value does not depend on the target layer."""
     kept = node.op == "placeholder" and str(node.target).startswith("kept_")
     return kept or node.op == "get_attr"

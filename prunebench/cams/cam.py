@@ -93,7 +93,7 @@ class Cam(Plugin):
     """Whether it is trained, so that its maps differ from machine to machine as a training does."""
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """What is to be computed of each network, once, before its images are explained.
+        """Ask for what is to be computed of each network, once, before its images are explained.
 
         Their results are in ``trace.prepared``. They are computed on the training split, and are
         steps of the experiment tree like any others. Where there are images only, as in
@@ -102,7 +102,7 @@ class Cam(Plugin):
         return ()
 
     def check(self, network: nn.Module, example: Tensor) -> None:
-        """Looks whether the method can explain a network, before anything is computed.
+        """Look whether the method can explain a network, before anything is computed.
 
         Args:
             network: A copy of the untrained baseline.
@@ -113,7 +113,7 @@ class Cam(Plugin):
         """
 
     def __call__(self, trace: Trace) -> Tensor | Explanation:
-        """Returns raw maps, B×h×w at the target layer's resolution or B×H×W at the images'.
+        """Return raw maps, B×h×w at the target layer's resolution or B×H×W at the images'.
 
         ReLU, scaling and resizing are done for all methods alike.
         """

@@ -66,7 +66,7 @@ class Captum(Cam):
         return self
 
     def __call__(self, trace: Trace) -> Tensor:
-        """Returns attributions of pixels, B×H×W, summed over colour channels.
+        """Return attributions of pixels, B×H×W, summed over colour channels.
 
         Raises:
             RequestError: The method is not defined for this network.

@@ -26,7 +26,7 @@ PIXELS = 2**20
 
 
 def attribute(name: str, trace: Trace, **parameters: Any) -> Tensor:
-    """Attributes each image's class logit to its pixels.
+    """Attribute each image's class logit to its pixels.
 
     Args:
         name: The method.

@@ -37,7 +37,7 @@ MOVING: tuple[Any, ...] = (
 
 
 def check_rules(method: str, network: fx.GraphModule, trace: Trace) -> None:
-    """Refuses a network with a step for which captum has no rule: it would be silently wrong.
+    """Refuse a network with a step for which captum has no rule: it would be silently wrong.
 
     Args:
         method: ``deep-lift`` or ``lrp``.
@@ -72,7 +72,7 @@ def _make_error(method: str, what: str, trace: Trace) -> RequestError:
 
 
 def check_rectified(method: str, network: fx.GraphModule, trace: Trace) -> None:
-    """Refuses a network without a ReLU, in which these methods would change nothing.
+    """Refuse a network without a ReLU, in which these methods would change nothing.
 
     A ReLU6 counts as one: captum is made to see it.
 
@@ -92,7 +92,7 @@ class SeenReLU6(nn.ReLU):
     """A ReLU6 that captum takes for a ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Clips at 0 and at 6."""
+        """Clip at 0 and at 6."""
         return F.relu6(x)
 
 
@@ -105,13 +105,13 @@ def _replace(
 
 
 def prepare_differences(network: fx.GraphModule) -> None:
-    """Rewrites, for DeepLIFT, what captum has no rule or a wrong one for."""
+    """Rewrite, for DeepLIFT, what captum has no rule or a wrong one for."""
     _replace(network, nn.ReLU6, lambda layer: TwoReLUs())
     _replace(network, nn.MaxPool2d, WindowedMaxPool)
 
 
 def set_epsilon(network: fx.GraphModule, epsilon: float) -> None:
-    """Gives each layer that sums the epsilon rule, as captum reads it: in an attribute."""
+    """Give each layer that sums the epsilon rule, as captum reads it: in an attribute."""
     for layer in network.modules():
         if type(layer) in LAYERS["lrp"] and not isinstance(layer, nn.ReLU | nn.Tanh):
             layer.rule = EpsilonRule(epsilon)

@@ -15,7 +15,7 @@ class TwoReLUs(nn.Module):
         self.rising, self.clipped = nn.ReLU(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Clips at 0 and at 6."""
+        """Clip at 0 and at 6."""
         kept: Tensor = self.rising(x.clone()) - self.clipped(x - 6)
         return kept
 
@@ -39,7 +39,7 @@ class WindowedMaxPool(nn.Module):
         self.largest = nn.MaxPool2d((self.kernel[0] * self.kernel[1], 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pools B×C×H×W."""
+        """Pool B×C×H×W."""
         grid = self.pool[0](x.detach()).shape[2:]
         sides: list[int] = []
         for axis in (1, 0):  # F.pad begins with the last dimension

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def eigen_cam(trace: Trace) -> Tensor:
-    """Explains by Eigen-CAM (Muhammad and Yeasin 2020), which knows no class.
+    """Explain by Eigen-CAM (Muhammad and Yeasin 2020), which knows no class.
 
     The activations as a matrix of hw places and C channels, columns centred, are projected on
     their first right singular vector. The sign, which a decomposition leaves open, is the one of
@@ -28,7 +28,7 @@ def eigen_cam(trace: Trace) -> Tensor:
 
 
 def eigengrad_cam(trace: Trace) -> Tensor:
-    """Explains by EigenGrad-CAM: Eigen-CAM of gradients times activations.
+    """Explain by EigenGrad-CAM: Eigen-CAM of gradients times activations.
 
     Defined by pytorch-grad-cam; the sign is the one of the correlation with Σ_k g_k A_k.
 
@@ -46,7 +46,7 @@ ROUNDING = 1e-5
 
 
 def _project(values: Tensor) -> Tensor:
-    """Projects the places of B×C×h×w on their first principal direction, B×h×w."""
+    """Project the places of B×C×h×w on their first principal direction, B×h×w."""
     import torch
 
     # In double precision: the channels' means are taken off exactly enough for a layer that is

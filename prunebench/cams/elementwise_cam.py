@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def elementwise_cam(trace: Trace) -> Tensor:
-    """Explains by element-wise Grad-CAM, as pytorch-grad-cam defines it.
+    """Explain by element-wise Grad-CAM, as pytorch-grad-cam defines it.
 
     The map is Σ_k max(g_k A_k, 0): HiResCAM with the ReLU in each channel.
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam
-from prunebench.cams.target_layer import frozen
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
+from prunebench.networks.evaluation import freeze
 from prunebench.networks.trainer import SplitTrainer, draw_batches
 from prunebench.networks.training import DivergedError
 from prunebench.plugins.context import NOTHING, Context, Prepared
@@ -36,7 +36,7 @@ def learn(
     seed: int = 0,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
 ) -> Prepared:
-    """Computes what explanation methods prepare, on the images that are to be explained.
+    """Compute what explanation methods prepare, on the images that are to be explained.
 
     Explaining needs no labels, and so does learning to explain: what is learnt is the network's
     own answer. A few images teach little, though.
@@ -64,7 +64,7 @@ def learn(
             stacklevel=3,
         )
     as_they_are = _AsTheyAre((), ())
-    with frozen(module), torch.no_grad():
+    with freeze(module), torch.no_grad():
         logits = torch.cat([module(batch) for batch in torch.split(images, 64)])
     shown = Split(images, logits.argmax(1))
     nothing = Split(images[:0], shown.labels[:0])

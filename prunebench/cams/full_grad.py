@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def full_grad(trace: Trace) -> Tensor:
-    """Explains by FullGrad (Srinivas and Fleuret 2019).
+    """Explain by FullGrad (Srinivas and Fleuret 2019).
 
     The map is Σ_channels ψ(|x · ∂y/∂x|) + Σ_layers Σ_k ψ(|b_k · ∂y/∂b_k|), with ∂y/∂b_k the
     gradient at each place where the bias is added and ψ min-max of each channel's map at its own

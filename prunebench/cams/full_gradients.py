@@ -12,13 +12,13 @@ from torch.nn.functional import interpolate
 from torch.overrides import TorchFunctionMode
 
 from prunebench.cams.maps import normalise
-from prunebench.cams.target_layer import frozen
+from prunebench.networks.evaluation import freeze
 
 CONVOLUTIONS = {functional.conv2d, functional.conv_transpose2d}
 
 
 def compute_full_gradients(module: nn.Module, images: Tensor, classes: Tensor) -> Iterator[Tensor]:
-    """Splits each image's class score into its parts (Srinivas and Fleuret 2019).
+    """Split each image's class score into its parts (Srinivas and Fleuret 2019).
 
     Where the network is piecewise linear, as with ReLU and max-pooling, the parts and the linear
     layers' own biases add up to the score.
@@ -32,7 +32,7 @@ def compute_full_gradients(module: nn.Module, images: Tensor, classes: Tensor) -
         First x · ∂y/∂x, B×C×H×W, then b · ∂y/∂b of each convolution or batch normalisation with
         a bias, B×C×h×w, one for every time it runs.
     """
-    with frozen(module), torch.inference_mode(False), torch.enable_grad():
+    with freeze(module), torch.inference_mode(False), torch.enable_grad():
         inputs = images.detach().clone().requires_grad_()
         with _Biases() as biases:
             # On a copy: the network may work in place.
@@ -48,7 +48,7 @@ def compute_full_gradients(module: nn.Module, images: Tensor, classes: Tensor) -
 
 
 def sum_parts(parts: Iterable[Tensor]) -> Tensor:
-    """Adds up the parts of a score: absolute values, min-max of each channel, resized.
+    """Add up the parts of a score: absolute values, min-max of each channel, resized.
 
     Args:
         parts: B×C×h×w each, the first of them at the images' size.
@@ -64,7 +64,7 @@ def sum_parts(parts: Iterable[Tensor]) -> Tensor:
 
 
 def _scale_channels(part: Tensor) -> Tensor:
-    """The sum of a part's channels, each scaled to [0, 1], B×1×h×w.
+    """Sum a part's channels, each scaled to [0, 1], B×1×h×w.
 
     Resizing is linear: their sum is resized, not each of them.
     """
@@ -96,7 +96,7 @@ class _Biases(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Runs one operation of the network."""
+        """Run one operation of the network."""
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
         bias = None
@@ -128,7 +128,7 @@ def _compute_normalisation_bias(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor | None:
-    """β − γμ/√(σ²+ε); where the batch's own statistics are used there is no μ: β alone."""
+    """Compute β − γμ/√(σ²+ε); β alone where the batch's own statistics are used."""
     if training or running_mean is None or running_var is None:
         return bias
     shift = -running_mean / (running_var + eps).sqrt()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @plugin(version=2)  # early maps of some networks were off, under the key of version 1
 def grad_cam(trace: Trace) -> Tensor:
-    """Explains by Grad-CAM (Selvaraju et al. 2017, equations 1 and 2).
+    """Explain by Grad-CAM (Selvaraju et al. 2017, equations 1 and 2).
 
     The weight of channel k is w_k = mean_ij g_kij; the map is Σ_k w_k A_k.
 

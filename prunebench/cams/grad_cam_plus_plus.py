@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def grad_cam_plus_plus(trace: Trace) -> Tensor:
-    """Explains by Grad-CAM++ (Chattopadhay et al. 2018, equations 7 and 19).
+    """Explain by Grad-CAM++ (Chattopadhay et al. 2018, equations 7 and 19).
 
     With S_k = Σ_ij A_kij and a = g² / (2g² + S_k g³ + 1e-6), the weight of channel k is
     w_k = Σ_ij max(g_kij, 0) a_kij; the map is Σ_k w_k A_k.

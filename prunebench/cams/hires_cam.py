@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def hires_cam(trace: Trace) -> Tensor:
-    """Explains by HiResCAM (Draelos and Carin 2020).
+    """Explain by HiResCAM (Draelos and Carin 2020).
 
     The map is Σ_k g_k A_k, without averaging the gradients over places first. Where the logits
     are an affine function of the activations, it adds up to the logit less the bias.

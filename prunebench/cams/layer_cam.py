@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def layer_cam(trace: Trace) -> Tensor:
-    """Explains by LayerCAM (Jiang et al. 2021).
+    """Explain by LayerCAM (Jiang et al. 2021).
 
     The map is Σ_k max(g_k, 0) A_k.
 

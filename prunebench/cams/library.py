@@ -36,7 +36,7 @@ class Library(Cam):
         return self.name == "RandomCAM"
 
     def __call__(self, trace: Trace) -> Tensor:
-        """Returns the library's maps in [0, 1], B×H×W, float32.
+        """Return the library's maps in [0, 1], B×H×W, float32.
 
         Images are explained one by one, each with its own seed.
 
@@ -50,7 +50,7 @@ class Library(Cam):
 
 @cache
 def find_methods() -> dict[str, type[Any]]:
-    """The library's classes that explain images, by name."""
+    """Find the library's classes that explain images, by name."""
     import pytorch_grad_cam
 
     return {name: found for name, found in inspect.getmembers(pytorch_grad_cam) if _explains(found)}

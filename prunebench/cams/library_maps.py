@@ -23,7 +23,7 @@ from prunebench.seeding import content_seed, seeded
 
 
 def compute_library_maps(method: type[Any], trace: Trace) -> Tensor:
-    """Explains each image of a trace by a class of pytorch-grad-cam.
+    """Explain each image of a trace by a class of pytorch-grad-cam.
 
     Args:
         method: The class.

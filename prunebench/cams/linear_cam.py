@@ -16,7 +16,7 @@ network's logits and still count as its classifier: rounding, not another comput
 
 
 def linear_cam(trace: Trace) -> Tensor:
-    """Explains by class activation mapping (Zhou et al. 2016, equation 2).
+    """Explain by class activation mapping (Zhou et al. 2016, equation 2).
 
     The weight of channel k is w_k = W_ck, the weight of the network's last linear layer from
     channel k to the class; the map is Σ_k w_k A_k. It is Grad-CAM times the number of pixels.
@@ -38,7 +38,7 @@ def linear_cam(trace: Trace) -> Tensor:
 
 
 def _find_classifier(trace: Trace) -> nn.Linear:
-    """Finds the linear layer that turns the channels' means into the logits."""
+    """Find the linear layer that turns the channels' means into the logits."""
     import torch
     from torch import nn
 

@@ -12,7 +12,7 @@ EPSILON = 1e-7
 
 
 def normalise(raw: Tensor) -> Tensor:
-    """Keeps what speaks for the class and scales each map to [0, 1].
+    """Keep what speaks for the class and scale each map to [0, 1].
 
     ReLU, then (x − min) / (1e-7 + max of the shifted map). A constant map becomes all zeros, and
     so does a map that is not finite.
@@ -28,7 +28,7 @@ def normalise(raw: Tensor) -> Tensor:
 
 
 def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resizes maps bilinearly to the images' size and scales each to [0, 1] again.
+    """Resize maps bilinearly to the images' size and scale each to [0, 1] again.
 
     Args:
         maps: Normalised maps at the layer's resolution, B×h×w.
@@ -50,10 +50,10 @@ def _stretch(maps: Tensor) -> Tensor:
 
 
 def encode(maps: Tensor) -> Tensor:
-    """Codes maps in [0, 1] as 16-bit integers, off by at most half of 1/65535; zero stays zero."""
+    """Code maps in [0, 1] as 16-bit integers, off by at most half of 1/65535; zero stays zero."""
     return (maps * CODES).round().to(torch.uint16)
 
 
 def decode(codes: Tensor) -> Tensor:
-    """Turns 16-bit codes back into float32 maps in [0, 1]."""
+    """Turn 16-bit codes back into float32 maps in [0, 1]."""
     return codes.to(torch.float32) / CODES

@@ -9,16 +9,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from prunebench.cams.affine_tail import is_affine
+from prunebench.cams.crossing_values import CannotCut, Crossing, classify
 
 TOLERANCE = {torch.float64: 1e-10}
 """Largest difference between the cut and the whole network on the same batch, as a share of the
 largest logit; 1e-5 in other number formats. They run the same operations."""
 OTHER_BATCH = 100
 """How much more it may be for the same images in another batch, which rounds otherwise."""
-
-
-class CannotCut(Exception):
-    """A network cannot be cut at a layer; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +33,18 @@ class Cut:
 
     head: fx.GraphModule
     tail: fx.GraphModule
-    kept: tuple[_Kept, ...]
+    kept: tuple[Crossing, ...]
     affine: bool
 
-    def before(self, images: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
-        """Runs the head: images B×channels×H×W in; the layer's output and other values, out."""
+    def run_head(self, images: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        """Run the head: images B×channels×H×W in; the layer's output and other values, out."""
         output, *values = self.head(images)
         return output, tuple(values)
 
-    def after(self, output: Tensor, values: tuple[Any, ...], rows: Tensor | None = None) -> Tensor:
-        """Runs the tail.
+    def run_tail(
+        self, output: Tensor, values: tuple[Any, ...], rows: Tensor | None = None
+    ) -> Tensor:
+        """Run the tail.
 
         Args:
             output: Of the target layer; left as it is.
@@ -64,53 +63,8 @@ class Cut:
         return logits
 
 
-@dataclass(frozen=True)
-class _Same:
-    """A value that is the same for every batch."""
-
-    def select(self, value: Any, rows: Tensor | None, count: int) -> Any:
-        return value.clone() if isinstance(value, Tensor) else value
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """A tensor with some rows for each image of the batch, one image after the other."""
-
-    each: int
-
-    def select(self, value: Tensor, rows: Tensor | None, count: int) -> Tensor:
-        if rows is None:
-            return value.clone()
-        value = value.contiguous()
-        return value.view(-1, self.each, *value.shape[1:])[rows].flatten(0, 1)
-
-
-@dataclass(frozen=True)
-class _Multiple:
-    """A number that grows with the batch, such as its size."""
-
-    each: int
-
-    def select(self, value: int, rows: Tensor | None, count: int) -> int:
-        return self.each * count
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """A tuple or list, such as a shape, each part of which belongs to the batch in its own way."""
-
-    parts: tuple[_Kept, ...]
-
-    def select(self, value: Any, rows: Tensor | None, count: int) -> Any:
-        pairs = zip(self.parts, value, strict=True)
-        return type(value)([kind.select(part, rows, count) for kind, part in pairs])
-
-
-_Kept = _Same | _Rows | _Multiple | _Parts
-
-
 def cut_network(whole: nn.Module, module: nn.Module, target_layer: str, example: Tensor) -> Cut:
-    """Cuts a network at the last call of a layer.
+    """Cut a network at the last call of a layer.
 
     Args:
         whole: The network, in evaluation mode, to compare with.
@@ -133,11 +87,11 @@ def cut_network(whole: nn.Module, module: nn.Module, target_layer: str, example:
         except Exception as error:  # the graph may have frozen what depends on the batch
             raise CannotCut(f"its graph cannot be run: {error}") from None
         kept = tuple(
-            _classify(node.name, a, b) for node, a, b in zip(crossing, one, both, strict=True)
+            classify(node.name, a, b) for node, a, b in zip(crossing, one, both, strict=True)
         )
         found = Cut(head, tail, kept, affine=False)
         _verify(found, whole, pair, output, tuple(both))
-        affine = is_affine(tail, lambda varied: found.after(varied, tuple(both)), output)
+        affine = is_affine(tail, lambda varied: found.run_tail(varied, tuple(both)), output)
     return Cut(head, tail, kept, affine)
 
 
@@ -171,7 +125,7 @@ def _capture(module: nn.Module, layer: nn.Module) -> tuple[fx.Graph, fx.Node]:
 def _divide(
     module: nn.Module, graph: fx.Graph, target: fx.Node
 ) -> tuple[fx.GraphModule, fx.GraphModule, list[fx.Node]]:
-    """Both parts, and the nodes whose values cross from the first into the second."""
+    """Return both parts, and the nodes whose values cross from the first into the second."""
     dependent = {target}
     for node in graph.nodes:  # in the order of execution
         if any(needed in dependent for needed in node.all_input_nodes):
@@ -203,40 +157,20 @@ def _divide(
 def _copy_into(
     graph: fx.Graph, nodes: list[fx.Node], copies: dict[fx.Node, fx.Node]
 ) -> dict[fx.Node, fx.Node]:
-    """Copies steps, in their order, after what is copied already."""
+    """Copy steps, in their order, after what is copied already."""
     for node in nodes:
         copies[node] = graph.node_copy(node, lambda needed: copies[needed])
     return copies
 
 
-def _classify(name: str, one: Any, both: Any) -> _Kept:
-    """How a value belongs to the batch, seen from a batch of one image and one of two."""
-    if isinstance(one, Tensor) and isinstance(both, Tensor):
-        if one.dim() and both.shape == (2 * one.shape[0], *one.shape[1:]):
-            return _Rows(one.shape[0])
-        if one.shape == both.shape and torch.equal(one, both):
-            return _Same()
-    elif type(one) in (tuple, list, torch.Size) and len(one) == len(both):
-        pairs = zip(one, both, strict=True)
-        return _Parts(tuple(_classify(name, a, b) for a, b in pairs))
-    elif isinstance(one, _PLAIN) and one == both:
-        return _Same()
-    elif type(one) is int and both == 2 * one:
-        return _Multiple(one)
-    raise CannotCut(f"the value {name!r} crosses the layer and is tied to the batch as a whole")
-
-
-_PLAIN = (int, float, bool, str, type(None), torch.dtype, torch.device, slice)
-
-
 def _verify(
     parts: Cut, whole: nn.Module, images: Tensor, output: Tensor, values: tuple[Any, ...]
 ) -> None:
-    """Compares the cut with the whole network: the batch as it is, and its images in other rows."""
+    """Compare the cut with the whole network: the batch as it is, and its images in other rows."""
     rows = torch.tensor([1, 0, 1], device=images.device)
     try:
         logits = whole(images.clone())
-        found = parts.after(output, values), parts.after(output[rows], values, rows)
+        found = parts.run_tail(output, values), parts.run_tail(output[rows], values, rows)
     except Exception as error:  # a network that fails as a whole will say so when it is traced
         raise CannotCut(f"its parts cannot be run: {error}") from None
     if not (isinstance(logits, Tensor) and logits.dim() == 2):

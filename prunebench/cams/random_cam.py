@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @plugin(random=True)
 def random_cam(trace: Trace) -> Tensor:
-    """Explains by weights drawn uniformly from (−1, 1), afresh for each image and network.
+    """Explain by weights drawn uniformly from (−1, 1), afresh for each image and network.
 
     The map is Σ_k w_k A_k. An image's weights come from its own seed, wherever it stands in a
     batch.

@@ -15,7 +15,7 @@ in a processor's cache, much enough to fill a GPU."""
 
 
 def score_cam(trace: Trace) -> Tensor:
-    """Explains by Score-CAM (Wang et al. 2020, algorithm 1, without the baseline image).
+    """Explain by Score-CAM (Wang et al. 2020, algorithm 1, without the baseline image).
 
     Each channel, resized to the image and scaled to [0, 1], masks the image; the weights w are
     the softmax over the channels of the class's logits of the masked images; the map is
@@ -47,7 +47,7 @@ def score_cam(trace: Trace) -> Tensor:
 
 
 def _make_masks(channels: Tensor, images: Tensor) -> Tensor:
-    """Resizes channels, n×h×w, to the images and scales each to [0, 1], n×1×H×W."""
+    """Resize channels, n×h×w, to the images and scale each to [0, 1], n×1×H×W."""
     from torch.nn.functional import interpolate
 
     # Corners aligned and 1e-8 in the denominator, as in pytorch-grad-cam.

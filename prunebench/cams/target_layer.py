@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, inference_mode, nn, no_grad
 
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.networks.evaluation import freeze
 from prunebench.networks.layout import Layout, to_maps
 
 LISTED = 8
@@ -17,7 +16,7 @@ LISTED = 8
 
 
 def find_layer(module: nn.Module, target_layer: str) -> nn.Module:
-    """Finds a layer by the name it has in ``module.named_modules()``.
+    """Find a layer by the name it has in ``module.named_modules()``.
 
     Raises:
         RequestError: There is no layer of this name.
@@ -41,7 +40,7 @@ def check_target_layer(
     minimum: int = 4,
     layout: Layout = "maps",
 ) -> tuple[int, int]:
-    """Refuses a target layer whose maps say too little: a 1×1 map is always constant.
+    """Refuse a target layer whose maps say too little: a 1×1 map is always constant.
 
     Args:
         module: The network.
@@ -76,7 +75,7 @@ def check_target_layer(
 
 
 def find_last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4) -> str:
-    """Finds the layer explained by default: the end of the last convolutional stage.
+    """Find the layer explained by default: the end of the last convolutional stage.
 
     That is the last module to finish whose output is a batch of maps of at least
     minimum×minimum. Pooling layers, and containers that end in one, are passed over, so that the
@@ -119,7 +118,7 @@ def find_last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4
 def measure_maps(
     module: nn.Module, example: Tensor, *, pooling: bool = True, layout: Layout = "maps"
 ) -> dict[str, tuple[int, int]]:
-    """Height and width of every layer's output that is maps, in the order layers finish.
+    """Measure height and width of every layer's output that is maps, in the order layers finish.
 
     A layer that runs several times counts where it runs last.
 
@@ -147,7 +146,7 @@ def measure_maps(
 
     handles = [layer.register_forward_hook(note) for layer in names]
     try:
-        with frozen(module), inference_mode(False), no_grad():
+        with freeze(module), inference_mode(False), no_grad():
             module(example[:1])
     finally:
         for handle in handles:
@@ -163,23 +162,6 @@ def _measure_map(output: Any, layout: Layout, example: Tensor) -> tuple[int, int
     except RequestError:
         return None
     return maps.shape[2], maps.shape[3]
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Puts a network into evaluation mode without parameter gradients, and back as it was."""
-    training = [(layer, layer.training) for layer in module.modules()]
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    try:
-        module.eval()
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for layer, flag in training:
-            layer.training = flag
-        for parameter in trained:
-            parameter.requires_grad_(True)
 
 
 def _show_size(images: Tensor) -> str:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
-from prunebench.cams.network_cut import CannotCut, Cut, cut_network
+from prunebench.cams.crossing_values import CannotCut
+from prunebench.cams.network_cut import Cut, cut_network
 from prunebench.cams.target_layer import find_layer
 from prunebench.errors import RequestError
 from prunebench.networks.layout import Layout, find_channel_axis, from_maps, to_maps
@@ -28,9 +29,9 @@ logits b×K, out."""
 class Tracer:
     """Traces batches of one network at one target layer.
 
-    The network is cut in two at the layer (see ``cut_network``): each batch passes through both parts
-    once, and only the second runs again where a method asks for it. A network that cannot be cut
-    is run as a whole with the layer's output replaced, which is always right and slower.
+    The network is cut in two at the layer (see ``cut_network``): each batch passes through both
+    parts once, and only the second runs again where a method asks for it. A network that cannot be
+    cut is run as a whole with the layer's output replaced, which is always right and slower.
 
     All this happens to a twin on the same weights: the network itself is never touched. Where the
     target layer runs several times, its last run is explained. The network must not change while
@@ -76,7 +77,7 @@ class Tracer:
         seeds: tuple[int, ...] = (),
         prepared: Prepared = NOTHING,
     ) -> Trace:
-        """Runs a batch forward, and backward only as far as the target layer.
+        """Run a batch forward, and backward only as far as the target layer.
 
         Args:
             images: Normalised images, B×C×H×W, on the network's device.
@@ -90,7 +91,7 @@ class Tracer:
         """
         images = images.detach()
         with torch.inference_mode(False), torch.enable_grad():
-            leaf, logits, resume = (self._in_parts if self._cut else self._whole)(images)
+            leaf, logits, resume = (self._run_in_parts if self._cut else self._run_whole)(images)
         size = (images.shape[-2], images.shape[-1])
         try:
             maps = to_maps(leaf.detach(), self.layout, size)
@@ -144,20 +145,20 @@ class Tracer:
             prepared=prepared,
         )
 
-    def _in_parts(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
+    def _run_in_parts(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
         parts = self._cut
         assert parts is not None
         with torch.no_grad():
-            output, values = parts.before(images)
-        leaf = self._leaf(output)
-        logits = parts.after(leaf, values)
-        return leaf, logits, lambda changed, indices: parts.after(changed, values, indices)
+            output, values = parts.run_head(images)
+        leaf = self._make_leaf(output)
+        logits = parts.run_tail(leaf, values)
+        return leaf, logits, lambda changed, indices: parts.run_tail(changed, values, indices)
 
-    def _whole(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
+    def _run_whole(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
         leaves: list[Tensor] = []
 
         def start_here(_layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
-            leaves.append(self._leaf(output))
+            leaves.append(self._make_leaf(output))
             # What follows may work in place: on this copy, never on the activations kept.
             return leaves[-1].clone()
 
@@ -181,8 +182,8 @@ class Tracer:
 
         return leaves[-1], logits, resume
 
-    def _leaf(self, output: Any) -> Tensor:
-        """The layer's output as the beginning of a graph of its own."""
+    def _make_leaf(self, output: Any) -> Tensor:
+        """Make the layer's output the beginning of a graph of its own."""
         if not isinstance(output, Tensor):
             self._fail(f"gives {type(output).__name__}; a layer that can be explained gives maps")
         return output.clone().detach().requires_grad_()
@@ -199,7 +200,7 @@ def trace(
     seed: int = 0,
     layout: Layout = "maps",
 ) -> Trace:
-    """Traces one batch; see ``Tracer``.
+    """Trace one batch; see ``Tracer``.
 
     Args:
         module: The network.

@@ -52,7 +52,7 @@ class Applied(nn.Module):
         self.function, self.args, self.kwargs = function, args, kwargs
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Calls the function with the tensors in the places that were left open."""
+        """Call the function with the tensors in the places that were left open."""
         left = iter(tensors)
         return self.function(*(next(left) if a is _HOLE else a for a in self.args), **self.kwargs)
 
@@ -61,7 +61,7 @@ _HOLE = object()
 
 
 def unroll(module: nn.Module, example: Tensor) -> fx.GraphModule:
-    """Copies a network so that nothing in it is reused, functional or in place.
+    """Copy a network so that nothing in it is reused, functional or in place.
 
     Each call of an activation, of a pooling, of a sum or of a layer becomes a module of its own;
     dropout and other steps without effect in evaluation disappear. Weights stay where they are
@@ -131,7 +131,7 @@ def _unroll_step(node: fx.Node, network: fx.GraphModule) -> None:
 
 
 def _separate(node: fx.Node, network: fx.GraphModule) -> None:
-    """Gives a step an input that is no other step's output or input.
+    """Give a step an input that is no other step's output or input.
 
     Hooks of two modules on one tensor get in each other's way: the gradient that one has changed
     does not reach the other.
@@ -163,7 +163,7 @@ def _read_positional(node: fx.Node) -> dict[str, Any]:
 
 
 def _make_layer(node: fx.Node, network: fx.GraphModule) -> nn.Module | None:
-    """A new module that does what a node does; None if it is to stay a call."""
+    """Make a module that does what a node does; None if it is to stay a call."""
     if node.op == "call_module":
         return _copy_layer(network.get_submodule(str(node.target)))
     if node.op not in ("call_function", "call_method") or not is_tensor(node):
@@ -189,13 +189,13 @@ def _make_layer(node: fx.Node, network: fx.GraphModule) -> nn.Module | None:
 
 
 def _find_tensors(node: fx.Node) -> list[fx.Node]:
-    """Nodes whose tensors pass through a node: its arguments that depend on the image."""
+    """Find the nodes whose tensors pass through a node: its arguments that depend on the image."""
     sources = node.args or (node.kwargs.get("input"),)
     return [arg for arg in sources if isinstance(arg, fx.Node) and arg.op != "get_attr"]
 
 
 def is_tensor(node: fx.Node) -> bool:
-    """Whether a node of an unrolled network gives a tensor, and not a size or the like."""
+    """Tell whether a node of an unrolled network gives a tensor, and not a size or the like."""
     return node.meta.get("type") is Tensor
 
 
@@ -206,7 +206,7 @@ def _find_value(arg: Any, network: fx.GraphModule) -> Any:
 
 
 def _copy_layer(layer: nn.Module) -> nn.Module:
-    """A layer over the same parameters with attributes and hooks of its own."""
+    """Copy a layer: the same parameters with attributes and hooks of its own."""
     fresh = copy(layer)
     for name, value in vars(layer).items():
         if isinstance(value, dict):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def xgrad_cam(trace: Trace) -> Tensor:
-    """Explains by XGrad-CAM (Fu et al. 2020).
+    """Explain by XGrad-CAM (Fu et al. 2020).
 
     With S_k = Σ_ij A_kij, the weight of channel k is w_k = Σ_ij g_kij A_kij / (S_k + 1e-7); the
     map is Σ_k w_k A_k.

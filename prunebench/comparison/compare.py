@@ -10,17 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.explaining import (
-    CamNames,
-    Explained,
-    check_images,
-    choose_cams,
-    choose_layer,
-    explain_batches,
-    learn_on,
-    predict,
-    split_batches,
-)
+from prunebench.cams.explained_batches import Explained, explain_batches, split_batches
+from prunebench.cams.explaining import CamNames, check_images, choose_cams, choose_layer, learn_on
 from prunebench.cams.maps import upsample
 from prunebench.comparison.figure import Picture
 from prunebench.comparison.result import Accuracy, Comparison
@@ -28,6 +19,7 @@ from prunebench.errors import RequestError, did_you_mean
 from prunebench.intervals import mean_interval, paired_drop
 from prunebench.metrics import maps as metrics
 from prunebench.metrics.confidence import confidence
+from prunebench.networks.evaluation import predict
 from prunebench.networks.layout import Layout
 from prunebench.progress import counting
 from prunebench.trust import THRESHOLDS, trusted

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from prunebench.cams.explaining import explain_batches
+from prunebench.cams.explained_batches import explain_batches
 from prunebench.cams.maps import upsample
 from prunebench.conformance.bench import CPU, digits, logits_of, test_images, trained
 from prunebench.data import ground_truth

@@ -42,18 +42,18 @@ class Cifar10(Dataset):
     )
 
     def files(self) -> list[Path]:
-        """The five training batches, the test batch and the names of the classes."""
+        """List the five training batches, the test batch and the names of the classes."""
         return require_files([self.root / FOLDER / name for name in FILES], "cifar10")
 
     def fetch(self) -> None:
-        """Downloads the files through torchvision if they are missing."""
+        """Download the files through torchvision if they are missing."""
         try:
             self.files()
         except RequestError:
             download("CIFAR10", self.root)
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×3×32×32.
+        """Read the images, uint8 N×3×32×32.
 
         Raises:
             RequestError: A file is missing, or is not the published one.

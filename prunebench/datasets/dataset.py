@@ -20,7 +20,7 @@ class Dataset(Plugin):
     """False where the licence forbids showing the images: records then keep maps alone."""
 
     def files(self) -> list[Path]:
-        """Every file the images come from; their content enters all keys. Imports no torch.
+        """List every file the images come from; their content enters all keys. Import no torch.
 
         By default, the parameters that are paths, and all that is in those that are folders.
 
@@ -33,10 +33,10 @@ class Dataset(Plugin):
         return found
 
     def fetch(self) -> None:
-        """Downloads what is missing, where the data set can be downloaded."""
+        """Download what is missing, where the data set can be downloaded."""
 
     def load(self) -> Data:
-        """Reads the images.
+        """Read the images.
 
         Raises:
             RequestError: A file is corrupt; the message names it.

@@ -19,7 +19,7 @@ class Digits(Dataset):
     """Handwritten digits, 8×8 shown at 32×32, 1 channel: 997 train, 300 validation, 500 test."""
 
     def files(self) -> list[Path]:
-        """scikit-learn's own ``digits.csv.gz``, found without importing scikit-learn."""
+        """Find scikit-learn's own ``digits.csv.gz`` without importing scikit-learn."""
         spec = importlib.util.find_spec("sklearn")
         if spec is None or spec.origin is None:
             raise RequestError("digits: scikit-learn is not installed; `pip install scikit-learn`")
@@ -29,7 +29,7 @@ class Digits(Dataset):
         return [path]
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×1×32×32; each is its own mask."""
+        """Read the images, uint8 N×1×32×32; each is its own mask."""
         import numpy as np
         import torch
 

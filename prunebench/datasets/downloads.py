@@ -14,13 +14,13 @@ class NotDownloaded(RequestError):
 
 
 def find_cache_folder() -> Path:
-    """Where downloads are kept: ``$PRUNEBENCH_CACHE``, or ``~/.cache/prunebench``."""
+    """Find where downloads are kept: ``$PRUNEBENCH_CACHE``, or ``~/.cache/prunebench``."""
     chosen = os.environ.get("PRUNEBENCH_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "prunebench"
 
 
 def require_files(files: Sequence[Path], dataset: str) -> list[Path]:
-    """Returns the files if all of them exist.
+    """Return the files if all of them exist.
 
     Raises:
         NotDownloaded: One is missing.
@@ -36,7 +36,7 @@ def require_files(files: Sequence[Path], dataset: str) -> list[Path]:
 
 
 def download(torchvision_name: str, root: Path) -> None:
-    """Lets torchvision download a data set (it checks the archive's MD5).
+    """Let torchvision download a data set (it checks the archive's MD5).
 
     Args:
         torchvision_name: A class of ``torchvision.datasets``.

@@ -28,8 +28,8 @@ class Examples:
     labels: list[int]
     boxes: list[list[float]] | None = None
 
-    def at(self, indices: Tensor) -> Examples:
-        """The examples at these indices, in this order."""
+    def select(self, indices: Tensor) -> Examples:
+        """Select the examples at these indices, in this order."""
         chosen = indices.tolist()
         return Examples(
             [self.images[i] for i in chosen],
@@ -70,8 +70,8 @@ class EncodedDataset(Dataset):
             raise ValueError(f"one value or {channels} expected, one a channel")
         return value
 
-    def examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
-        """Finds the encoded images.
+    def find_examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
+        """Find the encoded images.
 
         Returns:
             Examples by split (``train``, ``test`` and perhaps ``validation``), and class names.
@@ -79,31 +79,31 @@ class EncodedDataset(Dataset):
         raise NotImplementedError
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×C×H×W: into memory, or to be decoded on demand."""
+        """Read the images, uint8 N×C×H×W: into memory, or to be decoded on demand."""
         from prunebench.data import Data, Normalisation
         from prunebench.datasets.image_files import read_image_size
         from prunebench.datasets.splits import divide
 
-        splits, class_names = self.examples()
+        splits, class_names = self.find_examples()
         train = splits["train"]
         size = (self.size, self.size) if self.size else read_image_size(train.images[0])
         if "validation" not in splits:
             kept, cut = divide(len(train.images), self.validation, "validation")
-            splits |= {"train": train.at(kept), "validation": train.at(cut)}
+            splits |= {"train": train.select(kept), "validation": train.select(cut)}
         images = sum(len(examples.images) for examples in splits.values())
         in_memory = images * self.channels * math.prod(size) <= self.memory * 2**30
         return Data(
-            self._split(splits["train"], size, in_memory),
-            self._split(splits["validation"], size, in_memory),
-            self._split(splits["test"], size, in_memory),
+            self._make_split(splits["train"], size, in_memory),
+            self._make_split(splits["validation"], size, in_memory),
+            self._make_split(splits["test"], size, in_memory),
             class_names,
-            Normalisation(self._spread(self.mean), self._spread(self.std)),
+            Normalisation(self._repeat(self.mean), self._repeat(self.std)),
         )
 
-    def _spread(self, values: tuple[float, ...]) -> tuple[float, ...]:
+    def _repeat(self, values: tuple[float, ...]) -> tuple[float, ...]:
         return values if len(values) == self.channels else values * self.channels
 
-    def _split(self, examples: Examples, size: tuple[int, int], in_memory: bool) -> Split:
+    def _make_split(self, examples: Examples, size: tuple[int, int], in_memory: bool) -> Split:
         import torch
 
         from prunebench.data import Split
@@ -112,9 +112,9 @@ class EncodedDataset(Dataset):
         files = ImageFiles(examples.images, self.channels, size, resize=self.size is not None)
         boxes = None if examples.boxes is None else torch.tensor(examples.boxes).float()
         if boxes is not None and files.resize:
-            down, across = (torch.tensor(size) / files.sizes()).unbind(1)
+            down, across = (torch.tensor(size) / files.read_sizes()).unbind(1)
             boxes = boxes * torch.stack([across, down, across, down], dim=1)
         elif not in_memory:
-            files.sizes()  # what headers tell is better known now than in the middle of a run
+            files.read_sizes()  # what headers tell is better known now than in the middle of a run
         pixels = files[torch.arange(len(files))] if in_memory else files
         return Split(pixels, torch.tensor(examples.labels, dtype=torch.int64), boxes)

@@ -32,12 +32,14 @@ class Folder(EncodedDataset):
     )
 
     def files(self) -> list[Path]:
-        """All images of all splits."""
-        return [path for split in self._classes().values() for c in split.values() for path in c]
+        """List all images of all splits."""
+        return [
+            path for split in self._find_classes().values() for c in split.values() for path in c
+        ]
 
-    def examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
-        """Finds the images; nothing is decoded."""
-        found = self._classes()
+    def find_examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
+        """Find the images; nothing is decoded."""
+        found = self._find_classes()
         names = tuple(found.get("train", found.get("all", {})))
         splits = {split: _make_examples(classes, names) for split, classes in found.items()}
         if "all" in splits:
@@ -45,11 +47,11 @@ class Folder(EncodedDataset):
 
             everything = splits.pop("all")
             kept, cut = divide(len(everything.images), self.test, "test")
-            splits = {"train": everything.at(kept), "test": everything.at(cut)}
+            splits = {"train": everything.select(kept), "test": everything.select(cut)}
         return splits, names
 
-    def _classes(self) -> dict[str, dict[str, list[Path]]]:
-        """The images by split and class; the split is ``all`` where the folder has no splits."""
+    def _find_classes(self) -> dict[str, dict[str, list[Path]]]:
+        """Find the images by split and class; the split is ``all`` where there are no splits."""
         if not self.path.is_dir():
             raise RequestError("folder: no such folder; check `path`", where=str(self.path))
         root = self.path.resolve()
@@ -74,7 +76,7 @@ class Folder(EncodedDataset):
 
 
 def _find_images(place: Path, root: Path) -> dict[str, list[Path]]:
-    """The images in the class folders of a place, both sorted by name."""
+    """Find the images in each class's folder, classes and images sorted by name."""
     found = {
         folder.name: _list_image_files(folder, root) for folder in _list_subfolders(place, root)
     }
@@ -98,7 +100,7 @@ def _list_image_files(place: Path, root: Path) -> list[Path]:
 
 
 def _list_inside(entries: list[os.DirEntry[str]], root: Path) -> list[Path]:
-    """The visible ones of these entries, sorted by name.
+    """List the visible ones of these entries, sorted by name.
 
     Raises:
         RequestError: One is a link that leads nowhere or out of the root.

@@ -15,7 +15,7 @@ from prunebench.errors import RequestError
 
 
 def read_idx(path: Path, dimensions: int) -> Tensor:
-    """Reads an IDX file of unsigned bytes, gzipped or not.
+    """Read an IDX file of unsigned bytes, gzipped or not.
 
     The header is big-endian 32-bit words: the magic number 0x00000800 + dimensions, then one
     length a dimension (http://yann.lecun.com/exdb/mnist/).

@@ -51,7 +51,7 @@ class ImageFiles:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """Decodes the images at these indices.
+        """Decode the images at these indices.
 
         Returns:
             uint8, B×C×H×W.
@@ -68,8 +68,8 @@ class ImageFiles:
         run_in_threads(decode, len(chosen))
         return torch.from_numpy(pixels)
 
-    def sizes(self) -> Tensor:
-        """Heights and widths of the images as they are stored, from their headers: int64 N×2.
+    def read_sizes(self) -> Tensor:
+        """Read heights and widths of the images as they are stored, from their headers: int64 N×2.
 
         Raises:
             RequestError: A header is corrupt, or ``resize`` is not set and a size is another.
@@ -104,7 +104,7 @@ class ImageFiles:
 
 
 def read_image_size(image: Encoded) -> tuple[int, int]:
-    """Height and width of an image, from its header.
+    """Read height and width of an image from its header.
 
     Raises:
         RequestError: It is no image that can be read.
@@ -114,7 +114,7 @@ def read_image_size(image: Encoded) -> tuple[int, int]:
 
 
 def run_in_threads(work: Callable[[int], None], count: int) -> None:
-    """Calls ``work`` with 0 ... count-1 in threads; raises the first error in that order."""
+    """Call ``work`` with 0 ... count-1 in threads; raise the first error in that order."""
     threads = min(os.cpu_count() or 1, 16)
     # Several shares a thread, so that all are busy; not so many that handing them over costs.
     step = max(1, min(256, count // (4 * threads)))
@@ -134,7 +134,7 @@ def run_in_threads(work: Callable[[int], None], count: int) -> None:
 
 @contextmanager
 def _open_image(image: Encoded) -> Iterator[Image.Image]:
-    """Opens an image; whatever goes wrong meanwhile becomes an error that names the image."""
+    """Open an image; whatever goes wrong meanwhile becomes an error that names the image."""
     content = image.content
     try:
         with Image.open(

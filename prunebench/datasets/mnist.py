@@ -49,7 +49,7 @@ class Mnist(Dataset):
     )
 
     def files(self) -> list[Path]:
-        """The four IDX files, gzipped or not, from the first folder that has them all."""
+        """Find the four IDX files, gzipped or not, in the first folder that has them all."""
         name = self.torchvision_name
         folders = (self.root / name / "raw", self.root, *self.elsewhere)
         found = [[_find_idx_file(folder, file) for file in FILES] for folder in folders]
@@ -66,14 +66,14 @@ class Mnist(Dataset):
         )
 
     def fetch(self) -> None:
-        """Downloads the files through torchvision if they are missing."""
+        """Download the files through torchvision if they are missing."""
         try:
             self.files()
         except RequestError:
             download(self.torchvision_name, self.root)
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×1×28×28; each, without noise, is its own mask."""
+        """Read the images, uint8 N×1×28×28; each, without noise, is its own mask."""
         from prunebench.data import Data, Normalisation
         from prunebench.datasets.splits import cut_validation
 

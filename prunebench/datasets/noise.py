@@ -15,7 +15,7 @@ STEP = 1000
 
 
 def add_noise_to_black(split: Split, bound: float, *purpose: str) -> Split:
-    """Puts uniform noise on the pixels that are exactly 0 and leaves all others as they are.
+    """Put uniform noise on the pixels that are exactly 0 and leave all others as they are.
 
     An image's noise depends on the arguments and on its index alone: the same in every epoch, for
     every network and experiment seed, and however many images follow it.

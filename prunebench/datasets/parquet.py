@@ -27,10 +27,10 @@ class Parquet(EncodedDataset):
     path: Path = Field(description="folder of the Parquet files, or the one above its data/")
 
     def files(self) -> list[Path]:
-        """All shards of all splits."""
-        return [path for shards in self._shards().values() for path in shards]
+        """List all shards of all splits."""
+        return [path for shards in self._list_shards().values() for path in shards]
 
-    def _shards(self) -> dict[str, list[Path]]:
+    def _list_shards(self) -> dict[str, list[Path]]:
         if not self.path.is_dir():
             raise RequestError("parquet: no such folder; check `path`", where=str(self.path))
         found = {split: _find_shards(self.path, names) for split, names in SPLITS.items()}
@@ -42,8 +42,8 @@ class Parquet(EncodedDataset):
                 )
         return {split: shards for split, shards in found.items() if shards}
 
-    def examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
-        """Reads the encoded images, and the classes' names from the schema's metadata.
+    def find_examples(self) -> tuple[dict[str, Examples], tuple[str, ...]]:
+        """Read the encoded images, and the classes' names from the schema's metadata.
 
         The key ``class_names`` (comma-separated) or the hub's ``huggingface`` (JSON) gives the
         names; without, classes are ``class 0`` to the largest label.
@@ -53,7 +53,7 @@ class Parquet(EncodedDataset):
         """
         splits: dict[str, Examples] = {}
         named: dict[Path, tuple[str, ...]] = {}
-        for split, shards in self._shards().items():
+        for split, shards in self._list_shards().items():
             tables = [_read_table(path) for path in shards]
             named |= {
                 path: _read_class_names(table) for path, table in zip(shards, tables, strict=True)
@@ -75,7 +75,7 @@ class Parquet(EncodedDataset):
 
 
 def _find_shards(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """The file or the shards of a split, in order; empty if there are none."""
+    """Find the file or the shards of a split, in order; empty if there are none."""
     for place in (folder, folder / "data"):
         for name in names:
             for pattern in (f"{name}.parquet", f"{name}-*.parquet"):
@@ -87,7 +87,7 @@ def _find_shards(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def _refuse_missing_shards(found: list[Path]) -> None:
-    """Counts shards that say how many there are, as in ``train-00000-of-00002.parquet``."""
+    """Count shards that say how many there are, as in ``train-00000-of-00002.parquet``."""
     promised = found[0].stem.rpartition("-of-")[2]
     if promised.isdigit() and int(promised) != len(found):
         raise RequestError(

@@ -12,7 +12,7 @@ from prunebench.seeding import derive
 
 
 def draw_permutation(count: int, *purpose: str) -> Tensor:
-    """Returns an order of ``count`` images (int64) that depends on nothing but the arguments."""
+    """Return an order of ``count`` images (int64) that depends on nothing but the arguments."""
     # RandomState, because NumPy froze its stream for good; torch and newer NumPy generators
     # may draw other numbers in another release, and a split must outlive releases.
     seed = derive(0, "split", *purpose) % 2**32
@@ -20,7 +20,7 @@ def draw_permutation(count: int, *purpose: str) -> Tensor:
 
 
 def divide(count: int, fraction: float, *purpose: str) -> tuple[Tensor, Tensor]:
-    """Divides ``count`` images into a large and a small part, both in the fixed order.
+    """Divide ``count`` images into a large and a small part, both in the fixed order.
 
     Args:
         count: The number of images.
@@ -44,7 +44,7 @@ def divide(count: int, fraction: float, *purpose: str) -> tuple[Tensor, Tensor]:
 
 
 def cut_validation(train: Split, fraction: float, *purpose: str) -> tuple[Split, Split]:
-    """Cuts the validation split from a source's training images.
+    """Cut the validation split from a source's training images.
 
     Returns:
         The remaining training split and the validation split.

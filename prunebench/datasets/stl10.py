@@ -42,18 +42,18 @@ class Stl10(Dataset):
     )
 
     def files(self) -> list[Path]:
-        """Images and labels of the training and test sets."""
+        """List the images and labels of the training and test sets."""
         return require_files([self.root / FOLDER / name for name in FILES], "stl10")
 
     def fetch(self) -> None:
-        """Downloads the files through torchvision (2.6 GB, most of it unlabelled) if missing."""
+        """Download the files through torchvision (2.6 GB, most of it unlabelled) if missing."""
         try:
             self.files()
         except RequestError:
             download("STL10", self.root)
 
     def load(self) -> Data:
-        """Reads the images, uint8 N×3×96×96."""
+        """Read the images, uint8 N×3×96×96."""
         from prunebench.data import Data, Normalisation
         from prunebench.datasets.splits import cut_validation
 
@@ -66,7 +66,7 @@ class Stl10(Dataset):
 
 
 def _read(images: Path, labels: Path) -> Split:
-    """Reads images (three planes each, column by column) and labels from 1 to 10."""
+    """Read images (three planes each, column by column) and labels from 1 to 10."""
     import numpy as np
     import torch
 

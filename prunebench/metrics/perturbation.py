@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from prunebench.cams.explaining import predict
 from prunebench.metrics.confidence import confidence
+from prunebench.networks.evaluation import predict
 
 KERNEL = 11
 SIGMA = 5.0

@@ -64,9 +64,9 @@ class Road(Metric):
         """Mean over the percentages of the confidence without the first pixels of the order, b."""
         import torch
 
-        from prunebench.cams.explaining import predict
         from prunebench.metrics.confidence import confidence
         from prunebench.metrics.imputation import impute
+        from prunebench.networks.evaluation import predict
 
         noise = self.noise * self._noise(evidence.seed, where.start, images)
         pixels = order[0].numel()

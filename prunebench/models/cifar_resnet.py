@@ -19,7 +19,7 @@ class _CifarResNet(Model):
     """Number of layers with weights: 6n+2 for n blocks a stage."""
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network, for colour images."""
+        """Build the untrained network, for colour images."""
         from prunebench.models.networks.cifar_resnet import CifarResNet
 
         if channels != 3:
@@ -29,11 +29,11 @@ class _CifarResNet(Model):
         return CifarResNet(self.depth, classes)
 
     def target_layer(self) -> str:
-        """The last stage, after the ReLU of its last block: 64 maps of 8×8 on CIFAR images."""
+        """Name the last stage, after its last block's ReLU: 64 maps of 8×8 on CIFAR images."""
         return "layer3"
 
     def recipe(self) -> Recipe:
-        """164 epochs of SGD, a tenth of the rate after 82 and a hundredth after 123."""
+        """Return 164 epochs of SGD, a tenth of the rate after 82 and a hundredth after 123."""
         return Recipe(
             epochs=164,
             lr=0.1,
@@ -45,13 +45,13 @@ class _CifarResNet(Model):
         )
 
     def normalisation(self) -> Normalisation:
-        """ImageNet's, which the published weights were trained with."""
+        """Return ImageNet's normalisation, which the published weights were trained with."""
         from prunebench.data import Normalisation
 
         return Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     def fixed_channels(self) -> tuple[str, ...]:
-        """What writes to the residual stream, whose channels the shortcuts pad by position."""
+        """Name what writes to the residual stream, whose channels the shortcuts pad by position."""
         blocks = (self.depth - 2) // 6
         ends = (f"layer{stage}.{block}.conv2" for stage in (1, 2, 3) for block in range(blocks))
         return ("conv1", *ends)

@@ -16,7 +16,7 @@ class DigitsCnn(Model):
     """Four convolutions with BatchNorm, global average pooling and one linear layer."""
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network, for images of at least 4×4."""
+        """Build the untrained network, for images of at least 4×4."""
         from prunebench.models.networks.digits_cnn import DigitsNetwork
 
         if min(size) < 4:
@@ -26,11 +26,11 @@ class DigitsCnn(Model):
         return DigitsNetwork(classes, channels)
 
     def target_layer(self) -> str:
-        """The last stage, before global average pooling: a quarter of the image's size."""
+        """Name the last stage, before global average pooling: a quarter of the image's size."""
         return "stage3"
 
     def recipe(self) -> Recipe:
-        """Eight epochs of SGD with a learning rate that falls to zero."""
+        """Return eight epochs of SGD with a learning rate that falls to zero."""
         return Recipe(
             epochs=8, lr=0.05, momentum=0.9, weight_decay=5e-4, batch_size=64, schedule="cosine"
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 class _ForCifar(Model):
     def recipe(self) -> Recipe:
-        """200 epochs of SGD with a learning rate that falls to zero."""
+        """Return 200 epochs of SGD with a learning rate that falls to zero."""
         return Recipe(
             epochs=200,
             lr=0.1,
@@ -30,14 +30,14 @@ class ResNet18Cifar(_ForCifar):
     """ResNet-18 whose first layers do not shrink the image."""
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network."""
+        """Build the untrained network."""
         from prunebench.models.networks.for_cifar import build_resnet18
 
         network: nn.Module = build_resnet18(classes, channels)
         return network
 
     def target_layer(self) -> str:
-        """The last stage, after the ReLU of its last block: 512 maps of 4×4 on CIFAR images."""
+        """Name the last stage, after its last block's ReLU: 512 maps of 4×4 on CIFAR images."""
         return "layer4"
 
 
@@ -45,14 +45,14 @@ class MobileNetV2Cifar(_ForCifar):
     """MobileNetV2 with two strides fewer."""
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network."""
+        """Build the untrained network."""
         from prunebench.models.networks.for_cifar import build_mobilenet_v2
 
         network: nn.Module = build_mobilenet_v2(classes, channels)
         return network
 
     def target_layer(self) -> str:
-        """The last 1×1 convolution, after its ReLU6: 1,280 maps of 4×4 on CIFAR images."""
+        """Name the last 1×1 convolution, after its ReLU6: 1,280 maps of 4×4 on CIFAR images."""
         return "features"
 
 
@@ -60,7 +60,7 @@ class Vgg16Cifar(_ForCifar):
     """VGG-16 with BatchNorm and a small classifier."""
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network, for images of at least 16×16."""
+        """Build the untrained network, for images of at least 16×16."""
         from prunebench.models.networks.vgg16_cifar import SMALLEST, Vgg16
 
         if min(size) < SMALLEST:
@@ -71,7 +71,7 @@ class Vgg16Cifar(_ForCifar):
         return Vgg16(classes, channels)
 
     def target_layer(self) -> str:
-        """The last convolution of the fourth stage, after its ReLU: 512 maps of 4×4.
+        """Name the last convolution of the fourth stage, after its ReLU: 512 maps of 4×4.
 
         On CIFAR images the fifth stage's maps are 2×2, too small to show where.
         """

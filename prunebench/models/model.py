@@ -47,7 +47,7 @@ class Model(Plugin):
         return self
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network.
+        """Build the untrained network.
 
         Args:
             classes: Number of outputs.
@@ -60,35 +60,36 @@ class Model(Plugin):
         raise NotImplementedError
 
     def target_layer(self) -> str:
-        """Name of the module whose output is explained: the last convolutional stage."""
+        """Return the name of the module whose output is explained: the last convolutional stage."""
         raise NotImplementedError
 
     def layout(self) -> Layout:
-        """How the target layer's output is read as maps.
+        """Return how the target layer's output is read as maps.
 
         Convolutions give maps. A transformer whose layers give tokens, or maps with their channels
-        last, says so here (see ``networks/layout.py``); a layer named in a suite is read the same way.
+        last, says so here (see ``networks/layout.py``); a layer named in a suite is read the same
+        way.
         """
         return "maps"
 
     def recipe(self) -> Recipe:
-        """How the network is trained from scratch."""
+        """Return how the network is trained from scratch."""
         raise NotImplementedError
 
     def normalisation(self) -> Normalisation | None:
-        """The normalisation that the weights demand; None for the data set's own."""
+        """Return the normalisation that the weights demand; None for the data set's own."""
         return None
 
     def pretrained(self) -> dict[str, Tensor] | None:
-        """Published weights, where a parameter asks for them."""
+        """Return published weights, where a parameter asks for them."""
         return None
 
     def trained(self) -> bool:
-        """Whether the network comes with weights, so that it is not trained from scratch."""
+        """Tell whether the network comes with weights, so that it is not trained from scratch."""
         return self.weights is not None
 
     def fixed_channels(self) -> tuple[str, ...]:
-        """Names of layers whose output channels a structured pruner must leave alone.
+        """Name layers whose output channels a structured pruner must leave alone.
 
         The classifier is found by the harness and need not be named.
         """

@@ -21,7 +21,7 @@ class _Sp2ps(Model):
     """Output channels of the convolutions; a max-pool follows each stage."""
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network, for colour images."""
+        """Build the untrained network, for colour images."""
         from prunebench.models.networks.sp2ps import Sp2psNetwork
 
         if channels != 3:
@@ -34,15 +34,15 @@ class _Sp2ps(Model):
             raise RequestError(f"{error}; the network needs larger ones") from None
 
     def target_layer(self) -> str:
-        """The last stage, before the last pool: 2×2 at the data set's image size."""
+        """Name the last stage, before the last pool: 2×2 at the data set's image size."""
         return f"stages.{len(self.stages) - 1}"
 
     def recipe(self) -> Recipe:
-        """150 epochs of Adam, a tenth of the rate after 80 and a hundredth after 120."""
+        """Return 150 epochs of Adam, a tenth of the rate after 80 and a hundredth after 120."""
         return Recipe(epochs=150, optimizer="adam", lr=1e-3, batch_size=200, milestones=(80, 120))
 
     def normalisation(self) -> Normalisation:
-        """Pixels in [-1, 1]."""
+        """Return a normalisation to pixels in [-1, 1]."""
         from prunebench.data import Normalisation
 
         return Normalisation((0.5,) * 3, (0.5,) * 3)

@@ -18,7 +18,7 @@ class ThesisCnn(Model):
     """Two small convolutions and one linear layer: 2,324 weights on MNIST."""
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network, for grey images of at least 10×10."""
+        """Build the untrained network, for grey images of at least 10×10."""
         from prunebench.models.networks.thesis_cnn import ThesisNetwork
 
         if channels != 1:
@@ -30,11 +30,11 @@ class ThesisCnn(Model):
         return ThesisNetwork(classes, size)
 
     def target_layer(self) -> str:
-        """The second convolution after its ReLU: 11×11 on MNIST."""
+        """Name the second convolution after its ReLU: 11×11 on MNIST."""
         return "relu2"
 
     def recipe(self) -> Recipe:
-        """The thesis's pretraining: ten epochs of SGD, the last two at a tenth of the rate."""
+        """Return the thesis's pretraining: ten epochs of SGD, two at a tenth of the rate."""
         return Recipe(
             epochs=10,
             lr=0.01,
@@ -46,7 +46,7 @@ class ThesisCnn(Model):
         )
 
     def normalisation(self) -> Normalisation:
-        """None: pixels stay in [0, 1]."""
+        """Return one that changes nothing: pixels stay in [0, 1]."""
         from prunebench.data import Normalisation
 
         return Normalisation((0.0,), (1.0,))

@@ -68,7 +68,7 @@ class Timm(Model):
         return chosen
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network."""
+        """Build the untrained network."""
         import torch
 
         from prunebench.models.networks import timm as networks
@@ -91,11 +91,11 @@ class Timm(Model):
         return network.train()
 
     def target_layer(self) -> str:
-        """The last maps before they are pooled, or the last block's tokens."""
+        """Name the last maps before they are pooled, or the last block's tokens."""
         return self._explained()[0]
 
     def layout(self) -> Layout:
-        """Tokens in vision transformers and mixers, channels last in Swin, else maps."""
+        """Return tokens for vision transformers and mixers, channels last for Swin, else maps."""
         return self._explained()[1]
 
     def _explained(self) -> tuple[str, Layout]:
@@ -110,7 +110,7 @@ class Timm(Model):
         return found
 
     def recipe(self) -> Recipe:
-        """90 epochs of SGD, a tenth of the rate after every 30."""
+        """Return 90 epochs of SGD, a tenth of the rate after every 30."""
         return Recipe(
             epochs=90,
             lr=0.01,
@@ -122,7 +122,7 @@ class Timm(Model):
         )
 
     def normalisation(self) -> Normalisation | None:
-        """The one of the published weights, where they are asked for."""
+        """Return the normalisation of the published weights, where they are asked for."""
         if self.pretrained_weights is None:
             return None
         from timm.models import get_pretrained_cfg
@@ -133,11 +133,11 @@ class Timm(Model):
         return Normalisation(tuple(config.mean), tuple(config.std))
 
     def trained(self) -> bool:
-        """Whether weights are given, be it timm's or a file."""
+        """Tell whether weights are given, be it timm's or a file."""
         return self.pretrained_weights is not None or super().trained()
 
     def pretrained(self) -> dict[str, Tensor] | None:
-        """The published weights, downloaded once.
+        """Download the published weights, once.
 
         Raises:
             RequestError: They cannot be downloaded.

@@ -60,7 +60,7 @@ class Torchvision(Model):
         return name
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network, for colour images."""
+        """Build the untrained network, for colour images."""
         from prunebench.models.networks import torchvision as networks
 
         if channels != 3:
@@ -74,19 +74,19 @@ class Torchvision(Model):
         return networks.build(self.name, classes, self.pretrained_weights, size)
 
     def target_layer(self) -> str:
-        """The last maps before they are pooled, or a vision transformer's last tokens."""
+        """Name the last maps before they are pooled, or a vision transformer's last tokens."""
         from prunebench.models.networks import torchvision as networks
 
         return networks.find_target_layer(self.name)[0]
 
     def layout(self) -> Layout:
-        """Tokens in a vision transformer, maps elsewhere."""
+        """Return tokens for a vision transformer, maps elsewhere."""
         from prunebench.models.networks import torchvision as networks
 
         return networks.find_target_layer(self.name)[1]
 
     def recipe(self) -> Recipe:
-        """90 epochs of SGD, a tenth of the rate after every 30."""
+        """Return 90 epochs of SGD, a tenth of the rate after every 30."""
         return Recipe(
             epochs=90,
             lr=0.01,
@@ -98,7 +98,7 @@ class Torchvision(Model):
         )
 
     def normalisation(self) -> Normalisation | None:
-        """The one of the published weights, where they are asked for."""
+        """Return the normalisation of the published weights, where they are asked for."""
         from torchvision.models import get_model_weights
 
         from prunebench.data import Normalisation
@@ -109,11 +109,11 @@ class Torchvision(Model):
         return Normalisation(tuple(transforms.mean), tuple(transforms.std))
 
     def trained(self) -> bool:
-        """Whether weights are given, be it torchvision's or a file."""
+        """Tell whether weights are given, be it torchvision's or a file."""
         return self.pretrained_weights is not None or super().trained()
 
     def pretrained(self) -> dict[str, Tensor] | None:
-        """The published weights, downloaded once.
+        """Download the published weights, once.
 
         Raises:
             RequestError: They cannot be downloaded.

@@ -25,20 +25,20 @@ class _WideResNet(Model):
     )
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-        """Builds the untrained network."""
+        """Build the untrained network."""
         from prunebench.models.networks.wide_resnet import WideResNet
 
         return WideResNet(self.depth, self.width, classes, channels, self.dropout)
 
     def target_layer(self) -> str:
-        """The ReLU before the pooling: 8×8 on CIFAR images.
+        """Name the ReLU before the pooling: 8×8 on CIFAR images.
 
         The last stage itself ends in a sum that is neither normalised nor rectified.
         """
         return "relu"
 
     def recipe(self) -> Recipe:
-        """200 epochs of SGD, a fifth of the rate after 60, after 120 and after 160."""
+        """Return 200 epochs of SGD, a fifth of the rate after 60, after 120 and after 160."""
         return Recipe(
             epochs=200,
             lr=0.1,

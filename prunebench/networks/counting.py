@@ -23,7 +23,7 @@ with warnings.catch_warnings():
 
 
 def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
-    """Counts the multiply-adds of each layer for one image.
+    """Count the multiply-adds of each layer for one image.
 
     Convolutions, linear layers and matrix products, the functional ones included; normalisation,
     pooling and elementwise operations are not counted.
@@ -51,12 +51,12 @@ def count_macs(module: nn.Module, example: Tensor) -> dict[str, int]:
 
 
 def count_total_macs(module: nn.Module, example: Tensor) -> int:
-    """Multiply-adds of a network for one image; see ``count_macs``."""
+    """Count the multiply-adds of a network for one image; see ``count_macs``."""
     return sum(count_macs(module, example).values())
 
 
 def count_effective_macs(module: nn.Module, macs: dict[str, int]) -> float:
-    """Multiply-adds by weights that are not zero, if each weight of a layer is used equally often.
+    """Count multiply-adds by weights that are not zero, each of a layer used equally often.
 
     Args:
         module: The network.
@@ -73,7 +73,7 @@ def _measure_density(layer: nn.Module) -> float:
 
 
 def find_prunable_weights(module: nn.Module) -> list[Tensor]:
-    """The weights of convolutions and linear layers, each shared one once."""
+    """Find the weights of convolutions and linear layers, each shared one once."""
     weights = [
         layer.codes if isinstance(layer, Int8Layer) else layer.weight
         for layer in module.modules()
@@ -83,13 +83,13 @@ def find_prunable_weights(module: nn.Module) -> list[Tensor]:
 
 
 def list_parameters(module: nn.Module) -> list[Tensor]:
-    """Parameters, and 8-bit weights, which cannot be trained but are parameters all the same."""
+    """List parameters, and 8-bit weights: parameters all the same, though not trainable."""
     return [*module.parameters(), *(layer.codes for layer in find_int8_layers(module).values())]
 
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode while tracing; afterwards every flag and hook is as it was.
+    """Trace in evaluation mode; afterwards every flag and hook is as it was.
 
     In training mode a forward pass would move BatchNorm's statistics, and fvcore leaves its
     hooks behind where the forward pass fails.
@@ -118,7 +118,7 @@ Count = Callable[[list[Any], list[Any]], int]
 
 
 def _count_product(first: int) -> Count:
-    """Multiply-adds of a matrix product: its outputs times the length of the inner dimension."""
+    """Make a count for a matrix product: its outputs times the length of the inner dimension."""
 
     def count(inputs: list[Any], outputs: list[Any]) -> int:
         return int(prod(get_shape(outputs[0])) * get_shape(inputs[first])[-1])
@@ -133,12 +133,12 @@ def _count_convolution(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def _count_convolution_mode(inputs: list[Any], outputs: list[Any]) -> int:
-    """A convolution with padding by name, such as ``same``, which fvcore would not count."""
+    """Count a convolution with padding by name, such as ``same``, which fvcore would not."""
     return int(conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
 
 
 def _count_einsum(inputs: list[Any], outputs: list[Any]) -> int:
-    """Multiply-adds of a contraction in one step: the product of all of its indices' lengths."""
+    """Count a contraction in one step: the product of all of its indices' lengths."""
     terms = inputs[0].toIValue().replace(" ", "").partition("->")[0].split(",")
     shapes = [get_shape(operand) for operand in inputs[1].node().inputs()]
     lengths = {
@@ -150,7 +150,7 @@ def _count_einsum(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def _count_attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """Queries by keys, then weights by values; ...×L×E, ...×S×E and ...×S×V."""
+    """Count queries by keys, then weights by values; ...×L×E, ...×S×E and ...×S×V."""
     query, key, value = (get_shape(tensor) for tensor in inputs[:3])
     return int(prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
 

@@ -16,7 +16,7 @@ from prunebench.plugins.recipe import Distillation
 def compute_distillation_loss(
     student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float
 ) -> Tensor:
-    """α·T²·CE(softened student, softened teacher) + (1−α)·CE(student, labels).
+    """Return α·T²·CE(softened student, softened teacher) + (1−α)·CE(student, labels).
 
     Hinton, Vinyals and Dean 2015, section 2, in the form of the distillation study. The first
     term's gradient is that of the Kullback-Leibler divergence; its value differs by the teacher's
@@ -38,7 +38,7 @@ def make_distillation_objective(
     how: Distillation,
     translate: Callable[[Tensor], Tensor] = lambda inputs: inputs,
 ) -> Objective:
-    """The objective of a student.
+    """Make the objective of a student.
 
     Args:
         teacher: The network to learn from; it is run in evaluation mode.
@@ -57,7 +57,7 @@ def make_distillation_objective(
 
 
 def make_translation(student: Normalisation, teacher: Normalisation) -> Callable[[Tensor], Tensor]:
-    """From inputs as a student sees them to inputs as its teacher does, B×C×H×W."""
+    """Make a function from inputs as a student sees them to those of its teacher, B×C×H×W."""
     if student == teacher:
         return lambda inputs: inputs
 

@@ -26,7 +26,7 @@ def build_module(
     size: tuple[int, int],
     source: str = "",
 ) -> nn.Module:
-    """Builds an untrained module.
+    """Build an untrained module.
 
     Args:
         factory: A model plugin's name, ``torchvision/NAME``, or ``file.py:function``; the
@@ -67,7 +67,7 @@ def build_module(
 
 
 def parse_model(text: str) -> tuple[str, Path | None]:
-    """Splits ``FACTORY[@WEIGHTS]``.
+    """Split ``FACTORY[@WEIGHTS]``.
 
     Args:
         text: A model plugin's name, ``torchvision/NAME`` or ``file.py:function``; and, after an
@@ -91,7 +91,7 @@ def parse_model(text: str) -> tuple[str, Path | None]:
 
 
 def find_source_file(factory: str) -> Path | None:
-    """The file of a ``file.py:function`` factory; None for a plugin."""
+    """Find the file of a ``file.py:function`` factory; None for a plugin."""
     return Path(factory.rpartition(":")[0]) if ".py:" in factory else None
 
 
@@ -131,7 +131,7 @@ def _run_source(path: Path, source: str) -> ModuleType:
 
 
 def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor]:
-    """Reads a state dict from safetensors, or from torch's format without unpickling objects.
+    """Read a state dict from safetensors, or from torch's format without unpickling objects.
 
     Masks that torch.nn.utils.prune left are applied; a wrapping ``{"state_dict": ...}`` and the
     prefix ``module.`` of DataParallel are taken off.
@@ -172,7 +172,7 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor
 
 
 def _apply_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Applies masks that torch.nn.utils.prune left in a state dict."""
+    """Apply masks that torch.nn.utils.prune left in a state dict."""
     folded = dict(state)
     for name in state:
         stem = name.removesuffix("_mask")
@@ -182,7 +182,7 @@ def _apply_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Loads a state dict into a module.
+    """Load a state dict into a module.
 
     Raises:
         RequestError: It does not fit; the message names the first entry that does not.

@@ -18,7 +18,7 @@ MOST_PREFIX = 8
 
 
 def to_maps(output: Tensor, layout: Layout, image: tuple[int, int]) -> Tensor:
-    """Reads a layer's output as maps.
+    """Read a layer's output as maps.
 
     Args:
         output: Of the layer, in its layout.
@@ -44,7 +44,7 @@ def to_maps(output: Tensor, layout: Layout, image: tuple[int, int]) -> Tensor:
 
 
 def from_maps(maps: Tensor, layout: Layout, output: Tensor) -> Tensor:
-    """Puts maps B×C×h×w back into a layer's layout.
+    """Put maps B×C×h×w back into a layer's layout.
 
     Args:
         maps: In place of the output's own.
@@ -61,12 +61,12 @@ def from_maps(maps: Tensor, layout: Layout, output: Tensor) -> Tensor:
 
 
 def find_channel_axis(layout: Layout, output: Tensor) -> int:
-    """The dimension of a layer's output that holds its channels."""
+    """Find the dimension of a layer's output that holds its channels."""
     return 1 if output.dim() == 4 and layout != "channels-last" else output.dim() - 1
 
 
 def find_token_grid(tokens: int, image: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the grid of patches behind a sequence of tokens.
+    """Find height and width of the grid of patches behind a sequence of tokens.
 
     The finest grid of square patches that leaves up to eight tokens over.
 

@@ -56,7 +56,7 @@ class Architecture(BaseModel):
         return Normalisation(self.mean, self.std)
 
     def build(self) -> nn.Module:
-        """Builds the module with its original layer sizes and fresh weights."""
+        """Build the module with its original layer sizes and fresh weights."""
         return build_module(
             self.factory, self.parameters, self.classes, self.channels, self.size, self.source
         )
@@ -78,17 +78,17 @@ class Network:
     masks: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Network:
-        """The same network on a device."""
+        """Move the network to a device."""
         masks = {name: mask.to(device) for name, mask in self.masks.items()}
         return Network(self.module.to(device), self.architecture, masks)
 
     def copy(self) -> Network:
-        """A copy that can be changed."""
+        """Copy the network, so that the copy can be changed."""
         masks = {name: mask.clone() for name, mask in self.masks.items()}
         return Network(copy.deepcopy(self.module), self.architecture, masks)
 
     def example(self, batch: int = 1) -> Tensor:
-        """An input of zeros, batch×C×H×W, on the network's device."""
+        """Return an input of zeros, batch×C×H×W, on the network's device."""
         device = next(chain(self.module.parameters(), self.module.buffers())).device
         return torch.zeros(
             batch, self.architecture.channels, *self.architecture.size, device=device
@@ -96,7 +96,7 @@ class Network:
 
 
 def from_module(module: nn.Module, architecture: Architecture) -> Network:
-    """Turns what a compression method returns into a network.
+    """Turn what a compression method returns into a network.
 
     Masks of torch.nn.utils.prune are made permanent; changed layer sizes are written down, and
     which layers were quantised.
@@ -158,7 +158,7 @@ def _count_hooks(layer: nn.Module) -> int:
 
 
 def make_masks_permanent(module: nn.Module) -> dict[str, Tensor]:
-    """Replaces torch.nn.utils.prune's masks by zeros and returns the masks, by parameter name."""
+    """Replace torch.nn.utils.prune's masks by zeros and return the masks, by parameter name."""
     masks = {}
     for name, layer in module.named_modules():
         for parameter in [key[: -len("_mask")] for key in layer._buffers if key.endswith("_mask")]:
@@ -171,7 +171,7 @@ def make_masks_permanent(module: nn.Module) -> dict[str, Tensor]:
 
 
 def apply_masks(module: nn.Module, masks: dict[str, Tensor]) -> None:
-    """Puts masks on again for training (torch.nn.utils.prune), so that zeros stay zero."""
+    """Put masks on again for training (torch.nn.utils.prune), so that zeros stay zero."""
     for name, mask in masks.items():
         layer, _, parameter = name.rpartition(".")
         prune.custom_from_mask(  # type: ignore[no-untyped-call]
@@ -180,7 +180,7 @@ def apply_masks(module: nn.Module, masks: dict[str, Tensor]) -> None:
 
 
 def to_tensors(network: Network) -> dict[str, Tensor]:
-    """All tensors of a network, for safetensors: ``state/...`` and ``mask/...``."""
+    """Collect the tensors of a network, for safetensors: ``state/...`` and ``mask/...``."""
     # Each tensor with memory of its own: safetensors refuses views and shared memory.
     state = {
         f"state/{k}": v.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -190,7 +190,7 @@ def to_tensors(network: Network) -> dict[str, Tensor]:
 
 
 def from_tensors(architecture: Architecture, tensors: dict[str, Tensor]) -> Network:
-    """Builds a network from its architecture and tensors, byte for byte as it was saved."""
+    """Build a network from its architecture and tensors, byte for byte as it was saved."""
     module = architecture.build()
     state = {k.removeprefix("state/"): v for k, v in tensors.items() if k.startswith("state/")}
     masks = {
@@ -211,7 +211,7 @@ def from_tensors(architecture: Architecture, tensors: dict[str, Tensor]) -> Netw
 
 
 def resize(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Gives parameters and buffers the shapes and types that a state dict has."""
+    """Give parameters and buffers the shapes and types that a state dict has."""
     for name, layer in module.named_modules():
         for key, parameter in layer._parameters.items():
             wanted = state.get(f"{name}.{key}" if name else key)

@@ -25,7 +25,7 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def to_onnx(network: Network, path: str | Path) -> None:
-    """Writes a network as one ONNX file, opset 18, for batches of any size.
+    """Write a network as one ONNX file, opset 18, for batches of any size.
 
     The input ``images`` is B×C×H×W, normalised; the output ``logits`` is B×K. Channels that were
     removed are not there; masked weights are zeros like any other number; 8-bit weights stay 8-bit
@@ -96,13 +96,13 @@ class Deployed(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits."""
+        """Return logits."""
         (logits,) = self.session.run(None, {"images": images.numpy()})
         return torch.from_numpy(logits)
 
 
 def check_packages(what: str) -> None:
-    """Refuses to go on without the packages that export and run ONNX files.
+    """Refuse to go on without the packages that export and run ONNX files.
 
     Args:
         what: What needs them.
@@ -121,7 +121,9 @@ class _OnnxLayer(Int8Layer):
     def weight(self) -> Tensor:
         return _dequantise(self.codes, self.scale, self.codes.new_zeros(len(self.scale)))
 
-    def rounded(self, values: Tensor, scale: Tensor | None, zero_point: Tensor | None) -> Tensor:
+    def round_values(
+        self, values: Tensor, scale: Tensor | None, zero_point: Tensor | None
+    ) -> Tensor:
         if scale is None or zero_point is None:
             return values
         zero = zero_point.to(torch.uint8)
@@ -157,7 +159,7 @@ _ONNX_LAYERS: dict[type[nn.Module], type[_OnnxLayer]] = {
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without the exporter's notices."""
+    """Silence the exporter's notices."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
-    """Copies a network's structure while its weights stay where they are in memory.
+    """Copy a network's structure while its weights stay where they are in memory.
 
     Whatever is hooked into the twin, replaced in it or derived by it, the network never notices:
     its parameters are other objects, with gradients and flags of their own, over the same numbers.

@@ -11,7 +11,7 @@ from prunebench.plugins.context import Context
 
 
 def draw_balanced(context: Context, images: int) -> tuple[Tensor, Tensor]:
-    """Draws training images until there are enough of each class.
+    """Draw training images until there are enough of each class.
 
     Args:
         context: Its batches are read in their order, no further than needed.

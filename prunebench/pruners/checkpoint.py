@@ -45,7 +45,7 @@ class CheckpointPruner(Pruner):
 
     @classmethod
     def anchored(cls, parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """As for all plugins; in ``model``, the files of factory and weights."""
+        """Anchor parameters as for all plugins; in ``model``, the files of factory and weights."""
         model = parameters.get("model")
         if not isinstance(model, str):
             return parameters
@@ -54,7 +54,7 @@ class CheckpointPruner(Pruner):
         return parameters | {"model": f"{factory}@{folder / weights}" if weights else factory}
 
     def files(self) -> list[Path]:
-        """The weights and the source file of ``file.py:function``."""
+        """List the weights and the source file of ``file.py:function``."""
         factory, weights = parse_model(self.model)
         found = [path for path in (weights, find_source_file(factory)) if path]
         for path in found:
@@ -63,7 +63,7 @@ class CheckpointPruner(Pruner):
         return found
 
     def changed_parameters(self) -> dict[str, Any]:
-        """As for all plugins; of paths, the name without its folders."""
+        """Return these as for all plugins; of paths, the name without its folders."""
         factory, weights = parse_model(self.model)
         source = find_source_file(factory)
         named = factory if source is None else f"{source.name}:{factory.rpartition(':')[2]}"
@@ -72,7 +72,7 @@ class CheckpointPruner(Pruner):
         return {key: value for key, value in changed.items() if key != "name"}
 
     def compress(self, network: nn.Module, level: float, context: Context) -> Network:
-        """Builds the network and loads its weights.
+        """Build the network and load its weights.
 
         Returns:
             The network. Where neither this plugin nor the model's plugin names a normalisation,
@@ -89,7 +89,7 @@ class CheckpointPruner(Pruner):
 
         factory, _ = parse_model(self.model)
         _, channels, height, width = context.example.shape
-        mean, std = self._normalisation(channels)
+        mean, std = self._choose_normalisation(channels)
         architecture = Architecture(
             factory=factory,
             parameters=self.parameters,
@@ -108,10 +108,10 @@ class CheckpointPruner(Pruner):
         return Network(module, architecture, mask_zeros(module))
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Builds the network and loads its weights, to see whether they fit."""
+        """Build the network and load its weights, to see whether they fit."""
         self.compress(network, 0.0, context)
 
-    def _normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def _choose_normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values and len(values) != channels:
                 raise RequestError(

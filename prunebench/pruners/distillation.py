@@ -54,16 +54,16 @@ class DistillationPruner(Nesting, Pruner):
         return found
 
     def recipe(self) -> Recipe:
-        """How the student is trained."""
+        """Return how the student is trained."""
         model = self.model
         return self.training or model.adapt or model.training or model.recipe()
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Builds the student and loads its weights, to see whether they fit."""
-        self._untaught(context)
+        """Build the student and load its weights, to see whether they fit."""
+        self._build_student(context)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> Network:
-        """Trains the student.
+        """Train the student.
 
         Returns:
             The student. It sees images as its own model demands, or else as its teacher does.
@@ -74,7 +74,7 @@ class DistillationPruner(Nesting, Pruner):
         from prunebench.networks.distillation import make_distillation_objective, make_translation
         from prunebench.plugins.recipe import Distillation as Teaching
 
-        student = self._untaught(context)
+        student = self._build_student(context)
         teaching = Teaching(temperature=self.temperature, alpha=self.alpha)
         if student.architecture.mean and context.normalisation is not None:
             own = student.architecture.normalisation
@@ -88,7 +88,7 @@ class DistillationPruner(Nesting, Pruner):
             )
         return student
 
-    def _untaught(self, context: Context) -> Network:
+    def _build_student(self, context: Context) -> Network:
         from prunebench.networks import Architecture, Network
         from prunebench.networks.factory import load_weights, read_weights
         from prunebench.pruners.output_check import check_outputs

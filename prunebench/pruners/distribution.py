@@ -24,7 +24,7 @@ def order_removals(
     rates: Mapping[str, float] | None = None,
     damage: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Gives everything its place in one order of removal, across layers.
+    """Give everything its place in one order of removal, across layers.
 
     Args:
         scores: Of each layer, the scores of its weights or channels, n; the lowest go first.
@@ -64,7 +64,7 @@ def order_removals(
 
 
 def check_rates(rates: Mapping[str, float], layers: Collection[str]) -> None:
-    """Refuses rates that cannot be meant.
+    """Refuse rates that cannot be meant.
 
     Raises:
         RequestError: There is no such layer, or a rate is outside [0, 1].
@@ -91,7 +91,7 @@ def _order_by_rates(scores: Mapping[str, Tensor], rates: Mapping[str, float]) ->
 
 
 def _compute_quantiles(scores: Tensor) -> Tensor:
-    """The place of each score among all of its layer, in (0, 1); of equal ones, by their index."""
+    """Return the fraction of its layer below each score, in (0, 1); equal scores in their order."""
     places = torch.empty(scores.numel(), dtype=torch.float64, device=scores.device)
     order = scores.flatten().argsort(stable=True)
     places[order] = torch.arange(0.5, scores.numel(), dtype=torch.float64, device=scores.device)
@@ -99,7 +99,7 @@ def _compute_quantiles(scores: Tensor) -> Tensor:
 
 
 def _interpolate(values: Tensor, at: Tensor) -> Tensor:
-    """A curve measured at 0, 1/m, ... (m−1)/m, made monotone, read at other places.
+    """Read a curve measured at 0, 1/m, ... (m−1)/m, made monotone, at other points.
 
     Beyond the last place the curve goes on as steeply as it came.
     """

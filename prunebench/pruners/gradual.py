@@ -63,20 +63,20 @@ class Gradual(Nesting, Pruner):
         return self
 
     def recipe(self) -> Recipe:
-        """The training; its last epoch is kept, since fewer weights are gone in earlier ones."""
+        """Return the training; its last epoch is kept, since earlier ones have fewer zeros."""
         return (self.training or Recipe()).model_copy(update={"keep": "last"})
 
     def schedule(self) -> Schedule:
-        """When weights are removed."""
+        """Return when weights are removed."""
         steps = round((self.end - self.begin) * self.recipe().epochs / self.every)
         return Schedule(self.begin, self.end, max(1, steps))
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """What the method that chooses the weights looks for."""
+        """Check the request as the method that chooses the weights does."""
         self.chosen("pruner").plugin.check(network, context)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Trains the network while removing weights.
+        """Train the network while removing weights.
 
         Raises:
             RequestError: Nothing would be left of a layer.

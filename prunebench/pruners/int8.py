@@ -49,7 +49,7 @@ class Int8(Pruner):
         return self
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Quantises the network in place; the level means nothing.
+        """Quantise the network in place; the level means nothing.
 
         Raises:
             RequestError: There is no convolution or linear layer to quantise, or the network is

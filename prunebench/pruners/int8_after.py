@@ -58,16 +58,16 @@ class Int8After(Nesting, Int8):
         return self
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """What the pruning needs."""
+        """Ask for what the pruning needs."""
         found: tuple[Preparation, ...] = self.chosen("pruner").plugin.prepare()
         return found
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """What the pruning looks for."""
+        """Check the request as the pruning does."""
         self.chosen("pruner").plugin.check(network, context)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Prunes to the level, trains, and quantises.
+        """Prune to the level, train, and quantise.
 
         Raises:
             RequestError: The level cannot be reached, or there is nothing to quantise.

@@ -31,7 +31,7 @@ class EarlierWeights(Preparation):
     epoch: int = Field(ge=0, description="epochs of the baseline's own training")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Its state dict, buffers included."""
+        """Return its state dict, buffers included."""
         return {k: v.detach() for k, v in context.earlier(self.epoch).state_dict().items()}
 
 
@@ -108,27 +108,27 @@ class Iterative(Nesting, Pruner):
         return self
 
     def changed_parameters(self) -> dict[str, Any]:
-        """As for all plugins, without how many rounds there are, which changes none of them."""
+        """Return these as for all plugins, without the number of rounds, which changes no round."""
         return {k: v for k, v in super().changed_parameters().items() if k != "rounds"}
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """The weights to go back to, where they are not the baseline's."""
+        """Ask for the weights to go back to, where they are not the baseline's."""
         return (EarlierWeights(epoch=self.rewind),) if isinstance(self.rewind, int) else ()
 
     def round_count(self) -> int:
-        """All rounds."""
+        """Return the number of rounds."""
         return self.rounds
 
     def level_of_round(self, k: int) -> float:
-        """1 − (1 − fraction)^k."""
+        """Return 1 − (1 − fraction)^k."""
         return 1.0 - (1.0 - self.fraction) ** k
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """What the method of the rounds looks for."""
+        """Check the request as the method of the rounds does."""
         self.chosen("pruner").plugin.check(network, context)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module | Network:
-        """Removes the fraction of what is left, and rewinds the rest.
+        """Remove the fraction of what is left, and rewind the rest.
 
         A layer that loses all its weights is a result here, not an error.
 
@@ -157,5 +157,5 @@ class Iterative(Nesting, Pruner):
 
 
 def only_ranks(method: Pruner) -> bool:
-    """Whether all that a method does is to rank weights or filters, the lowest of which go."""
+    """Tell whether a method only ranks weights or filters, the lowest of which go."""
     return isinstance(method, RankingPruner) and method.only_ranks

@@ -20,7 +20,7 @@ from prunebench.pruners.weights.masks import apply_layer_masks, find_prunable_la
 
 
 def prepare_rewound(network: nn.Module, rewind: str | int, context: Context) -> nn.Module:
-    """The network that a round removes from: as the recovered one, with the values to go back to.
+    """Return the network that a round removes from: the recovered one's zeros, earlier values.
 
     After the first round these are the values of the last round's network before its recovery,
     which has the recovered network's zeros and sizes.
@@ -48,7 +48,7 @@ def prepare_rewound(network: nn.Module, rewind: str | int, context: Context) -> 
 def compute_next_level(
     network: nn.Module, fraction: float, rounding: Literal["openlth", "nearest"]
 ) -> float:
-    """The fraction of all weights that is zero after a round, those that are zero already included.
+    """Return the fraction of all weights that is zero after a round, with those zero already.
 
     Args:
         network: The recovered network.
@@ -75,14 +75,14 @@ def compute_next_level(
 def mask_rewound(
     method: MaskPruner, network: nn.Module, level: float, rewound: nn.Module, context: Context
 ) -> nn.Module:
-    """Masks the rewound network by the scores of the recovered one."""
+    """Mask the rewound network by the scores of the recovered one."""
     return apply_layer_masks(rewound, method.masks(network, level, context))
 
 
 def cut_rewound(
     method: FilterPruner, network: nn.Module, level: float, rewound: nn.Module, context: Context
 ) -> nn.Module:
-    """Cuts filters out of the rewound network by their importance in the recovered one.
+    """Cut filters out of the rewound network by their importance in the recovered one.
 
     Raises:
         RequestError: Nothing can be removed without emptying a layer, or without removing much

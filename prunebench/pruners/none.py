@@ -18,5 +18,5 @@ class NoPruning(Pruner):
     levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Returns the network unchanged."""
+        """Return the network unchanged."""
         return network

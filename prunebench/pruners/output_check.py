@@ -10,7 +10,7 @@ from prunebench.errors import RequestError
 
 @torch.no_grad()
 def check_outputs(module: nn.Module, example: Tensor, classes: int, which: str) -> None:
-    """Runs the network once, in evaluation mode.
+    """Run the network once, in evaluation mode.
 
     Args:
         module: The network; it is left in evaluation mode.

@@ -41,19 +41,19 @@ class Pruner(Plugin):
     """Whether ``compress`` itself trains, which one compression may do once."""
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """Steps to run once, before any level."""
+        """List what to compute once, before any level."""
         return ()
 
     def round_count(self) -> int:
-        """For methods with rounds: how many there are."""
+        """Return how many rounds there are, for methods with rounds."""
         return 0
 
     def level_of_round(self, k: int) -> float:
-        """For methods with rounds: the fraction removed after round k."""
+        """Return the fraction removed after round k, for methods with rounds."""
         raise NotImplementedError
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Looks for what is wrong with the request before anything is computed.
+        """Look for what is wrong with the request before anything is computed.
 
         Args:
             network: A copy of the untrained baseline.
@@ -64,7 +64,7 @@ class Pruner(Plugin):
         """
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module | Network:
-        """Compresses a network.
+        """Compress a network.
 
         Args:
             network: A copy of the baseline (or of the recovered last round); it may be changed.
@@ -78,7 +78,7 @@ class Pruner(Plugin):
         raise NotImplementedError
 
     def pictures(self, network: Network, context: Context) -> Mapping[str, Tensor]:
-        """Pictures that show what was done, to be kept with the record.
+        """Draw pictures that show what was done, to be kept with the record.
 
         Args:
             network: The compressed network.

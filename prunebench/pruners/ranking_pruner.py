@@ -34,11 +34,11 @@ class RankingPruner(Pruner):
         raise NotImplementedError
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """What the ranking needs that is computed once, before any level."""
+        """Ask for what the ranking needs that is computed once, before any level."""
         return ()
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """The method's own preparations, and the layers' sensitivity where it is asked for."""
+        """Ask for the method's own preparations, and the layers' sensitivity if it is needed."""
         from prunebench.pruners.sensitivity import Sensitivity
 
         own = self.preparations()
@@ -48,7 +48,7 @@ class RankingPruner(Pruner):
     def prune_layers(
         self, network: nn.Module, context: Context, steps: int
     ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-        """Prunes one layer at a time, by this method's ranking within the layer.
+        """Prune one layer at a time, by this method's ranking within the layer.
 
         Args:
             network: The network; it is left as it is.
@@ -61,7 +61,7 @@ class RankingPruner(Pruner):
         raise NotImplementedError
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Looks whether ``rates`` names layers that there are."""
+        """Look whether ``rates`` names layers that there are."""
         from prunebench.pruners.distribution import check_rates
         from prunebench.pruners.weights.masks import find_prunable_layers
 

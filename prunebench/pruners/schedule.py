@@ -21,11 +21,11 @@ class Schedule:
     steps: int
 
     def count_due(self, passed: float) -> int:
-        """Returns how many pruning steps are due when this fraction of the training is over."""
+        """Return how many pruning steps are due when this fraction of the training is over."""
         part = (passed - self.begin) / (self.end - self.begin)
         # Where a step falls on the end of a batch, rounding must not make it late.
         return min(max(math.floor(part * self.steps + 1e-6), 0), self.steps)
 
     def sparsity(self, passed: float, level: float) -> float:
-        """Returns the sparsity, s·(1 − (1 − t)³), when this fraction of the training is over."""
+        """Return the sparsity, s·(1 − (1 − t)³), when this fraction of the training is over."""
         return level * (1 - (1 - self.count_due(passed) / self.steps) ** 3)

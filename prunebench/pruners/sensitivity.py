@@ -18,12 +18,12 @@ class LayerPruner(Protocol):
     """What is asked of the method: see ``RankingPruner``."""
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """What the ranking needs that is computed once."""
+        """Ask for what the ranking needs that is computed once."""
 
     def prune_layers(
         self, network: nn.Module, context: Context, steps: int
     ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-        """Prunes one layer at a time."""
+        """Prune one layer at a time."""
 
 
 class Sensitivity(Preparation):
@@ -42,28 +42,28 @@ class Sensitivity(Preparation):
     images: int = Field(512, ge=1, description="training images the loss is measured on")
 
     def needs(self) -> tuple[Preparation, ...]:
-        """What the method's own ranking needs."""
-        return self._ranking().preparations()
+        """Ask for what the method's own ranking needs."""
+        return self._copy_pruner().preparations()
 
     def changed_parameters(self) -> dict[str, Any]:
-        """The method by its class, version and parameters, since several share this class."""
+        """Return the method's class, version and parameters, since several share this class."""
         method = [self.pruner.key_name, self.pruner.version]
         parameters = self.pruner.changed_parameters()
         # How the level is spread and counted does not change the ranking within a layer.
         own = {k: v for k, v in parameters.items() if k not in ("scope", "rates", "target")}
         return super().changed_parameters() | {"pruner": [*method, own]}
 
-    def _ranking(self, **changes: Any) -> LayerPruner:
+    def _copy_pruner(self, **changes: Any) -> LayerPruner:
         return cast("LayerPruner", self.pruner.model_copy(update=changes))
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Measures each layer, by layer name: the rise of the mean cross-entropy, m."""
+        """Measure, by layer name, the rise of the mean cross-entropy, m."""
         import torch
 
         pairs = [*context.batches(self.images, 256)]
         before = _mean_loss(network.eval(), pairs)
         found: dict[str, list[float]] = {}
-        plain = self._ranking(scope="global", rates={})
+        plain = self._copy_pruner(scope="global", rates={})
         cuts = list(plain.prune_layers(network, context, self.steps))
         for done, (name, prune) in enumerate(cuts, start=1):
             found.setdefault(name, [0.0]).append(_mean_loss(prune(), pairs) - before)

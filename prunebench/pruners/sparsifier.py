@@ -43,7 +43,7 @@ class Sparsifier:
         self.passed = 0.0
 
     def objective(self, teaching: Distillation | None) -> Objective:
-        """Returns what the training minimises, with pruning added.
+        """Return what the training minimises, with pruning added.
 
         Args:
             teaching: How the baseline teaches; None where it does not.
@@ -62,7 +62,7 @@ class Sparsifier:
         )
 
     def remember(self, module: nn.Module, passed: float) -> None:
-        """Notes which weights are gone."""
+        """Note which weights are zero."""
         self.gone = {
             name: layer.weight == 0 for name, layer in find_prunable_layers(module).items()
         }
@@ -70,14 +70,14 @@ class Sparsifier:
 
     @torch.no_grad()
     def constrain(self, module: nn.Module, passed: float) -> None:
-        """Takes back what momentum and decay did to them, and removes more where it is time."""
+        """Take back what momentum and decay did to the zeros, and remove more where it is time."""
         for name, layer in find_prunable_layers(module).items():
             layer.weight.masked_fill_(self.gone[name], 0)
         self.remove(module, passed)
 
     @torch.no_grad()
     def remove(self, module: nn.Module, passed: float) -> None:
-        """Removes weights if a pruning step became due since the last call.
+        """Remove weights if a pruning step became due since the last call.
 
         Raises:
             RequestError: Nothing would be left of a layer.

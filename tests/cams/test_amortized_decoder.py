@@ -65,7 +65,7 @@ def test_any_convolutional_network_is_an_encoder(name: str) -> None:
         decoder = Decoder([maps.shape[1] for maps in features], 10, masks)
         found = decoder(features, torch.tensor([1, 7]), (side, side))
         assert found.shape == shape
-        probabilities = decoder.probabilities(found, (side, side))
+        probabilities = decoder.to_probabilities(found, (side, side))
         assert probabilities.shape == (2, side, side)
         assert ((probabilities >= 0) & (probabilities <= 1)).all()
 

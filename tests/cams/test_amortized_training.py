@@ -75,7 +75,7 @@ def test_interrupted_training_ends_as_it_would_have(
 def test_a_selector_trains_its_decoder_alone() -> None:
     network = trained("digits-cnn").copy()
     before, cost = copy.deepcopy(network.module.state_dict()), Cost()
-    selection = selector().untrained(network.module, context(network))
+    selection = selector().build_untrained(network.module, context(network))
     first = copy.deepcopy(selection.decoder.state_dict())
     last = selector().compute(network.module, context(network, cost=cost))
     assert last.keys() == first.keys()
@@ -93,7 +93,7 @@ def test_a_selector_trains_its_decoder_alone() -> None:
     with torch.no_grad():
         logits, features = read_stages(network.module, images, stages)
         found = decoder(features, logits.argmax(1), (16, 16))
-        kept = (decoder.probabilities(found, (16, 16)) > 0.5).float()
+        kept = (decoder.to_probabilities(found, (16, 16)) > 0.5).float()
         answers = network.module(mask_images(images, kept)).argmax(1)
     assert cost.curve[-1]["validation_accuracy"] == int((answers == labels).sum()) / 50
 
@@ -164,7 +164,7 @@ class Loss(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         torch.manual_seed(1)
-        terms = self.selection.losses(images, size=0.7, smoothness=0.3, temperature=0.8)
+        terms = self.selection.compute_losses(images, size=0.7, smoothness=0.3, temperature=0.8)
         return sum(terms.values(), torch.zeros(())) if self.term == "all" else terms[self.term]
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam, Trace
-from prunebench.cams.explaining import choose_cams, explain, explain_batches, split_batches
+from prunebench.cams.explained_batches import explain_batches, split_batches
+from prunebench.cams.explaining import choose_cams, explain
 from prunebench.cams.maps import upsample
 from prunebench.errors import RequestError
 

@@ -9,7 +9,8 @@ import torch
 from patch_network import batches, measure, network, patch_images, random_maps
 from torch import Tensor, nn
 
-from prunebench.cams.explaining import choose_cams, explain_batches
+from prunebench.cams.explained_batches import explain_batches
+from prunebench.cams.explaining import choose_cams
 from prunebench.cams.maps import upsample
 from prunebench.errors import RequestError
 from prunebench.metrics.maps import ssim

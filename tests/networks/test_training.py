@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, Split
+from prunebench.networks.augmentation import augment
 from prunebench.networks.network import apply_masks, make_masks_permanent
-from prunebench.networks.training import DivergedError, augment, compute_learning_rate, train
+from prunebench.networks.training import DivergedError, compute_learning_rate, train
 from prunebench.plugins.recipe import Recipe
 from prunebench.store import Store
 
@@ -99,7 +100,7 @@ def test_training_depends_on_the_seed_alone(data: Data) -> None:
 
 
 def test_the_epoch_kept_is_the_best_on_validation(data: Data) -> None:
-    from prunebench.networks.training import evaluate
+    from prunebench.networks.evaluation import evaluate
 
     module = _module()
     curve = _train(module, data, Recipe(epochs=6, lr=0.3, batch_size=16))

@@ -36,8 +36,8 @@ from torch import Tensor, nn
 from torchvision.datasets import CIFAR10
 
 from prunebench.cams.cam import Explanation
+from prunebench.cams.explained_batches import explain_batches
 from prunebench.cams.explainer_training import learn
-from prunebench.cams.explaining import explain_batches
 from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracer import trace
 from prunebench.data import Data, Normalisation, Split

@@ -111,7 +111,7 @@ def test_maps_of_a_network_that_works_in_place() -> None:
 
 def test_gradients_are_those_of_autograd(resnet: CifarResNet) -> None:
     features = FeatureReader(resnet, gradients=True).read(images())
-    gradients = features.gradients(features.logits.max(1).values.sum())
+    gradients = features.differentiate(features.logits.max(1).values.sum())
     names = ["layer1.0", "layer2.0", "layer3.1"]
     logits, outputs = outputs_of(resnet, names, images())
     expected = torch.autograd.grad(logits.max(1).values.sum(), outputs)
@@ -122,7 +122,7 @@ def test_gradients_are_those_of_autograd(resnet: CifarResNet) -> None:
 def test_gradients_past_layers_that_work_in_place() -> None:
     network = vgg16()
     features = FeatureReader(network, gradients=True).read(images())
-    gradients = features.gradients(features.logits[:, 3].sum())
+    gradients = features.differentiate(features.logits[:, 3].sum())
     plain = copy.deepcopy(network)
     for layer in plain.modules():
         if isinstance(layer, nn.ReLU):
@@ -141,7 +141,7 @@ def test_the_network_is_left_as_it_is() -> None:
     network.train()
     with torch.no_grad():
         features = FeatureReader(network, gradients=True).read(images())
-    features.gradients(features.logits.sum())
+    features.differentiate(features.logits.sum())
     assert network.training
     assert all(layer.training for layer in network.modules())
     for name, value in network.state_dict().items():
@@ -218,7 +218,7 @@ def test_every_layer_but_the_classifier_is_read(name: str) -> None:
     network = lively(any_network(name))
     inputs = images()[:, :1] if name in ("digits-cnn", "thesis-cnn") else images()
     features = FeatureReader(network, gradients=True).read(inputs)
-    gradients = features.gradients(features.logits.sum())
+    gradients = features.differentiate(features.logits.sum())
     with torch.no_grad():
         logits = network(inputs)
     assert torch.allclose(features.logits, logits, atol=1e-5 * float(logits.abs().max()))
@@ -264,7 +264,7 @@ def test_odd_code_is_read_right() -> None:
     reader = FeatureReader(network, gradients=True)
     assert reader.layers == ("stem", "idle", "last", "mix")
     features = reader.read(images(size=4))
-    gradients = features.gradients(features.logits[:, 0].sum())
+    gradients = features.differentiate(features.logits[:, 0].sum())
     assert torch.allclose(features.logits, network(images(size=4)))
 
     stem = network.stem(images(size=4)).relu()

@@ -44,7 +44,7 @@ def decoder_for(network: nn.Module, example: Tensor, masks: Masks = "rbf") -> De
     return decoder.eval().requires_grad_(False)
 
 
-def steering(
+def gate_training(
     network: Network,
     level: float = 0.5,
     masks: Masks = "rbf",
@@ -67,14 +67,14 @@ def some_digits(count: int) -> tuple[Tensor, Tensor]:
 def test_each_term_has_the_gradient_of_its_differences(term: str, masks: Masks) -> None:
     network = trained("awkward").copy()
     network.module.double()
-    found = steering(network, level=0.6, masks=masks).double()
+    found = gate_training(network, level=0.6, masks=masks).double()
     images, labels = some_digits(4)
 
     def value(logits: Tensor) -> Tensor:
         torch.manual_seed(3)  # the same gates' noise each time
         with torch.no_grad():
             found.logits.copy_(logits)
-        return found.losses(images.double(), labels)[term]
+        return found.compute_losses(images.double(), labels)[term]
 
     logits = found.logits.detach().clone() - 1.5  # neither all open nor all closed
     value(logits).backward()  # type: ignore[no-untyped-call]
@@ -91,11 +91,11 @@ def test_each_term_has_the_gradient_of_its_differences(term: str, masks: Masks) 
 
 def test_terms_with_all_gates_open_are_what_they_say() -> None:
     network = trained("awkward")
-    found = steering(network, level=0.25)
+    found = gate_training(network, level=0.25)
     images, labels = some_digits(8)
     with torch.no_grad():
         found.logits.fill_(100)
-        terms = found.losses(images, labels)
+        terms = found.compute_losses(images, labels)
         cross_entropy = F.cross_entropy(network.module(images), labels)
     torch.testing.assert_close(terms["classification"], cross_entropy)
     assert float(terms["interpretation"]) == pytest.approx(0, abs=1e-5)
@@ -104,7 +104,7 @@ def test_terms_with_all_gates_open_are_what_they_say() -> None:
 
 def test_statistics_are_those_of_the_network_that_is_cut() -> None:
     network = trained("digits-cnn")
-    found = steering(network, 0.5)
+    found = gate_training(network, 0.5)
     images = torch.cat([images for images, _ in context(network).batches(1024, 128)])
     pruned = found.eval().cut()
     inputs: list[Tensor] = []
@@ -126,10 +126,10 @@ def test_statistics_are_those_of_the_network_that_is_cut() -> None:
 
 
 def test_the_budget_asks_for_no_less_than_the_level() -> None:
-    found = steering(trained("awkward"), level=0.25)
+    found = gate_training(trained("awkward"), level=0.25)
     with torch.no_grad():
         found.logits.fill_(-100)
-        assert float(found.losses(*some_digits(2))["budget"]) == 0
+        assert float(found.compute_losses(*some_digits(2))["budget"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_the_budget_asks_for_no_less_than_the_level() -> None:
 def test_each_term_can_be_switched_off(options: Mapping[str, float], terms: set[str]) -> None:
     pruner = Isp.model_validate(dict(options))
     weights = (pruner.classification, pruner.interpretation, pruner.budget)
-    found = steering(trained("awkward"), weights=weights)
-    assert set(found.losses(*some_digits(2))) == terms
+    found = gate_training(trained("awkward"), weights=weights)
+    assert set(found.compute_losses(*some_digits(2))) == terms
     assert bool(pruner.prepare()) == ("interpretation" in terms)
 
 
@@ -152,7 +152,7 @@ def test_each_term_can_be_switched_off(options: Mapping[str, float], terms: set[
 @pytest.mark.parametrize("level", [0.2, 0.5, 0.7])
 def test_what_is_cut_answers_as_the_gated_network_did(which: Any, level: float) -> None:
     network = trained(which)
-    found = steering(network, level)
+    found = gate_training(network, level)
     images, _ = some_digits(6)
     found.eval()
     with torch.no_grad():
@@ -238,12 +238,12 @@ def test_the_curve_tells_each_term_and_what_the_level_took() -> None:
 def steered(weights: tuple[float, float, float]) -> GateTraining:
     """A network without 40% of its multiply-accumulates; its gates were trained by these terms."""
     images, labels = some_digits(128)
-    found = steering(trained("awkward"), 0.4, weights=weights)
+    found = gate_training(trained("awkward"), 0.4, weights=weights)
     optimizer = torch.optim.Adam(found.parameters(), lr=0.1)
     torch.manual_seed(0)
     for _ in range(50):
         optimizer.zero_grad()
-        torch.stack(list(found.losses(images, labels).values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack(list(found.compute_losses(images, labels).values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return found.eval()
 
@@ -251,12 +251,12 @@ def steered(weights: tuple[float, float, float]) -> GateTraining:
 def test_gates_learn_what_they_are_asked() -> None:
     """Each term is lower where it was minimised than where the budget was alone."""
     images, labels = some_digits(128)
-    judge = steering(trained("awkward"), 0.4, weights=(1, 1, 1))
+    judge = gate_training(trained("awkward"), 0.4, weights=(1, 1, 1))
 
     def judged(found: GateTraining) -> dict[str, float]:
         with torch.no_grad():
             judge.logits.copy_(torch.where(found.open, 100.0, -100.0))
-            return {k: float(v) for k, v in judge.losses(images, labels).items()}
+            return {k: float(v) for k, v in judge.compute_losses(images, labels).items()}
 
     cheap = judged(steered((0, 0, 1)))
     assert judged(steered((1, 0, 1)))["classification"] < cheap["classification"]
@@ -276,10 +276,10 @@ def test_training_of_gates_that_was_killed_goes_on(dying: Any) -> None:
 
 def test_weights_that_stay_are_those_of_the_baseline() -> None:
     network = trained("digits-cnn")
-    found = steering(network, 0.3)
+    found = gate_training(network, 0.3)
     images, labels = some_digits(4)
     before = copy.deepcopy(network.module.state_dict())
-    torch.stack(list(found.losses(images, labels).values())).sum().backward()  # type: ignore[no-untyped-call]
+    torch.stack(list(found.compute_losses(images, labels).values())).sum().backward()  # type: ignore[no-untyped-call]
     pruned = found.cut().state_dict()
     first = next(iter(pruned))
     kept = [any(torch.equal(mine, its) for its in before[first]) for mine in pruned[first]]

@@ -55,7 +55,7 @@ def largest_logit(network: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
 def test_relevance_is_conserved_from_layer_to_layer() -> None:
     network, inputs = bias_free(), images()
     logits, classes = largest_logit(network, inputs)
-    found = Relevance(network, inputs).of_layers(inputs, classes)
+    found = Relevance(network, inputs).propagate(inputs, classes)
     assert list(found) == ["0", "3", "7", "9"]
     for relevance in found.values():
         assert (relevance >= 0).all()
@@ -87,7 +87,7 @@ def test_relevance_is_conserved_over_branches() -> None:
     classes = torch.tensor([0, 1, 2])
     with torch.no_grad():
         logits = network(inputs)[torch.arange(3), classes]
-    found = Relevance(network, inputs).of_layers(inputs, classes)
+    found = Relevance(network, inputs).propagate(inputs, classes)
     totals = {name: relevance.flatten(1).sum(1) for name, relevance in found.items()}
     assert torch.allclose(totals["fc"], logits)
     assert torch.allclose(totals["first"], logits)  # everything comes through it
@@ -132,7 +132,7 @@ def test_relevance_is_that_of_a_loop(bias: bool) -> None:
         nn.Linear(5, 3, bias=bias),
     ).double()
     inputs, classes = images(2, size=4), torch.tensor([2, 0])
-    found = Relevance(network.eval(), inputs).of_layers(inputs, classes)
+    found = Relevance(network.eval(), inputs).propagate(inputs, classes)
     for n in range(2):
         expected = naive(network, inputs[n], int(classes[n]))
         for ours, wanted in zip(found.values(), expected, strict=True):
@@ -147,7 +147,7 @@ def test_negative_inputs_contribute_through_negative_weights() -> None:
         network[1].weight.copy_(torch.tensor([[1.0, -2, 3], [0, 1, 0]]))
         network[2].weight.copy_(torch.tensor([[1.0, -1]]))
     inputs = torch.tensor([[2.0, -1, -1]])  # the second layer sees 1 and -1, and gives 2
-    found = Relevance(network.eval(), inputs).of_layers(inputs, torch.tensor([0]))
+    found = Relevance(network.eval(), inputs).propagate(inputs, torch.tensor([0]))
     assert found["1"].tolist() == [[1.0, 1.0]]
 
 
@@ -168,7 +168,7 @@ def test_normalisation_counts_as_part_of_its_convolution() -> None:
     whole = nn.Sequential(convolution, norm, *end).double().eval()
     plain = nn.Sequential(folded, nn.Identity(), *end).double().eval()
     inputs, classes = images(), torch.tensor([0, 1, 2])
-    found, expected = (Relevance(n, inputs).of_layers(inputs, classes) for n in (whole, plain))
+    found, expected = (Relevance(n, inputs).propagate(inputs, classes) for n in (whole, plain))
     assert torch.allclose(found["0"], expected["0"], atol=1e-10)
 
 
@@ -178,7 +178,7 @@ def test_scores_are_shares_of_the_layer(tiny: Any, make_context: Any) -> None:
     scores = FilterRelevance(images=2).compute(tiny(), context)
     assert {name: len(each) for name, each in scores.items()} == {"0": 12, "3": 20, "7": 16, "9": 5}
     inputs, labels = draw_balanced(context, 2)
-    relevance = Relevance(tiny(), inputs).of_layers(inputs, labels)["3"].abs().sum((0, 2, 3))
+    relevance = Relevance(tiny(), inputs).propagate(inputs, labels)["3"].abs().sum((0, 2, 3))
     assert torch.allclose(scores["3"].float(), relevance / relevance.sum(), atol=1e-6)
     assert all(float(each.sum()) == pytest.approx(1) for each in scores.values())
 
@@ -301,7 +301,7 @@ def test_relevance_of_torchvision_networks(name: str) -> None:
     torch.manual_seed(0)
     network = getattr(torchvision.models, name)(num_classes=10).eval()
     inputs = torch.randn(1, 3, 64, 64)
-    found = Relevance(network, inputs).of_layers(inputs, torch.tensor([3]))
+    found = Relevance(network, inputs).propagate(inputs, torch.tensor([3]))
     layers = [n for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert set(found) == set(layers)
     assert all(bool(relevance.isfinite().all()) for relevance in found.values())

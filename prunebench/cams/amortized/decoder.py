@@ -42,7 +42,7 @@ class Decoder(nn.Module):
         self.head = RbfHead(width) if masks == "rbf" else PixelHead(width)
 
     def forward(self, features: Sequence[Tensor], classes: Tensor, size: tuple[int, int]) -> Tensor:
-        """What describes the masks.
+        """Return what describes the masks.
 
         Args:
             features: The encoder's maps, each B×c×h×w, from the finest to the coarsest.
@@ -57,7 +57,7 @@ class Decoder(nn.Module):
         return self.refine([lateral(maps) for lateral, maps in pairs], classes, size)
 
     def refine(self, levels: Sequence[Tensor], classes: Tensor, size: tuple[int, int]) -> Tensor:
-        """All of ``forward`` but the lateral convolutions.
+        """Do all of ``forward`` but the lateral convolutions.
 
         Args:
             levels: What these gave, each B×width×h×w.
@@ -72,18 +72,18 @@ class Decoder(nn.Module):
         found: Tensor = self.head(maps, size)
         return found
 
-    def probabilities(self, found: Tensor, size: tuple[int, int]) -> Tensor:
-        """Each pixel's probability to be kept, B×H×W.
+    def to_probabilities(self, found: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return each pixel's probability to be kept, B×H×W.
 
         Args:
             found: What ``forward`` returned.
             size: Height and width of the images.
         """
-        return self.head.probabilities(found, size)
+        return self.head.to_probabilities(found, size)
 
 
 def load_decoder(tensors: Mapping[str, Tensor], masks: Masks) -> Decoder:
-    """Builds a trained decoder again, in evaluation mode, on the tensors' device.
+    """Build a trained decoder again, in evaluation mode, on the tensors' device.
 
     Args:
         tensors: Its state, as ``Selector`` computes it.

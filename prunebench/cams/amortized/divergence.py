@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 def mask_images(images: Tensor, masks: Tensor) -> Tensor:
-    """Images of which only a part is left; the rest is 0 after normalisation, the mean colour.
+    """Keep a part of each image; the rest becomes 0, after normalisation the mean colour.
 
     Args:
         images: Normalised, B×C×H×W.
@@ -17,7 +17,7 @@ def mask_images(images: Tensor, masks: Tensor) -> Tensor:
 
 
 def measure_divergence(wanted: Tensor, predicted: Tensor) -> Tensor:
-    """KL(f(x) ‖ q(x⊙m)) in nats, the mean over the images.
+    """Return KL(f(x) ‖ q(x⊙m)) in nats, the mean over the images.
 
     Args:
         wanted: Logits f(x) of the network, B×K.

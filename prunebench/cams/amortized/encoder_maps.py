@@ -11,7 +11,7 @@ from prunebench.errors import RequestError
 
 
 def require_maps(module: nn.Module, example: Tensor) -> None:
-    """Refuses networks that cannot be an encoder.
+    """Refuse networks that cannot be an encoder.
 
     Args:
         module: The network.
@@ -33,7 +33,7 @@ def require_maps(module: nn.Module, example: Tensor) -> None:
 
 
 def find_stages(module: nn.Module, example: Tensor) -> tuple[str, ...]:
-    """Finds the layers whose outputs are the features: at each resolution the last to finish.
+    """Find the layers whose outputs are the features: at each resolution the last to finish.
 
     Pooling layers are passed over, and maps smaller than 2×2.
 
@@ -62,7 +62,7 @@ def find_stages(module: nn.Module, example: Tensor) -> tuple[str, ...]:
 def read_stages(
     module: nn.Module, images: Tensor, stages: tuple[str, ...]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Runs a network once and reads what its layers give.
+    """Run a network once and read what its layers give.
 
     Args:
         module: The network, in whatever mode it is; hooks on it do their work first.

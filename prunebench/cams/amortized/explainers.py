@@ -48,7 +48,7 @@ class AmortizedExplainer(Cam):
     temperature: float = Field(0.1, gt=0, description="of the relaxed masks in training")
 
     def changed_parameters(self) -> dict[str, Any]:
-        """As for all plugins; of a training, only what differs from this method's default."""
+        """Return these as for all plugins; of a training, only what differs from the default."""
         found = super().changed_parameters()
         for name, default in (("predictor", PREDICTOR), ("selector", SELECTOR)):
             if name in found:
@@ -56,16 +56,16 @@ class AmortizedExplainer(Cam):
         return found
 
     def check(self, network: nn.Module, example: Tensor) -> None:
-        """Refuses networks without maps that a decoder could read."""
+        """Refuse networks without maps that a decoder could read."""
         from prunebench.cams.amortized.encoder_maps import require_maps
 
         require_maps(network, example)
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """The selector, which needs the predictor."""
-        return (self._selector(),)
+        """Ask for the selector, which needs the predictor."""
+        return (self._make_selector(),)
 
-    def _selector(self) -> Selector:
+    def _make_selector(self) -> Selector:
         return Selector(
             masks=self.masks,
             predictor=self.predictor,
@@ -76,7 +76,7 @@ class AmortizedExplainer(Cam):
         )
 
     def __call__(self, trace: Trace) -> Explanation:
-        """Explains the class of each image by the probabilities of its pixels.
+        """Explain the class of each image by the probabilities of its pixels.
 
         The target layer plays no part: the decoder reads the network's maps at all resolutions.
 
@@ -98,16 +98,16 @@ class AmortizedExplainer(Cam):
 
         if trace.module is None:
             raise ValueError("an explainer that reads the network got a trace without one")
-        decoder = load_decoder(self._learnt(trace), self.masks).to(trace.images)
+        decoder = load_decoder(self._find_learnt(trace), self.masks).to(trace.images)
         size = (trace.images.shape[2], trace.images.shape[3])
         stages = find_stages(trace.module, trace.images)
         with torch.no_grad():
             _, features = read_stages(trace.module, trace.images, stages)
             found = decoder(features, trace.classes, size)
-            return Explanation(decoder.probabilities(found, size), decoder.head.numbers(found))
+            return Explanation(decoder.to_probabilities(found, size), decoder.head.describe(found))
 
-    def _learnt(self, trace: Trace) -> Mapping[str, Tensor]:
-        selector = self._selector()
+    def _find_learnt(self, trace: Trace) -> Mapping[str, Tensor]:
+        selector = self._make_selector()
         if selector not in trace.prepared:
             raise RequestError(
                 f"{type(self).__name__} explains by a selector that was trained for the network, "

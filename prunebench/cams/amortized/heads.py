@@ -37,7 +37,7 @@ class RbfHead(nn.Module):
             self.spread.bias.fill_(FIRST_WIDTH)
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
-        """Row, column and width in pixels, B×3, for maps B×width×h×w and images of H×W."""
+        """Return row, column and width in pixels, B×3, for maps B×width×h×w and images of H×W."""
         batch, _, height, width = maps.shape
         weights = self.place(maps).flatten(1).softmax(1).view(batch, height, width)
         row = _find_centre(weights.sum(2), size[0])
@@ -47,18 +47,18 @@ class RbfHead(nn.Module):
         return torch.stack([row, column, spread], 1)
 
     @staticmethod
-    def probabilities(found: Tensor, size: tuple[int, int]) -> Tensor:
-        """The RBFs themselves, B×H×W."""
+    def to_probabilities(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the RBFs themselves, B×H×W."""
         return compute_rbf(found, size)
 
     @staticmethod
-    def numbers(found: Tensor) -> Mapping[str, Tensor]:
-        """What describes each map, in pixels."""
+    def describe(found: Tensor) -> Mapping[str, Tensor]:
+        """Return what describes each map, in pixels."""
         return dict(zip(("centre_row", "centre_column", "width"), found.unbind(1), strict=True))
 
     @staticmethod
-    def compared(found: Tensor, size: tuple[int, int]) -> Tensor:
-        """What two explanations differ in: row, column and width on a 32×32 image, B×3."""
+    def to_comparable(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return what two explanations differ in: row, column and width on a 32×32 image, B×3."""
         return found * (SIDE / max(size))
 
 
@@ -74,23 +74,23 @@ class PixelHead(nn.Module):
         self.logits = nn.Conv2d(width, 1, 1)
 
     def forward(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
-        """Logits B×H×W for maps B×width×h×w; where these are smaller, between their values."""
+        """Return logits B×H×W for maps B×width×h×w, interpolated where these are smaller."""
         logits: Tensor = self.logits(maps)
         return F.interpolate(logits, size, mode="bilinear", align_corners=False)[:, 0]
 
     @staticmethod
-    def probabilities(found: Tensor, size: tuple[int, int]) -> Tensor:
-        """In [0, 1], B×H×W."""
+    def to_probabilities(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return probabilities in [0, 1], B×H×W."""
         return found.sigmoid()
 
     @staticmethod
-    def numbers(found: Tensor) -> Mapping[str, Tensor]:
-        """None: the map itself is all there is."""
+    def describe(found: Tensor) -> Mapping[str, Tensor]:
+        """Return no numbers: the map itself is all there is."""
         return {}
 
     @staticmethod
-    def compared(found: Tensor, size: tuple[int, int]) -> Tensor:
-        """What two explanations differ in: the probabilities, B×H×W.
+    def to_comparable(found: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return what two explanations differ in: the probabilities, B×H×W.
 
         Scaled so that a sum of squares is what it would be on as many pixels as 32×32.
         """
@@ -98,7 +98,7 @@ class PixelHead(nn.Module):
 
 
 def _find_centre(weights: Tensor, side: int) -> Tensor:
-    """Mean place in pixels, B, of weights that add up to 1, B×cells, within reach of the middle."""
+    """Return the mean position in pixels, B, of weights B×cells of sum 1, kept near the middle."""
     cells = weights.shape[1]
     places = (torch.arange(cells, device=weights.device, dtype=weights.dtype) + 0.5) * side / cells
     middle, reach = side / 2, REACH * side

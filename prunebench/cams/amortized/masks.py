@@ -17,7 +17,7 @@ SIDE = 32
 
 
 def compute_rbf(parameters: Tensor, size: tuple[int, int]) -> Tensor:
-    """Probabilities that fall with the distance from a centre.
+    """Compute probabilities that fall with the distance from a centre.
 
     exp(−((z − c_z)² + (t − c_t)²) / 2σ²) (Ganjdanesh, Gao and Huang 2022, equation 4).
 
@@ -39,7 +39,7 @@ def compute_rbf(parameters: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def draw_rbf(count: int, size: tuple[int, int], like: Tensor) -> Tensor:
-    """Parameters of random RBFs: centres uniform over the image, σ on (0, 2·max(H, W)].
+    """Draw parameters of RBFs: centres uniform over the image, σ on (0, 2·max(H, W)].
 
     Section 3.5 of the paper. Drawn from torch's global generator.
 
@@ -57,7 +57,7 @@ def draw_rbf(count: int, size: tuple[int, int], like: Tensor) -> Tensor:
 
 
 def draw_relaxed(probabilities: Tensor, temperature: float) -> Tensor:
-    """Draws almost binary masks through which gradients reach the probabilities.
+    """Draw almost binary masks through which gradients reach the probabilities.
 
     sigmoid((logit(p) + logistic noise) / temperature) (Maddison, Mnih and Teh 2017; Jang, Gu and
     Poole 2017); probabilities of 0 and 1 are taken as the nearest that have a logit. Drawn from
@@ -78,7 +78,7 @@ def draw_relaxed(probabilities: Tensor, temperature: float) -> Tensor:
 
 
 def measure_size(masks: Tensor) -> Tensor:
-    """How much the masks keep: the mean of (m + 5e-4)^0.3, which is close to ‖m‖₀ over H·W.
+    """Measure how much masks keep: the mean of (m + 5e-4)^0.3, which is close to ‖m‖₀ over H·W.
 
     As in the published code, where the power favours values near 0 and 1.
 
@@ -89,7 +89,7 @@ def measure_size(masks: Tensor) -> Tensor:
 
 
 def measure_roughness(masks: Tensor) -> Tensor:
-    """How often neighbours differ: half of Σ(m_ij − m_i+1,j)² + Σ(m_ij − m_i,j+1)² an image.
+    """Measure how neighbours differ: half of Σ(m_ij − m_i+1,j)² + Σ(m_ij − m_i,j+1)² an image.
 
     As in the published code a border is added, 0.3·Σm² over the outermost rows and columns, as if
     the image were surrounded by zeros. For one weight to serve images of all sizes, sums are scaled

@@ -30,7 +30,7 @@ def _check_training(training: Recipe) -> Recipe:
 
 
 def complete_from(default: Recipe) -> BeforeValidator:
-    """What is left out of a recipe stays as in the default."""
+    """Complete a recipe: what is left out stays as in the default."""
 
     def complete(training: Any) -> Any:
         return {**default.model_dump(), **training} if isinstance(training, dict) else training
@@ -39,7 +39,7 @@ def complete_from(default: Recipe) -> BeforeValidator:
 
 
 def list_changes(training: Recipe, default: Recipe) -> dict[str, Any]:
-    """The options that differ from the default's, as JSON values."""
+    """List the options that differ from the default's, as JSON values."""
     usual = default.model_dump(mode="json")
     return {k: v for k, v in training.model_dump(mode="json").items() if v != usual[k]}
 

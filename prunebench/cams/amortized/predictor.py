@@ -33,7 +33,7 @@ class Predictor(Preparation):
     training: PredictorRecipe
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Trains; returns the predictor's state dict.
+        """Train the predictor and return its state dict.
 
         Raises:
             RequestError: The network has no maps, or cannot be trained.
@@ -66,7 +66,7 @@ class Predictor(Preparation):
 
 
 def draw_masks(masks: Masks, images: Tensor) -> Tensor:
-    """Draws masks of 0 and 1 from torch's global generator.
+    """Draw masks of 0 and 1 from torch's global generator.
 
     Args:
         masks: ``rbf``, with random centres and widths, or ``independent``, with probability ½.

@@ -39,22 +39,22 @@ class Selector(Preparation):
     temperature: float = Field(0.1, gt=0, description="of the relaxed masks")
 
     def needs(self) -> tuple[Preparation, ...]:
-        """The predictor."""
+        """Ask for the predictor."""
         return (Predictor(masks=self.masks, training=self.predictor),)
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Trains; returns the decoder's state dict, for ``load_decoder``."""
-        selection = self.untrained(network, context)
+        """Train the decoder and return its state dict, for ``load_decoder``."""
+        selection = self.build_untrained(network, context)
 
         def losses(module: nn.Module, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-            return selection.losses(inputs, self.size, self.smoothness, self.temperature)
+            return selection.compute_losses(inputs, self.size, self.smoothness, self.temperature)
 
         context.train(selection, self.training, Objective(loss=losses))
         state = selection.decoder.state_dict()
         return {name: tensor.detach().clone() for name, tensor in state.items()}
 
-    def untrained(self, network: nn.Module, context: Context) -> SelectorTraining:
-        """The selector before its training: random weights in its decoder alone."""
+    def build_untrained(self, network: nn.Module, context: Context) -> SelectorTraining:
+        """Build the selector before its training: random weights in its decoder alone."""
         import torch
 
         from prunebench.cams.amortized.decoder import Decoder

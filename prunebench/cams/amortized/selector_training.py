@@ -32,8 +32,8 @@ class SelectorTraining(nn.Module):
         self.stages = stages
         self._frozen = (network, predictor)
 
-    def probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network says, and which pixels say so.
+    def predict_probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the network's logits, and the pixels on which they rest.
 
         Args:
             images: Normalised images, B×C×H×W.
@@ -46,20 +46,20 @@ class SelectorTraining(nn.Module):
             logits, features = read_stages(self._frozen[0], images, self.stages)
         size = (images.shape[2], images.shape[3])
         found = self.decoder(features, logits.argmax(1), size)
-        return logits, self.decoder.probabilities(found, size)
+        return logits, self.decoder.to_probabilities(found, size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The predictor's logits, B×K, of images where only probable pixels (p > ½) are kept."""
-        _, probabilities = self.probabilities(images)
+        """Return the predictor's logits, B×K, of images whose probable pixels (p > ½) are kept."""
+        _, probabilities = self.predict_probabilities(images)
         logits: Tensor = self._frozen[1](
             mask_images(images, (probabilities > 0.5).to(images.dtype))
         )
         return logits
 
-    def losses(
+    def compute_losses(
         self, images: Tensor, size: float, smoothness: float, temperature: float
     ) -> dict[str, Tensor]:
-        """The terms of equation 8 for one random mask an image.
+        """Compute the terms of equation 8 for one random mask an image.
 
         Args:
             images: Normalised images, B×C×H×W.
@@ -70,7 +70,7 @@ class SelectorTraining(nn.Module):
         Returns:
             KL(f(x) ‖ q(x⊙m)), λ1·size(m) and λ2·roughness(m), means over the images.
         """
-        wanted, probabilities = self.probabilities(images)
+        wanted, probabilities = self.predict_probabilities(images)
         masks = draw_relaxed(probabilities, temperature)
         return {
             "divergence": measure_divergence(wanted, self._frozen[1](mask_images(images, masks))),

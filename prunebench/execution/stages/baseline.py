@@ -12,7 +12,8 @@ from prunebench.models import Model
 from prunebench.networks import Architecture, Network
 from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import to_tensors
-from prunebench.networks.training import Curve, train
+from prunebench.networks.training import train
+from prunebench.networks.training_state import Curve
 from prunebench.plan.steps import Step
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe

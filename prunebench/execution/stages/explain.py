@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from prunebench.cams.cam import Cam
-from prunebench.cams.explaining import Batches, Explained, explain_batches
+from prunebench.cams.explained_batches import Batches, Explained, explain_batches
 from prunebench.cams.maps import decode, encode, upsample
 from prunebench.cams.target_layer import check_target_layer, find_last_feature_layer
 from prunebench.data import batches

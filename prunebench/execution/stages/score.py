@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from prunebench.cams.explaining import explain_batches, to_module
+from prunebench.cams.explained_batches import explain_batches
 from prunebench.cams.maps import upsample
 from prunebench.cams.tracer import Tracer
 from prunebench.data import ground_truth
@@ -22,6 +22,7 @@ from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.inputs import Values, inputs_of
 from prunebench.metrics.metric import Explainer, NotApplicable, Samples
 from prunebench.networks import Network
+from prunebench.networks.evaluation import to_module
 from prunebench.plan.steps import Step
 from prunebench.seeding import derive
 

@@ -31,7 +31,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits B×classes for images B×3×H×W."""
+        """Return logits B×classes for images B×3×H×W."""
         maps = functional.relu(self.bn1(self.conv1(images)))
         maps = self.layer3(self.layer2(self.layer1(maps)))
         logits: Tensor = self.linear(maps.mean((2, 3)))
@@ -55,7 +55,7 @@ class BasicBlock(nn.Module):
         self.padding = (outputs - inputs) // 2
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Returns maps of this block, after the ReLU."""
+        """Return maps of this block, after the ReLU."""
         residual = functional.relu(self.bn1(self.conv1(maps)))
         residual = self.bn2(self.conv2(residual))
         if self.stride > 1 or self.padding:

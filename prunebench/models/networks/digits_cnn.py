@@ -26,7 +26,7 @@ class DigitsNetwork(nn.Module):
         self.linear = nn.Linear(64, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits B×classes for images B×channels×H×W, H and W at least 4."""
+        """Return logits B×classes for images B×channels×H×W, H and W at least 4."""
         maps = self.stage3(self.stage2(self.stage1(images)))
         logits: Tensor = self.linear(self.pool(maps).flatten(1))
         return logits

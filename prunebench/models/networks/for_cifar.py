@@ -18,7 +18,7 @@ MOBILENETV2_STAGES = (
 
 
 def build_resnet18(classes: int, channels: int) -> ResNet:
-    """ResNet-18 whose first convolution is 3×3 with stride 1, without the max-pool after it.
+    """Build ResNet-18 with a first convolution of 3×3 and stride 1, without the max-pool after it.
 
     Args:
         classes: Number of outputs.
@@ -34,7 +34,7 @@ def build_resnet18(classes: int, channels: int) -> ResNet:
 
 
 def build_mobilenet_v2(classes: int, channels: int) -> MobileNetV2:
-    """MobileNetV2 with stride 1 in place of 2 in its first convolution and its second stage.
+    """Build MobileNetV2 with stride 1, not 2, in its first convolution and its second stage.
 
     Args:
         classes: Number of outputs.

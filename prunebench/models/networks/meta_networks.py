@@ -24,7 +24,7 @@ OUTLINE_CLASSES = 1009  # a number of channels that no inner layer has
 
 
 def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """Builds a network on the meta device: layers and shapes, neither values nor memory."""
+    """Build a network on the meta device: layers and shapes, neither values nor memory."""
     with _EmptyOnMeta():
         return build().to("meta").eval()
 
@@ -42,7 +42,7 @@ class _EmptyOnMeta(TorchFunctionMode):
 
 
 def pass_shapes(network: nn.Module, channels: int, size: tuple[int, int]) -> None:
-    """Passes one image through a network on the meta device: shapes, no arithmetic."""
+    """Pass one image through a network on the meta device: shapes, no arithmetic."""
     with torch.no_grad(), torch.device("meta"):
         network(torch.empty(1, channels, *size))
 
@@ -54,7 +54,7 @@ def find_last_maps(
     smallest: int = 4,
     channels_last: bool = False,
 ) -> str | None:
-    """Finds the module that gives the last maps before they are pooled and classified.
+    """Find the module that gives the last maps before they are pooled and classified.
 
     The modules are watched in one pass without arithmetic. Of those that run before the layer
     that makes the logits, it is the last one whose output is a map and was not made by a pool or
@@ -98,7 +98,7 @@ def find_last_maps(
 
 
 def count_output_dimensions(network: nn.Module, layer: str, size: tuple[int, int]) -> int:
-    """The number of dimensions of a layer's output, batch included; 0 if it is not called.
+    """Count the dimensions of a layer's output, batch included; 0 if it is not called.
 
     Args:
         network: An outline.

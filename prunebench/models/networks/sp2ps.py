@@ -43,7 +43,7 @@ class Sp2psNetwork(nn.Module):
         self.fc = nn.Linear(inputs * height * width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits B×classes for images B×3×H×W."""
+        """Return logits B×classes for images B×3×H×W."""
         maps = images
         for stage in self.stages:
             maps = self.pool(stage(maps))

@@ -25,7 +25,7 @@ class ThesisNetwork(nn.Module):
         self.fc = nn.Linear(8 * height * width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits B×classes for images B×1×H×W."""
+        """Return logits B×classes for images B×1×H×W."""
         maps = self.pool1(self.relu1(self.conv1(images)))
         maps = self.pool2(self.relu2(self.conv2(maps)))
         logits: Tensor = self.fc(maps.flatten(1))

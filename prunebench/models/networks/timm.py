@@ -19,20 +19,20 @@ from prunebench.networks.layout import Layout
 
 
 def find_input_size(name: str, weights: str | None = None) -> tuple[int, int]:
-    """Height and width of the images that a network is published for."""
+    """Find height and width of the images that a network is published for."""
     config = get_pretrained_cfg(f"{name}.{weights}" if weights else name, allow_unregistered=True)
     size = config.input_size if config else (3, 224, 224)
     return size[1], size[2]
 
 
 def has_fixed_size(name: str) -> bool:
-    """Whether a network is built for images of one size."""
+    """Tell whether a network is built for images of one size."""
     config = get_pretrained_cfg(name)
     return bool(config and config.fixed_input_size)
 
 
 def build(name: str, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
-    """Builds an untrained network.
+    """Build an untrained network.
 
     Args:
         name: timm's name of the network.
@@ -48,14 +48,14 @@ def build(name: str, classes: int, channels: int, size: tuple[int, int]) -> nn.M
 
 
 def load_published_weights(name: str, weights: str) -> dict[str, Tensor]:
-    """Downloads (once) and reads weights."""
+    """Download (once) and read weights."""
     network: nn.Module = timm.create_model(f"{name}.{weights}", pretrained=True)
     return network.state_dict()
 
 
 @cache
 def find_target_layer(name: str) -> tuple[str, Layout] | None:
-    """The layer explained by default, and how its output is read.
+    """Find the layer explained by default, and how its output is read.
 
     In a network of equal blocks over tokens (ViT, DeiT, DINOv2, BEiT, MLP-Mixer) it is the first
     normalisation of the last block: what is behind the last mixing of patches reaches the logits

@@ -21,7 +21,7 @@ AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 
 
 def build(name: str, classes: int, weights: str | None, size: tuple[int, int]) -> nn.Module:
-    """Builds an untrained network whose output is one tensor of logits.
+    """Build an untrained network whose output is one tensor of logits.
 
     Args:
         name: torchvision's name of the network.
@@ -42,13 +42,13 @@ def build(name: str, classes: int, weights: str | None, size: tuple[int, int]) -
 
 
 def load_published_weights(name: str, weights: str) -> dict[str, Tensor]:
-    """Downloads (once) and reads weights, without those of auxiliary classifiers."""
+    """Download (once) and read weights, without those of auxiliary classifiers."""
     state = get_model_weights(name)[weights].get_state_dict(progress=False, check_hash=True)
     return {k: v for k, v in state.items() if not k.startswith(AUXILIARY.get(name, ()))}
 
 
 def find_refusal(name: str, size: tuple[int, int]) -> str | None:
-    """Why a network cannot take images of this height and width; None if it can."""
+    """Say why a network cannot take images of this height and width; None if it can."""
     try:
         pass_shapes(build_shapes(name, size), 3, size)
     except (RuntimeError, AssertionError) as error:
@@ -58,7 +58,7 @@ def find_refusal(name: str, size: tuple[int, int]) -> str | None:
 
 @cache
 def find_target_layer(name: str) -> tuple[str, Layout]:
-    """The layer explained by default, and how its output is read.
+    """Find the layer explained by default, and how its output is read.
 
     In a vision transformer it is the first normalisation of the last block: what is behind the
     last attention reaches the logits through the class token alone, so that patches have no
@@ -79,5 +79,5 @@ def find_target_layer(name: str) -> tuple[str, Layout]:
 
 
 def build_shapes(name: str, size: tuple[int, int]) -> nn.Module:
-    """Builds a network's layers and shapes, with neither values nor memory."""
+    """Build a network's layers and shapes, with neither values nor memory."""
     return build_on_meta(lambda: build(name, OUTLINE_CLASSES, None, size))

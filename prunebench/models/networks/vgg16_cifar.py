@@ -51,6 +51,6 @@ class Vgg16(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits B×classes for images B×channels×H×W, H and W at least 16."""
+        """Return logits B×classes for images B×channels×H×W, H and W at least 16."""
         logits: Tensor = self.classifier(self.pool(self.features(images)).flatten(1))
         return logits

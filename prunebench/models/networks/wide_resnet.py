@@ -39,7 +39,7 @@ class WideResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits B×classes for images B×channels×H×W."""
+        """Return logits B×classes for images B×channels×H×W."""
         maps = self.block3(self.block2(self.block1(self.conv1(images))))
         maps = self.relu(self.bn1(maps))
         logits: Tensor = self.fc(maps.mean((2, 3)))
@@ -66,7 +66,7 @@ class WideBlock(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Returns the sum of both paths, neither normalised nor rectified."""
+        """Return the sum of both paths, neither normalised nor rectified."""
         active = functional.relu(self.bn1(maps))
         shortcut = maps if self.convShortcut is None else self.convShortcut(active)
         residual = functional.relu(self.bn2(self.conv1(active)))

@@ -37,7 +37,7 @@ def quantise(
     weights_only: bool = False,
     outputs: bool = True,
 ) -> None:
-    """Gives convolutions and linear layers 8-bit weights, in place, after BatchNorm is folded.
+    """Give convolutions and linear layers 8-bit weights, in place, after BatchNorm is folded.
 
     Only layers that run on the images are quantised.
 
@@ -80,7 +80,7 @@ class _Observers:
         self.outputs: dict[nn.Module, Any] = {}
 
     def run(self, module: nn.Module, images: Iterable[Tensor]) -> None:
-        """Passes images through the network."""
+        """Pass images through the network."""
         hooks = [
             layer.register_forward_hook(self._note, with_kwargs=True)
             for layer in module.modules()
@@ -117,7 +117,7 @@ def _read_scale(observer: Any, name: str) -> dict[str, Tensor]:
 
 
 def encode_weights(layer: Any) -> dict[str, Tensor]:
-    """A layer's weights as codes from -127 to 127, and their scales, one an output channel."""
+    """Encode a layer's weights as -127 to 127, with one scale for each output channel."""
     weight = layer.weight.detach()
     low, high = WEIGHT_CODES
     observer = PerChannelMinMaxObserver(

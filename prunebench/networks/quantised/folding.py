@@ -13,7 +13,7 @@ from prunebench.networks.shared_weights import make_twin
 
 
 def fold_batch_norms(module: nn.Module) -> None:
-    """Folds, in place, each BatchNorm that follows a convolution and nothing else.
+    """Fold, in place, each BatchNorm that follows a convolution and nothing else.
 
     The convolution takes over scale and shift, and an identity stands where the BatchNorm was.
     A network whose code torch.fx cannot follow is left as it is.
@@ -36,7 +36,7 @@ def fold_batch_norms(module: nn.Module) -> None:
 
 
 def _find_pairs(module: nn.Module) -> Iterator[tuple[nn.Conv2d, str]]:
-    """Convolutions, and the names of the BatchNorms that alone read their outputs."""
+    """Find convolutions, and the names of the BatchNorms that alone read their outputs."""
     try:
         # Of a twin: following the code may leave symbols in what it keeps.
         graph = fx.Tracer().trace(make_twin(module))

@@ -44,8 +44,10 @@ class Int8Layer(nn.Module):
         """What the codes stand for: code times scale, in the shape of the codes."""
         return self.codes.to(self.scale.dtype) * shape_by_output(self.scale, self.codes)
 
-    def rounded(self, values: Tensor, scale: Tensor | None, zero_point: Tensor | None) -> Tensor:
-        """Values as 8-bit codes hold them; as they are where there is no scale.
+    def round_values(
+        self, values: Tensor, scale: Tensor | None, zero_point: Tensor | None
+    ) -> Tensor:
+        """Round values to what 8-bit codes hold; as they are where there is no scale.
 
         The gradient passes straight through where a value is within the codes' range, and is 0
         where it was clipped.
@@ -55,21 +57,21 @@ class Int8Layer(nn.Module):
         return torch.fake_quantize_per_tensor_affine(values, scale, zero_point, *VALUE_CODES)
 
     def compute(self, inputs: Tensor) -> Tensor:
-        """The layer's sums, of rounded inputs and of ``weight``."""
+        """Compute the layer's sums, of rounded inputs and of ``weight``."""
         raise NotImplementedError
 
     def forward(self, input: Tensor) -> Tensor:
-        """Rounds the input, computes, and rounds the output; each where it has a scale."""
-        inputs = self.rounded(input, self.input_scale, self.input_zero_point)
+        """Round the input, compute, and round the output; each where it has a scale."""
+        inputs = self.round_values(input, self.input_scale, self.input_zero_point)
         outputs = self.compute(inputs)
-        return self.rounded(outputs, self.output_scale, self.output_zero_point)
+        return self.round_values(outputs, self.output_scale, self.output_zero_point)
 
 
 class Int8Conv2d(Int8Layer, nn.Conv2d):  # type: ignore[override]  # its weight is computed
     """A convolution with 8-bit weights."""
 
     def compute(self, inputs: Tensor) -> Tensor:
-        """Convolves inputs, B×C×H×W."""
+        """Convolve inputs, B×C×H×W."""
         sums: Tensor = self._conv_forward(inputs, self.weight, self.bias)
         return sums
 
@@ -78,7 +80,7 @@ class Int8Linear(Int8Layer, nn.Linear):  # type: ignore[override]
     """A linear layer with 8-bit weights."""
 
     def compute(self, inputs: Tensor) -> Tensor:
-        """Multiplies inputs, ...×C."""
+        """Multiply inputs, ...×C."""
         return nn.functional.linear(inputs, self.weight, self.bias)
 
 
@@ -87,7 +89,7 @@ INT8: dict[type[nn.Module], type[Int8Layer]] = {nn.Conv2d: Int8Conv2d, nn.Linear
 
 
 def to_int8(layer: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Turns a convolution or linear layer into one with 8-bit weights, in place.
+    """Turn a convolution or linear layer into one with 8-bit weights, in place.
 
     Args:
         layer: A layer of one of the classes in ``INT8``.
@@ -103,10 +105,10 @@ def to_int8(layer: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 
 def find_int8_layers(module: nn.Module) -> dict[str, Int8Layer]:
-    """The layers with 8-bit weights, by name; empty for a network that is not quantised."""
+    """Find the layers with 8-bit weights, by name; none in a network that is not quantised."""
     return {name: layer for name, layer in module.named_modules() if isinstance(layer, Int8Layer)}
 
 
 def shape_by_output(scale: Tensor, codes: Tensor) -> Tensor:
-    """One scale for each output channel, in a shape that multiplies the codes."""
+    """Shape scales, one for each output channel, so that they multiply the codes."""
     return scale.reshape(-1, *(1 for _ in codes.shape[1:]))

@@ -17,7 +17,7 @@ PASSING_CALLS = frozenset(
 
 
 def find_unquantised_outputs(module: nn.Module) -> set[nn.Module]:
-    """Finds convolutions some of whose outputs reach an addition, a mean, or the like.
+    """Find convolutions some of whose outputs reach an addition, a mean, or the like.
 
     Integer kernels need a rounded output. Where the next quantised layer rounds its input anyway,
     directly or after a ReLU, that is one; elsewhere it is to be rounded on its own. None are found
@@ -39,7 +39,7 @@ def find_unquantised_outputs(module: nn.Module) -> set[nn.Module]:
 
 
 def _reaches_unquantised(module: nn.Module, node: fx.Node) -> bool:
-    """Whether a value reaches anything but quantised layers."""
+    """Tell whether a value reaches anything but quantised layers."""
     for user in node.users:
         if type(_find_layer(module, user)) in INT8:
             continue

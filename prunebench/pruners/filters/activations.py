@@ -19,7 +19,7 @@ class Activity(FilterScores):
     key_name: ClassVar[str] = "prunebench.pruners.filters.activations:Activity"
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Looks at the feature maps.
+        """Look at the feature maps.
 
         Returns:
             As ``mean/LAYER``, the mean activation of each filter over the length of the layer's
@@ -48,7 +48,7 @@ class Activity(FilterScores):
 
 class _ActivityPruner(FeaturePruner):
     def preparations(self) -> tuple[Preparation, ...]:
-        """How active the filters are; both methods look at it."""
+        """Ask for how active the filters are, by which both methods rank."""
         return (Activity(images=self.images),)
 
 

@@ -25,7 +25,7 @@ class ExplanationParts(FilterScores):
     cam: Cam = Field("grad-cam", description="the explanation")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Measures the parts.
+        """Measure the parts.
 
         Returns:
             By layer name, the size of each filter's part as a multiple of the mean of its layer in
@@ -64,5 +64,5 @@ class CamGuided(FeaturePruner):
     cam: Cam = Field("grad-cam", description="the explanation")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The parts of all filters."""
+        """Ask for the parts of all filters."""
         return (ExplanationParts(images=self.images, cam=self.cam),)

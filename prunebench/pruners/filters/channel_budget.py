@@ -34,7 +34,7 @@ class ChannelBudget:
         self.blocked: list[str] = []
 
     def take_until(self, level: float, order: Iterable[Channel]) -> list[Channel]:
-        """Takes channels in this order until the fraction removed is as near the level as it can.
+        """Take channels in this order until the fraction removed is as near the level as it can.
 
         A layer's last channel is passed over.
         """
@@ -53,7 +53,7 @@ class ChannelBudget:
         return taken
 
     def take_all(self, order: Iterable[Channel]) -> list[Channel]:
-        """Takes all these channels but a layer's last."""
+        """Take all these channels but a layer's last."""
         taken = [channel for channel in order if self._take(channel, 1)]
         self.exhausted = bool(self.blocked)
         return taken
@@ -78,21 +78,21 @@ class ChannelBudget:
         return self._left[side] / self._whole[side] if side in self._whole else 1.0
 
 
-def check_reached(level: float, target: Target, stock: ChannelBudget) -> None:
-    """Refuses a level for which there was too little to take.
+def check_reached(level: float, target: Target, budget: ChannelBudget) -> None:
+    """Refuse a level for which there was too little to take.
 
     Raises:
-        RequestError: The stock ran out more than 0.01 below the level; the message names the layer
+        RequestError: The budget ran out more than 0.01 below the level; the message names the layer
             that would be emptied and the largest level.
     """
-    if not stock.exhausted or level - stock.removed <= 0.01:
+    if not budget.exhausted or level - budget.removed <= 0.01:
         return
-    if not stock.blocked:
-        held = f"at most {stock.removed:.1%} of them" if stock.removed else "no layer's channels"
+    if not budget.blocked:
+        held = f"at most {budget.removed:.1%} of them" if budget.removed else "no layer's channels"
         raise RequestError(f"cannot remove {level:.1%} of the {target}: {held} may be removed")
-    others = len(set(stock.blocked)) - 1
+    others = len(set(budget.blocked)) - 1
     raise RequestError(
-        f"cannot remove {level:.1%} of the {target}: layer {stock.blocked[0]!r}"
+        f"cannot remove {level:.1%} of the {target}: layer {budget.blocked[0]!r}"
         f"{f' and {others} more' if others else ''} would be left without channels; at most "
-        f"{stock.removed:.1%} can be removed"
+        f"{budget.removed:.1%} can be removed"
     )

@@ -15,7 +15,7 @@ READERS = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 
 
 def sum_by_channel(module: nn.Module, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Sums numbers of single parameters over the channels of their layers.
+    """Sum numbers of single parameters over the channels of their layers.
 
     Args:
         module: The network.
@@ -43,7 +43,7 @@ def sum_by_channel(module: nn.Module, values: Mapping[str, Tensor]) -> dict[str,
 
 
 def _sum_sides(layer: _ConvNd | nn.Linear, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over the output and over the input channels of a kernel, whose groups lie in turn."""
+    """Sum over the output and over the input channels of a kernel, whose groups lie in turn."""
     groups = getattr(layer, "groups", 1)
     blocks = values.view(groups, values.shape[0] // groups, values.shape[1], -1)
     first, second = blocks.sum((2, 3)).flatten(), blocks.sum((1, 3)).flatten()
@@ -53,7 +53,7 @@ def _sum_sides(layer: _ConvNd | nn.Linear, values: Tensor) -> tuple[Tensor, Tens
 def sum_by_group(
     sums: Mapping[str, Tensor], module: nn.Module, reads: Callable[[Any], bool] = lambda item: True
 ) -> Callable[[Any], Tensor | None]:
-    """What belongs to each channel of a group, over all its layers.
+    """Return a function that sums what belongs to each channel of a group, over all its layers.
 
     Args:
         sums: As from ``sum_by_channel``; or several of them stacked, m×channels.

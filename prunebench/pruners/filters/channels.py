@@ -34,7 +34,7 @@ Importance = Callable[[Any], Tensor | None]
 def remove_channels(
     module: nn.Module, level: float, importance: Importance, context: Context, how: Selection
 ) -> nn.Module:
-    """Removes channels physically, in place.
+    """Remove channels physically, in place.
 
     Importance is computed once, on the intact network. Every layer keeps a channel.
 
@@ -87,28 +87,28 @@ def choose_channels(
     context: Context,
     how: Selection,
 ) -> list[Channel]:
-    """Chooses the channels to remove; as ``remove_channels``, but leaves the network as it is."""
+    """Choose the channels to remove as ``remove_channels`` does, and leave the network as it is."""
     channels = find_channels(module, graph, importance, context.fixed_channels, how.whole_groups)
     costs = _count_costs(module, graph, channels, how.target, context.example)
-    stock = ChannelBudget(count_by_side(graph, channels), costs)
+    budget = ChannelBudget(count_by_side(graph, channels), costs)
     order = _order_channels(module, channels, context, how)
     if how.scope == "layerwise" and how.target == "channels" and not how.rates:
-        chosen = stock.take_all(channel for place, channel in order if place <= level)
+        chosen = budget.take_all(channel for place, channel in order if place <= level)
     else:
-        chosen = stock.take_until(level, [channel for _, channel in order])
-    check_reached(level, how.target, stock)
+        chosen = budget.take_until(level, [channel for _, channel in order])
+    check_reached(level, how.target, budget)
     return chosen
 
 
 def count_by_side(graph: Any, channels: Iterable[Channel]) -> dict[Side, int]:
-    """How many channels each side of a layer has that loses some with these channels."""
+    """Count the channels of each side of a layer that loses some with these channels."""
     return {side: count_channels(graph, side) or 0 for channel in channels for side in channel.cut}
 
 
 def _order_channels(
     module: nn.Module, channels: list[Channel], context: Context, how: Selection
 ) -> list[tuple[float, Channel]]:
-    """The channels that may go in the order of their removal, each with its place."""
+    """Return the channels that may go in the order of their removal, each with its place in it."""
     by_layer: dict[str, list[Channel]] = {}
     for channel in channels:
         by_layer.setdefault(channel.layer, []).append(channel)
@@ -157,7 +157,7 @@ def _count_costs(
 
 @torch.no_grad()
 def _count_macs(module: nn.Module, example: Tensor) -> dict[Layer, float]:
-    """Multiply-accumulates of each convolution and linear layer for one input."""
+    """Count the multiply-accumulates of each convolution and linear layer for one input."""
     counts: dict[Layer, float] = {}
 
     def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

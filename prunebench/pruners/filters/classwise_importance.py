@@ -19,14 +19,14 @@ Calibration = tuple[Tensor, Tensor]
 
 
 def split_by_class(inputs: Tensor, labels: Tensor) -> Iterator[Calibration]:
-    """Yields the images of each class that there is."""
+    """Yield the images of each class that there is."""
     for label in torch.unique(labels):
         yield inputs[labels == label], labels[labels == label]
 
 
 @torch.no_grad()
 def compute_class_losses(network: nn.Module, classes: list[Calibration]) -> Tensor:
-    """The mean cross-entropy of each class's images, K, float64."""
+    """Compute the mean cross-entropy of each class's images, K, float64."""
     logits = network(torch.cat([inputs for inputs, _ in classes])).double()
     labels = torch.cat([labels for _, labels in classes])
     losses = F.cross_entropy(logits, labels, reduction="none")
@@ -37,7 +37,7 @@ def compute_class_losses(network: nn.Module, classes: list[Calibration]) -> Tens
 def measure_by_removal(
     network: nn.Module, classes: list[Calibration], context: Context
 ) -> dict[str, Tensor]:
-    """Silences each channel in turn, with all that is coupled to it, and measures the losses.
+    """Silence each channel in turn, with all that is coupled to it, and measure the losses.
 
     Args:
         network: It is left as it is.
@@ -72,7 +72,7 @@ def measure_by_removal(
 def estimate_by_gradient(
     network: nn.Module, classes: list[Calibration], context: Context
 ) -> dict[str, Tensor]:
-    """Estimates the same from one pass: |Σ ∂L_c/∂A_k · A_k|, A_k the filter's feature maps.
+    """Estimate the same from one pass: |Σ ∂L_c/∂A_k · A_k|, A_k the filter's feature maps.
 
     To first order, this is what ``measure_by_removal`` measures of each layer by itself.
 
@@ -96,7 +96,7 @@ def estimate_by_gradient(
 def attenuate_similar(
     importance: Tensor, similarity: Tensor, sigma: float, factor: float
 ) -> Tensor:
-    """Lowers the importance of filters that do what a more important one does.
+    """Lower the importance of filters that do what a more important one does.
 
     Of every pair whose similarity is above the mean of all pairs by ``sigma`` deviations, the
     filter of less importance is multiplied by the factor.
@@ -122,7 +122,7 @@ def attenuate_similar(
 
 
 def compute_similarities(maps: Tensor) -> Tensor:
-    """How alike the feature maps of a layer's filters are, in absolute value, C×C.
+    """Measure how alike the feature maps of a layer's filters are, in absolute value, C×C.
 
     Of convolutions, the structural similarity (3×3 Gaussian window, σ=1.5, data range 1) of the
     maps' means over the images, B×C×h×w; of linear layers, the cosine of their outputs, B×C.

@@ -44,7 +44,7 @@ class Channel:
 
 
 def trace(module: nn.Module, example: Tensor) -> Any:
-    """Follows one input through the network and returns Torch-Pruning's dependency graph.
+    """Follow one input through the network and return Torch-Pruning's dependency graph.
 
     Raises:
         RequestError: Torch-Pruning does not understand the network.
@@ -66,7 +66,7 @@ def find_channels(
     fixed: Collection[str],
     whole_groups: bool = False,
 ) -> list[Channel]:
-    """Lists every channel that can be removed from a network.
+    """List every channel that can be removed from a network.
 
     Args:
         module: The network.
@@ -141,7 +141,7 @@ OF_OUTPUTS = (
 
 
 def _count_tied(group: Any, count: int) -> int:
-    """How many filters go together for the sake of grouped layers; 0 if the group must stay."""
+    """Count the filters that grouped layers tie together; 0 if the group must stay."""
     ties = 1
     for dep, indices in group:
         layer = dep.target.module
@@ -165,21 +165,21 @@ def _count_cuts(graph: Any, group: Any) -> dict[int, Counter[Side]]:
 
 
 def count_channels(graph: Any, side: Side) -> int | None:
-    """How many channels a side of a layer has; None for operations without channels."""
+    """Count the channels on a side of a layer; None for operations without channels."""
     count = graph.get_out_channels if side.output else graph.get_in_channels
     found: int | None = count(side.layer)
     return found
 
 
 def cut_out(module: nn.Module, graph: Any, channels: Collection[Channel]) -> None:
-    """Removes channels from the network, physically and in place."""
+    """Remove channels from the network, physically and in place."""
     for group in _find_groups(module, graph, channels):
         group.prune()
 
 
 @torch.no_grad()
 def silence(module: nn.Module, graph: Any, channels: Collection[Channel]) -> None:
-    """Sets channels to zero, in place: their filters, biases and normalisation.
+    """Set channels to zero, in place: their filters, biases and normalisation.
 
     Without parameters of its own, a normalisation is told that the channel's mean is 0: it would
     make something else than 0 of a filter of zeros.

@@ -58,8 +58,8 @@ class Features:
     logits: Tensor
     maps: Mapping[str, Tensor]
 
-    def gradients(self, score: Tensor) -> dict[str, Tensor]:
-        """Derives a score, such as a sum of logits, by every layer's feature maps.
+    def differentiate(self, score: Tensor) -> dict[str, Tensor]:
+        """Derive a score, such as a sum of logits, by every layer's feature maps.
 
         Args:
             score: A scalar that was computed from the logits. It can be derived once: what the
@@ -111,9 +111,9 @@ class FeatureReader:
         return tuple(self._layers)
 
     def read(self, inputs: Tensor) -> Features:
-        """Runs the network on normalised inputs, B×C×H×W, in evaluation mode.
+        """Run the network on normalised inputs, B×C×H×W, in evaluation mode.
 
-        Where gradients are wanted, ``features.gradients(score)`` gives them.
+        Where gradients are wanted, ``features.differentiate(score)`` gives them.
         """
         layers = {node: self._graph.get_submodule(name) for name, node in self._layers.items()}
         reading = _Reader(self._graph, layers)
@@ -152,7 +152,7 @@ class _Reader(fx.Interpreter):
 
 
 def _find_feature_nodes(graph: fx.GraphModule) -> dict[str, fx.Node]:
-    """Of each layer that has filters and is called once: the node that gives its feature maps."""
+    """Find the node that gives the feature maps of each layer with filters that is called once."""
     layers = find_prunable_layers(graph)
     calls: dict[str, list[fx.Node]] = {}
     for node in graph.graph.nodes:
@@ -182,7 +182,7 @@ def _is_one_of(
 
 
 def choose_batch_size(example: Tensor) -> int:
-    """How many images to read at a time: 128 of 32×32 in colour, 13 of 224×224.
+    """Choose how many images to read at a time: 128 of 32×32 in colour, 13 of 224×224.
 
     Args:
         example: One input, 1×C×H×W.
@@ -191,7 +191,7 @@ def choose_batch_size(example: Tensor) -> int:
 
 
 def make_importance(scores: Mapping[str, Tensor], module: nn.Module) -> Importance:
-    """An importance from scores of filters that were computed beforehand.
+    """Make an importance from scores of filters that were computed beforehand.
 
     Args:
         scores: Of each layer, by name, a score for each of its channels, C.

@@ -20,7 +20,7 @@ def average_scores(
     *,
     gradients: bool = False,
 ) -> dict[str, Tensor]:
-    """Means over training images of what is found in their feature maps.
+    """Average over training images what is found in their feature maps.
 
     Args:
         network: The network; it is left as it is.
@@ -49,14 +49,14 @@ def average_scores(
 
 
 def differentiate_prediction(features: Features) -> dict[str, Tensor]:
-    """Gradients of each image's largest logit by the feature maps, by layer name."""
+    """Return gradients of each image's largest logit by the feature maps, by layer name."""
     with torch.enable_grad():
         score = features.logits.max(1).values.sum()
-    return features.gradients(score)
+    return features.differentiate(score)
 
 
 def compute_mean_activations(maps: Tensor) -> Tensor:
-    """The mean absolute activation: B×C of feature maps B×C×h×w or B×C.
+    """Compute the mean absolute activation: B×C of feature maps B×C×h×w or B×C.
 
     After a ReLU this is the mean activation. Where no activation follows a filter, as at the end
     of a linear bottleneck, positive and negative values would cancel.
@@ -65,7 +65,7 @@ def compute_mean_activations(maps: Tensor) -> Tensor:
 
 
 def compute_active_shares(maps: Tensor) -> Tensor:
-    """The share of places where a filter is active, in [0, 1]: B×C of maps B×C×h×w or B×C.
+    """Compute the share of positions where a filter is active: B×C in [0, 1] of B×C×h×w or B×C.
 
     After a ReLU this is 1 − the percentage of zeros / 100. Negative values, which other
     activations leave, count as zeros.
@@ -74,7 +74,7 @@ def compute_active_shares(maps: Tensor) -> Tensor:
 
 
 def compute_ranks(maps: Tensor) -> Tensor:
-    """The rank of each feature map as a matrix: B×C of maps B×C×h×w; of B×C, 0 or 1.
+    """Compute the rank of each feature map as a matrix: B×C of maps B×C×h×w; of B×C, 0 or 1.
 
     Computed on the processor: it is fast at many small matrices, and rounds everywhere alike.
     """
@@ -84,7 +84,7 @@ def compute_ranks(maps: Tensor) -> Tensor:
 
 
 def compute_influences(maps: Tensor, gradients: Tensor) -> Tensor:
-    """The influence of each filter on a score, relative to the mean of its layer.
+    """Compute the influence of each filter on a score, relative to the mean of its layer.
 
     The influence of filter k is Σ_ij max(g_kij A_kij, 0).
 
@@ -102,7 +102,7 @@ def compute_influences(maps: Tensor, gradients: Tensor) -> Tensor:
 def compute_explanation_parts(
     maps: Tensor, gradients: Tensor, cam: Literal["grad-cam", "hires-cam"] = "grad-cam"
 ) -> Tensor:
-    """The part that each filter has in the explanation at its layer.
+    """Compute the part that each filter has in the explanation at its layer.
 
     The explanation is M = max(Σ_k c_k, 0), of contributions c_k = w_k A_k with Grad-CAM's weights
     w_k = mean_ij g_kij, or HiResCAM's, w_k = g_k place by place. The part of filter k is the length
@@ -126,7 +126,7 @@ def compute_explanation_parts(
 
 
 def divide_by_layer_mean(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Scores as multiples of their layer's mean, so that those of several layers compare.
+    """Divide scores by their layer's mean, so that those of several layers can be compared.
 
     Args:
         scores: By layer name, scores that are not negative, C. All zero, they stay zero.
@@ -135,5 +135,5 @@ def divide_by_layer_mean(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _flatten_places(maps: Tensor) -> Tensor:
-    """Feature maps with their places in one row: B×C×places; of a linear layer, B×C×1."""
+    """Put the positions of feature maps in one row: B×C×positions; of a linear layer, B×C×1."""
     return maps.flatten(2) if maps.dim() > 2 else maps[..., None]

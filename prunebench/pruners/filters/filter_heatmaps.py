@@ -32,7 +32,7 @@ INK, FRAME = (40, 40, 40), (214, 39, 40)
 
 
 def compute_heatmaps(network: nn.Module, context: Context, images: int) -> dict[str, Tensor]:
-    """Computes the heatmaps of every convolution's filters.
+    """Compute the heatmaps of every convolution's filters.
 
     The heatmap of filter k is max(g_k A_k, 0), of its feature map A and the gradient g of the
     largest logit.
@@ -73,7 +73,7 @@ def _to_bytes(maps: Tensor) -> Tensor:
 
 
 def _shrink_to_fit(heatmaps: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The heatmaps, smaller where there are too many; the images as they are."""
+    """Shrink the heatmaps where there are too many; leave the images as they are."""
     images = {"image/shown": heatmaps.pop("image/shown")}
     for side in SIDES:
         sizes = [each.shape for each in heatmaps.values()]
@@ -85,7 +85,7 @@ def _shrink_to_fit(heatmaps: dict[str, Tensor]) -> dict[str, Tensor]:
 def draw_picture(
     channels: Iterable[Channel], prepared: Mapping[str, Tensor], compressed: nn.Module
 ) -> Tensor:
-    """Draws the filters' heatmaps of the first image, and which filters were removed.
+    """Draw the filters' heatmaps of the first image, and which filters were removed.
 
     Shown are some layers, from the first to the last, of each the most influential filters first;
     of many filters, some, evenly. Removed ones are grey in a red frame.
@@ -125,7 +125,7 @@ def draw_picture(
 def _draw_layer(
     name: str, order: list[int], heatmaps: Tensor, compressed: nn.Module
 ) -> Image.Image:
-    """One layer: a line of text above its tiles."""
+    """Draw one layer: a line of text above its tiles."""
     layer: Any = compressed.get_submodule(name)
     gone = set(order[: len(heatmaps) - layer.out_channels])
     side, columns = _lay_out(len(order))
@@ -145,7 +145,7 @@ def _draw_layer(
 
 
 def _lay_out(count: int) -> tuple[int, int]:
-    """The height and width of a layer's tiles, and how many stand in a row."""
+    """Return the height and width of a layer's tiles, and how many stand in a row."""
     fitting = (side for side in TILES if count <= ROWS * ((WIDTH - 8) // (side + 1)))
     side = next(fitting, TILES[-1])
     return side, (WIDTH - 8) // (side + 1)
@@ -166,7 +166,7 @@ def _resize(pixels: Any, side: int) -> Image.Image:
 
 
 def _choose_evenly(count: int, most: int) -> list[int]:
-    """At most so many of these places, evenly, the first and the last among them."""
+    """Choose at most ``most`` of 0 ... count-1, evenly, the first and the last among them."""
     if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]

@@ -39,7 +39,7 @@ class FilterPruner(RankingPruner):
         return type(self).compress is FilterPruner.compress
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """How important filters are; the least important are removed.
+        """Return how important filters are; the least important are removed.
 
         Args:
             network: The network, in evaluation mode; gradients may be left in it.
@@ -60,7 +60,7 @@ class FilterPruner(RankingPruner):
         return Selection(self.scope, self.rates, self.target, self.whole_groups)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Removes channels until the level is reached.
+        """Remove channels until the level is reached.
 
         Raises:
             RequestError: The level cannot be reached without emptying a layer.
@@ -75,7 +75,7 @@ class FilterPruner(RankingPruner):
     def prune_layers(
         self, network: nn.Module, context: Context, steps: int
     ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-        """Silences the least important channels of one layer at a time."""
+        """Silence the least important channels of one layer at a time."""
         from prunebench.pruners.filters.coupling import find_channels, trace
 
         working = copy.deepcopy(network)

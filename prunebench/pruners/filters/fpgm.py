@@ -32,7 +32,7 @@ class Fpgm(FilterPruner):
     )
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The sum of a filter's distances to all filters of its layer, relative to its mean.
+        """Return the sum of a filter's distances to all of its layer, relative to the layer's mean.
 
         The distances are Euclidean; over coupled layers, their sum.
         """

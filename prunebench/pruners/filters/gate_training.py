@@ -50,7 +50,7 @@ class TappedNetwork(nn.Module):
         self._stages = stages
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Logits, B×K, and what each lateral convolution makes of its stage, B×c×h×w."""
+        """Return logits, B×K, and what each lateral convolution makes of its stage, B×c×h×w."""
         logits, features = read_stages(self.network, images, self._stages)
         pairs = zip(self.laterals, features, strict=True)
         return logits, *(lateral(maps) for lateral, maps in pairs)
@@ -120,7 +120,7 @@ class GateTraining(nn.Module):
         self.open = self._macs.close_to(level, self.logits)
 
     def train(self, mode: bool = True) -> Self:
-        """Sets the mode; for evaluation, closes gates until the level is reached."""
+        """Set the mode; for evaluation, close gates until the level is reached."""
         super().train(mode)
         if not mode:
             self.open = self._macs.close_to(self.level, self.logits)
@@ -131,7 +131,7 @@ class GateTraining(nn.Module):
 
     @torch.no_grad()
     def _measure_statistics(self) -> None:
-        """Means and variances of all normalisations over a few images, with these gates open."""
+        """Measure means and variances of all normalisations over a few images, with these gates."""
         measured = [norm for norm in self._norms if norm.track_running_stats]
         momenta = [norm.momentum for norm in measured]
         for norm in measured:
@@ -146,12 +146,12 @@ class GateTraining(nn.Module):
             norm.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of the network without the channels that are closed, B×K."""
+        """Return logits of the network without the channels that are closed, B×K."""
         logits: Tensor = self._frozen[1](images, self.open.to(images.dtype))[0]
         return logits
 
-    def losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """The terms of objective 10 for one draw of the gates.
+    def compute_losses(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Compute the terms of objective 10 for one draw of the gates.
 
         Args:
             images: Normalised images, B×C×H×W.
@@ -169,15 +169,15 @@ class GateTraining(nn.Module):
         if classification:
             terms["classification"] = classification * F.cross_entropy(logits, labels)
         if interpretation:
-            terms["interpretation"] = interpretation * self._distance(images, levels)
+            terms["interpretation"] = interpretation * self._measure_distance(images, levels)
         if budget:
             left = 1 - self.level
             share = self._macs(values) / self._macs.whole
             terms["budget"] = budget * (share.clamp(min=left) / left).log().to(logits.dtype)
         return terms
 
-    def _distance(self, images: Tensor, levels: list[Tensor]) -> Tensor:
-        """How far the gated network's explanations are from the whole one's, squared, the mean.
+    def _measure_distance(self, images: Tensor, levels: list[Tensor]) -> Tensor:
+        """Return the mean squared distance between explanations of the gated and the whole network.
 
         Centres and widths in pixels of a 32×32 image, so that one weight serves all sizes; or the
         probabilities of all pixels.
@@ -188,12 +188,12 @@ class GateTraining(nn.Module):
         with torch.no_grad():
             answer, *wanted_levels = whole(images)
             classes = answer.argmax(1)
-            wanted = decoder.head.compared(decoder.refine(wanted_levels, classes, size), size)
-        found = decoder.head.compared(decoder.refine(levels, classes, size), size)
+            wanted = decoder.head.to_comparable(decoder.refine(wanted_levels, classes, size), size)
+        found = decoder.head.to_comparable(decoder.refine(levels, classes, size), size)
         return (found - wanted).flatten(1).square().sum(1).mean()
 
-    def adjustment(self) -> dict[str, float]:
-        """What reaching the level took: see ``Isp.compress``.
+    def measure_adjustment(self) -> dict[str, float]:
+        """Measure what reaching the level took: see ``Isp.compress``.
 
         Returns:
             ``macs_removed``, the share that would be gone if each gate went by its own logit, and
@@ -208,7 +208,7 @@ class GateTraining(nn.Module):
             }
 
     def cut(self) -> nn.Module:
-        """Removes the channels of closed gates, and returns the network."""
+        """Remove the channels of closed gates, and return the network."""
         self.eval()
         tapped = self._frozen[0].requires_grad_(True)
         pairs = zip(self._channels, self.open.tolist(), strict=True)

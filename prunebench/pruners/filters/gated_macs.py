@@ -55,11 +55,11 @@ class GatedMacs:
         kind_of = [kinds.setdefault(frozenset(c.cut.items()), len(kinds)) for c in channels]
         device = example.device
         self._kind_of = torch.tensor(kind_of, dtype=torch.long, device=device)
-        self._lost = self._lost_shares(map(dict, kinds)).to(device)
+        self._lost = self._compute_lost_shares(map(dict, kinds)).to(device)
         self._macs = self._lost.new_tensor([count for count, _ in self._costs.values()])
 
-    def _lost_shares(self, cuts: Iterable[Mapping[Side, int]]) -> Tensor:
-        """The share that each side of each layer loses with each cut.
+    def _compute_lost_shares(self, cuts: Iterable[Mapping[Side, int]]) -> Tensor:
+        """Compute the share that each side of each layer loses with each cut.
 
         Returns:
             (2·layers)×cuts, float64; first the inputs of all layers, then their outputs.
@@ -72,7 +72,7 @@ class GatedMacs:
         return torch.tensor(lost, dtype=torch.float64).view(-1, len(sides)).T.contiguous()
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Multiply-accumulates for one image.
+        """Compute the multiply-accumulates for one image.
 
         Args:
             values: Of each gate, from 0 (closed) to 1 (open), n.
@@ -88,7 +88,7 @@ class GatedMacs:
         return macs
 
     def close_to(self, level: float, logits: Tensor) -> Tensor:
-        """Closes gates, the lowest logits first, until a level of the multiply-accumulates is gone.
+        """Close gates, the lowest logits first, until a level of the multiply-accumulates is gone.
 
         Args:
             level: The fraction of ``whole`` to be gone, in [0, 1); the nearest that whole channels
@@ -102,10 +102,10 @@ class GatedMacs:
             RequestError: The level cannot be reached without emptying a layer; the message names
                 the layer and the largest level.
         """
-        stock = ChannelBudget(self._sizes, self._costs)
+        budget = ChannelBudget(self._sizes, self._costs)
         order = logits.detach().argsort(stable=True).tolist()
-        taken = stock.take_until(level, (self._channels[gate] for gate in order))
-        check_reached(level, "macs", stock)
+        taken = budget.take_until(level, (self._channels[gate] for gate in order))
+        check_reached(level, "macs", budget)
         gone = {(channel.layer, channel.indices) for channel in taken}
         opened = [(channel.layer, channel.indices) not in gone for channel in self._channels]
         return torch.tensor(opened, device=logits.device)

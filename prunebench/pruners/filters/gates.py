@@ -36,7 +36,7 @@ KEEPING_APART = (
 
 
 def find_gated_channels(module: nn.Module, graph: Any, fixed: Collection[str]) -> list[Channel]:
-    """Lists every channel that can have a gate, by layer.
+    """List every channel that can have a gate, by layer.
 
     Args:
         module: The network.
@@ -82,7 +82,7 @@ class GatedNetwork(nn.Module):
         self._gate_of = torch.tensor(gate_of, dtype=torch.long, device=device)
 
     def forward(self, inputs: Tensor, values: Tensor) -> Any:
-        """Runs the network.
+        """Run the network.
 
         Args:
             inputs: As the network wants them.
@@ -116,7 +116,7 @@ def _make_multiplier(gates: Tensor) -> Callable[[Any, tuple[Tensor, ...]], Tenso
 def _find_input_gates(
     module: nn.Module, graph: Any, channels: Sequence[Channel]
 ) -> dict[Any, list[int]]:
-    """Of each layer that reads gated channels: the gate of each of its inputs; n for none."""
+    """Find, for each layer that reads gated channels, the gate of each input; n for none."""
     names = {layer: name for name, layer in module.named_modules()}
     gates: dict[str, dict[int, int]] = {}
     for gate, channel in enumerate(channels):
@@ -141,7 +141,7 @@ def _find_input_gates(
 
 
 def sample_gates(logits: Tensor, offset: float, temperature: float) -> Tensor:
-    """Draws gates that are nearly open or nearly closed, and differentiable by their logits.
+    """Draw gates that are nearly open or nearly closed, and differentiable by their logits.
 
     v = sigmoid((θ + offset + log(u / (1 − u))) / τ) with u uniform on (0, 1): the noise is
     logistic, the difference of two of Gumbel's (Maddison, Mnih and Teh 2017, appendix B; Jang, Gu
@@ -161,7 +161,7 @@ def sample_gates(logits: Tensor, offset: float, temperature: float) -> Tensor:
 
 
 def find_open_gates(logits: Tensor, offset: float) -> Tensor:
-    """Which gates are more likely open than closed; n, Boolean."""
+    """Find which gates are more likely open than closed; n, Boolean."""
     return logits + offset > 0
 
 
@@ -172,7 +172,7 @@ def measure_disagreement(
     example: Tensor,
     generator: torch.Generator,
 ) -> float:
-    """How far a closed gate is from the removal of its channel.
+    """Measure how far a closed gate is from the removal of its channel.
 
     They are the same, up to rounding, unless the network mixes channels between where they are
     made and where they are read, as a normalisation over several channels does.
@@ -194,8 +194,8 @@ def measure_disagreement(
     """
     half = torch.randperm(len(channels), generator=generator)[: (len(channels) + 1) // 2].tolist()
     whole = count_by_side(graph, channels)
-    stock = ChannelBudget(whole, {side.layer: (0.0, 1.0) for side in whole})
-    removed = stock.take_all(channels[place] for place in half)
+    budget = ChannelBudget(whole, {side.layer: (0.0, 1.0) for side in whole})
+    removed = budget.take_all(channels[place] for place in half)
     gone = {(channel.layer, channel.indices) for channel in removed}
     closed = [(channel.layer, channel.indices) in gone for channel in channels]
     copied = make_twin(module, trained=True)

@@ -26,7 +26,7 @@ class ShrunkGroups(SparseWeights):
     growth: float = 0.0
 
     def objective(self, network: nn.Module, context: Context) -> Objective:
-        """Cross-entropy and a penalty that is the stronger the smaller a group's norm is."""
+        """Return cross-entropy and a penalty that is the stronger the smaller a group's norm is."""
         from prunebench.pruners.filters.group_penalty import GroupPenalty
 
         penalty = GroupPenalty(network, context)
@@ -65,7 +65,7 @@ class GroupNorm(SparselyTrained):
     )
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The regularised weights, if there is to be a regularisation."""
+        """Ask for the regularised weights, if there is to be a regularisation."""
         if self.regularisation == "none":
             return ()
         growth = self.growth if self.regularisation == "growing" else 0.0
@@ -79,7 +79,7 @@ class GroupNorm(SparselyTrained):
         )
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The squared norm of a channel's whole group, relative to the mean of its layer's."""
+        """Return the squared norm of a channel's whole group, relative to the layer's mean."""
         import torch_pruning as tp
 
         found: Importance = tp.importance.GroupMagnitudeImportance(p=2, group_reduction="sum")

@@ -30,13 +30,13 @@ class GroupedParameter:
     places: Tensor
     channels: Tensor
 
-    def squares(self) -> Tensor:
-        """The sum of squares at each place, n."""
+    def sum_squares(self) -> Tensor:
+        """Sum the squares at each index, n."""
         squares = self.parameter.detach().square().transpose(0, self.side)
         return squares.reshape(len(squares), -1).sum(1)[self.places]
 
     def pull(self, strength: Tensor) -> None:
-        """Adds to the gradient, of each channel, its strength times the weights."""
+        """Add to the gradient, of each channel, its strength times the weights."""
         if self.parameter.grad is None:
             return
         shape = [1] * self.parameter.dim()
@@ -74,7 +74,7 @@ class GroupPenalty:
 
     @torch.no_grad()
     def add(self, strength: Callable[[Tensor], Tensor]) -> None:
-        """Adds the penalty's gradient to that of the network.
+        """Add the penalty's gradient to that of the network.
 
         Args:
             strength: λ from u, of each channel of a layer; u is 0 for its strongest, 1 for its
@@ -90,7 +90,7 @@ class GroupPenalty:
     def _norms(self, count: int, parts: list[GroupedParameter]) -> Tensor:
         total = parts[0].parameter.new_zeros(count)
         for part in parts:
-            total.index_add_(0, part.channels, part.squares())
+            total.index_add_(0, part.channels, part.sum_squares())
         return total.sqrt()
 
 

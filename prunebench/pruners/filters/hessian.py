@@ -30,11 +30,11 @@ class HessianFilter(FilterPruner):
     images: int = Field(1024, ge=1, description="training images the curvature is taken over")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The curvature, which ``obd`` shares."""
+        """Ask for the curvature, which ``obd`` shares."""
         return (Curvature(images=self.images),)
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """Σ ½·h·w² over a filter's weights, and over those of all filters coupled to it."""
+        """Return Σ ½·h·w² over a filter's weights and those of all filters coupled to it."""
         from prunebench.pruners.filters.channel_sums import sum_by_channel, sum_by_group
         from prunebench.pruners.weights.masks import find_prunable_layers
 

@@ -22,7 +22,7 @@ class FeatureRanks(FilterScores):
     images: int = Field(768, ge=1, description="training images looked at")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Computes the ranks: by layer name, means over the images in [0, min(h, w)], C."""
+        """Compute the ranks: by layer name, means over the images in [0, min(h, w)], C."""
         from prunebench.pruners.filters.feature_scores import average_scores, compute_ranks
 
         return average_scores(
@@ -46,5 +46,5 @@ class HRank(FeaturePruner):
     scope: Scope = Field("layerwise", description="how the level is spread over the layers")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The mean ranks."""
+        """Ask for the mean ranks."""
         return (FeatureRanks(images=self.images),)

@@ -25,7 +25,7 @@ class Influences(FilterScores):
     shown: int = Field(4, ge=1, description="images of which heatmaps are kept")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Measures the influences.
+        """Measure the influences.
 
         Returns:
             By layer name, the mean influence of each filter as a multiple of its layer's mean; as
@@ -61,11 +61,11 @@ class Interpretable(FeaturePruner):
     shown: int = Field(4, ge=1, description="images of which heatmaps are kept")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The influences, and the heatmaps."""
+        """Ask for the influences, with the heatmaps."""
         return (Influences(images=self.images, shown=self.shown),)
 
     def pictures(self, network: Network, context: Context) -> Mapping[str, Tensor]:
-        """The filters' heatmaps of one image, and which filters were removed."""
+        """Draw the filters' heatmaps of one image, and which filters were removed."""
         from prunebench.pruners.filters.coupling import find_channels, trace
         from prunebench.pruners.filters.filter_heatmaps import draw_picture
 

@@ -76,7 +76,7 @@ class Isp(Pruner):
         return self
 
     def changed_parameters(self) -> dict[str, Any]:
-        """As for all plugins; of a training, only what differs from this method's default."""
+        """Return these as for all plugins; of a training, only what differs from the default."""
         found = super().changed_parameters()
         defaults = {"predictor": PREDICTOR, "selector": SELECTOR, "gates": GATES}
         for name in defaults.keys() & found.keys():
@@ -84,7 +84,7 @@ class Isp(Pruner):
         return found
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """The selector of the explainer with the same options, if it has a say."""
+        """Ask for the selector of the explainer with the same options, if explanations count."""
         if not self.interpretation:
             return ()
         explainer = AemRbf if self.masks == "rbf" else AemRealx
@@ -92,7 +92,7 @@ class Isp(Pruner):
         return explainer(**{k: v for k, v in options.items() if v is not None}).prepare()
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Looks whether a closed gate is a removed channel in this network, and it has maps.
+        """Look whether a closed gate is a removed channel in this network, and it has maps.
 
         Raises:
             RequestError: It is not, it has none, or there are no channels to remove.
@@ -120,7 +120,7 @@ class Isp(Pruner):
             )
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Trains the gates and removes the channels of those that are closed.
+        """Train the gates and remove the channels of those that are closed.
 
         A gate trained to a level is near it, not on it: gates are closed in the order of their
         logits until the level is reached, here and whenever the validation split is asked which
@@ -141,7 +141,7 @@ class Isp(Pruner):
             if self.interpretation
             else None
         )
-        steering = GateTraining(
+        training = GateTraining(
             network,
             decoder,
             context,
@@ -152,10 +152,10 @@ class Isp(Pruner):
         )
         if level:
             objective = Objective(
-                loss=lambda _, inputs, labels: steering.losses(inputs, labels),
-                observe=lambda _: steering.adjustment(),
+                loss=lambda _, inputs, labels: training.compute_losses(inputs, labels),
+                observe=lambda _: training.measure_adjustment(),
             )
-            context.train(steering, self.gates, objective)
-        pruned = steering.cut()
+            context.train(training, self.gates, objective)
+        pruned = training.cut()
         check_outputs(pruned, context.example, context.classes, "the network without closed gates")
         return pruned

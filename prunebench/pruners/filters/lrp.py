@@ -29,7 +29,7 @@ class FilterRelevance(FilterScores):
     explained: Explained = Field("label", description="the class whose logit is propagated")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Scores the filters: by layer name, fractions that sum to 1, C."""
+        """Score the filters: by layer name, fractions that sum to 1, C."""
         import torch
 
         from prunebench.networks.network import make_masks_permanent
@@ -45,7 +45,7 @@ class FilterRelevance(FilterScores):
             if self.explained == "predicted":
                 with torch.no_grad():
                     classes = network(batch).argmax(1)
-            for name, found in relevance.of_layers(batch, classes).items():
+            for name, found in relevance.propagate(batch, classes).items():
                 each = found.abs().double().flatten(2).sum(2) if found.dim() > 2 else found.abs()
                 totals[name] = totals.get(name, 0) + each.double().sum(0)
             context.progress((place + 1) / len(batches), "relevance")
@@ -65,5 +65,5 @@ class Lrp(ScorePruner):
     explained: Explained = Field("label", description="the class whose logit is propagated")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The relevance of all filters."""
+        """Ask for the relevance of all filters."""
         return (FilterRelevance(images=self.images, explained=self.explained),)

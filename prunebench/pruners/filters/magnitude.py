@@ -24,7 +24,7 @@ class L1Filter(FilterPruner):
     key_name: ClassVar[str] = "prunebench.pruners.filters.magnitude:L1Filter"
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The sum of a filter's absolute weights, relative to its layer's mean."""
+        """Return the sum of a filter's absolute weights, relative to its layer's mean."""
         import torch_pruning as tp
 
         found: Importance = tp.importance.GroupMagnitudeImportance(p=1, group_reduction="sum")
@@ -41,7 +41,7 @@ class L2Filter(FilterPruner):
     key_name: ClassVar[str] = "prunebench.pruners.filters.magnitude:L2Filter"
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The sum of a filter's squared weights, relative to its layer's mean."""
+        """Return the sum of a filter's squared weights, relative to its layer's mean."""
         import torch_pruning as tp
 
         found: Importance = tp.importance.GroupMagnitudeImportance(p=2, group_reduction="sum")
@@ -59,7 +59,7 @@ class LampFilter(FilterPruner):
     key_name: ClassVar[str] = "prunebench.pruners.filters.magnitude:LampFilter"
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """A filter's squared norm over the sum of those of its layer that are not smaller."""
+        """Return a filter's squared norm over the sum of its layer's that are not smaller."""
         import torch_pruning as tp
 
         found: Importance = tp.importance.LAMPImportance(group_reduction="sum")
@@ -73,7 +73,7 @@ class RandomFilter(FilterPruner):
     random: ClassVar[bool] = True
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """A random number for each filter."""
+        """Return a random number for each filter."""
         import torch
 
         from prunebench.seeding import derive

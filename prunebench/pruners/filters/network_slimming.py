@@ -26,7 +26,7 @@ class SlimmedWeights(SparseWeights):
     penalty: float
 
     def objective(self, network: nn.Module, context: Context) -> Objective:
-        """Cross-entropy and penalty·Σ|γ|, whose subgradient is penalty·sign(γ).
+        """Return cross-entropy plus penalty·Σ|γ|, whose subgradient is penalty·sign(γ).
 
         Liu, Li, Shen, Huang, Yan and Zhang 2017, equation 1.
         """
@@ -62,11 +62,11 @@ class NetworkSlimming(SparselyTrained):
     )
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The sparsely trained weights."""
+        """Ask for the sparsely trained weights."""
         return (SlimmedWeights(training=self.training, penalty=self.penalty),)
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Looks for BatchNorm layers with scales.
+        """Look for BatchNorm layers with scales.
 
         Raises:
             RequestError: There is none.
@@ -75,7 +75,7 @@ class NetworkSlimming(SparselyTrained):
         find_batch_norm_scales(network)
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """|γ| of the BatchNorm layer after a filter; of coupled filters, the mean."""
+        """Return |γ| of the BatchNorm layer after a filter; of coupled filters, the mean."""
         import torch_pruning as tp
 
         find_batch_norm_scales(network)
@@ -84,7 +84,7 @@ class NetworkSlimming(SparselyTrained):
 
 
 def find_batch_norm_scales(module: nn.Module) -> list[Tensor]:
-    """The scales γ of all BatchNorm layers that have them.
+    """Find the scales γ of all BatchNorm layers that have them.
 
     Raises:
         RequestError: No layer has.

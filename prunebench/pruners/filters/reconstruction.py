@@ -31,7 +31,7 @@ class Reader:
 
 
 def find_readers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> list[Reader]:
-    """Finds the layers whose channels are read by exactly one convolution or linear layer.
+    """Find the layers whose channels are read by exactly one convolution or linear layer.
 
     Steps between them that keep channels apart (normalisation, activation, pooling, flattening,
     depthwise convolutions) do not matter.
@@ -84,7 +84,7 @@ class Contributions:
 
     @torch.no_grad()
     def add(self, inputs: Tensor) -> None:
-        """Samples a batch, and adds to each layer's Gram matrix Σ x̂ x̂ᵀ, C×C, float64.
+        """Sample a batch, and add to each layer's Gram matrix Σ x̂ x̂ᵀ, C×C, float64.
 
         Entry c of a sample's x̂ is what channel c contributes to it.
         """
@@ -103,7 +103,7 @@ class Contributions:
 def sample_contributions(
     layer: Any, given: Tensor, output: Tensor, samples: int, generator: torch.Generator
 ) -> Tensor:
-    """What each input channel contributes to randomly drawn outputs.
+    """Compute what each input channel contributes to randomly drawn outputs.
 
     Args:
         layer: A convolution without groups, or a linear layer.
@@ -140,7 +140,7 @@ def sample_contributions(
 
 
 def compute_removal_errors(gram: Tensor) -> Tensor:
-    """Removes channel after channel, each time the one without which the error is least.
+    """Remove channel after channel, each time the one without which the error is least.
 
     The error of removing the channels T is ‖Σ_{k∈T} x̂_k‖² over all samples (Luo, Wu and Lin 2017,
     equation 6 and algorithm 1).
@@ -169,7 +169,7 @@ def compute_removal_errors(gram: Tensor) -> Tensor:
 
 
 def fit_rescaling(gram: Tensor, kept: Tensor) -> Tensor:
-    """Factors for the kept channels with which they best stand for all.
+    """Fit factors for the kept channels with which they best stand for all.
 
     They minimise Σ (Σ_c x̂_c − Σ_{k kept} w_k x̂_k)² (Luo, Wu and Lin 2017, equation 7); where many
     do, these are the nearest to 1.
@@ -197,7 +197,7 @@ def rescale(
     gram: Mapping[str, Tensor],
     removed: Iterable[Channel],
 ) -> None:
-    """Multiplies the weights that read the kept channels by their factors, in place.
+    """Multiply the weights that read the kept channels by their factors, in place.
 
     Args:
         module: The network, before the channels are cut out.
@@ -217,7 +217,7 @@ def rescale(
 
 
 def _scale_columns(layer: Any, columns: Tensor, factors: Tensor) -> None:
-    """Multiplies the weights that read columns, k×n, by factors, k."""
+    """Multiply the weights that read columns, k×n, by factors, k."""
     scale = torch.ones(layer.weight.shape[1], dtype=factors.dtype)
     scale[columns] = factors[:, None]
     shape = (1, -1, *[1] * (layer.weight.dim() - 2))

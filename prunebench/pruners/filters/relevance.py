@@ -74,8 +74,8 @@ class Relevance:
                 "in place on a tensor that is read again"
             )
 
-    def of_layers(self, inputs: Tensor, classes: Tensor) -> dict[str, Tensor]:
-        """Propagates each image's logit of one class.
+    def propagate(self, inputs: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Propagate each image's logit of one class.
 
         Args:
             inputs: Normalised, B×C×H×W.
@@ -155,7 +155,7 @@ def _has_tensor(values: Iterable[Any]) -> bool:
 
 
 def _apply_weighted(layer: Any, x: Tensor) -> Tensor:
-    """A convolution or linear layer: contributions are inputs times weights."""
+    """Apply a convolution or linear layer, whose contributions are inputs times weights."""
 
     def contributed(inputs: Tensor, weight: Tensor) -> Tensor:
         found: Tensor = functional_call(layer, {"weight": weight, **without_bias}, inputs)
@@ -163,17 +163,17 @@ def _apply_weighted(layer: Any, x: Tensor) -> Tensor:
 
     bias = layer.bias
     without_bias: Mapping[str, Any] = {} if bias is None else {"bias": torch.zeros_like(bias)}
-    told = _multiply_gradient(x)
-    positive = contributed(told.clamp(min=0), layer.weight.clamp(min=0))
+    scaled = _multiply_gradient(x)
+    positive = contributed(scaled.clamp(min=0), layer.weight.clamp(min=0))
     if bool((x < 0).any()):
-        positive = positive + contributed(told.clamp(max=0), layer.weight.clamp(max=0))
+        positive = positive + contributed(scaled.clamp(max=0), layer.weight.clamp(max=0))
     return _share_out(layer(x.detach()), positive)
 
 
 def _apply_average(average: Any, x: Tensor) -> Tensor:
-    told = _multiply_gradient(x)
+    scaled = _multiply_gradient(x)
     return _share_by_sign(
-        average(x.detach()), average(told.clamp(min=0)), average((-told).clamp(min=0))
+        average(x.detach()), average(scaled.clamp(min=0)), average((-scaled).clamp(min=0))
     )
 
 
@@ -185,23 +185,23 @@ def _apply_sum(terms: Iterable[Tensor]) -> Tensor:
 
 
 def _share_by_sign(value: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Shares out among the terms of the sum's own sign: a sum may be below 0 and read on."""
+    """Share out among the terms that have the sum's sign: a negative sum may be read further on."""
     return _share_out(value, torch.where(value < 0, negative, positive))
 
 
 def _multiply_gradient(x: Tensor) -> Tensor:
-    """The same numbers, but whose gradient arrives multiplied by them: contribution by share."""
+    """Return the same numbers, whose gradient arrives multiplied by them."""
     return x.detach() * (1 + (x - x.detach()))
 
 
 def _share_out(value: Tensor, contributions: Tensor) -> Tensor:
-    """The step's value, whose gradient is shared out in proportion to contributions, all ≥ 0."""
+    """Return the step's value, its gradient shared out in proportion to contributions, all ≥ 0."""
     share = contributions / contributions.detach().clamp(min=LEAST)
     return value + (share - share.detach())
 
 
 def _pass_on(x: Tensor, value: Tensor) -> Tensor:
-    """The step's value, whose gradient goes to the input as it is."""
+    """Return the step's value, whose gradient goes to the input as it is."""
     return value.detach() + (x - x.detach())
 
 

@@ -24,7 +24,7 @@ class FilterScores(Preparation):
     images: int = Field(512, ge=1, description="training images looked at")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Scores the filters.
+        """Score the filters.
 
         Returns:
             By layer name, a score for each output channel; the lowest are removed. Scores of
@@ -45,7 +45,7 @@ class ScorePruner(FilterPruner):
     images: int = Field(512, ge=1, description="training images looked at")
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The prepared scores; filters that go together have their mean."""
+        """Return the prepared scores; filters that go together have their mean."""
         from prunebench.pruners.filters.feature_maps import make_importance
 
         scores = {
@@ -60,7 +60,7 @@ class FeaturePruner(ScorePruner):
     """Removes the filters whose feature maps score lowest."""
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Refuses a network whose feature maps cannot be read.
+        """Refuse a network whose feature maps cannot be read.
 
         Raises:
             RequestError: torch.fx cannot follow the network's code.

@@ -44,7 +44,7 @@ class ClasswiseImportance(ClasswiseOptions, FilterScores):
     key_name: ClassVar[str] = "prunebench.pruners.filters.senpis:ClasswiseImportance"
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Scores the filters: by layer name, multiples of the layer's mean, C."""
+        """Score the filters: by layer name, multiples of the layer's mean, C."""
         from prunebench.networks.network import make_masks_permanent
         from prunebench.pruners.balanced_images import draw_balanced
         from prunebench.pruners.filters import classwise_importance
@@ -93,6 +93,6 @@ class Senpis(ClasswiseOptions, ScorePruner):
     )
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The importance of all filters."""
+        """Ask for the importance of all filters."""
         options = {name: getattr(self, name) for name in ClasswiseOptions.model_fields}
         return (ClasswiseImportance(**options),)

@@ -35,11 +35,11 @@ class SoftFilter(TrainingFilterPruner):
     )
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The sum of a filter's squared weights, relative to its layer's mean."""
+        """Return the sum of a filter's squared weights, relative to its layer's mean."""
         return L2Filter().importance(network, context)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Trains softly pruned to the level, and then removes what is smallest.
+        """Train the network softly pruned to the level, then remove the smallest filters.
 
         Raises:
             RequestError: The level cannot be reached without emptying a layer.

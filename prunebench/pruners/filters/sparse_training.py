@@ -42,7 +42,7 @@ class TrainingFilterPruner(FilterPruner):
         return training
 
     def changed_parameters(self) -> dict[str, Any]:
-        """As for all plugins; of the training, only what differs from this method's default."""
+        """Return these as for all plugins; of the training, only what differs from the default."""
         found = super().changed_parameters()
         if "training" in found:
             default = type(self).model_fields["training"].default.model_dump(mode="json")
@@ -60,7 +60,7 @@ class SparseWeights(Preparation):
     training: Recipe
 
     def objective(self, network: nn.Module, context: Context) -> Objective:
-        """What the training minimises.
+        """Return what the training minimises.
 
         Args:
             network: The network that will be trained.
@@ -69,7 +69,7 @@ class SparseWeights(Preparation):
         raise NotImplementedError
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Trains; returns the state dict."""
+        """Train the network and return its state dict."""
         from prunebench.networks.network import make_masks_permanent
 
         make_masks_permanent(network)
@@ -83,7 +83,7 @@ class SparseSensitivity(Sensitivity):
     key_name: ClassVar[str] = "prunebench.pruners.filters.sparse_training:SparseSensitivity"
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """As for ``Sensitivity``, of the prepared weights."""
+        """Measure as ``Sensitivity`` does, but with the prepared weights."""
         load_sparse_weights(network, context)
         return super().compute(network, context)
 
@@ -92,14 +92,14 @@ class SparselyTrained(TrainingFilterPruner):
     """Removes filters from the network with the weights that ``preparations`` trained."""
 
     def prepare(self) -> tuple[Preparation, ...]:
-        """The trained weights, and the layers' sensitivity where it is asked for."""
+        """Ask for the trained weights, and the layers' sensitivity if it is needed."""
         return tuple(
             SparseSensitivity(pruner=self) if isinstance(each, Sensitivity) else each
             for each in super().prepare()
         )
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Removes channels until the level is reached; the rest keeps the trained weights.
+        """Remove channels until the level is reached; the rest keeps the trained weights.
 
         Raises:
             RequestError: The level cannot be reached without emptying a layer.
@@ -109,7 +109,7 @@ class SparselyTrained(TrainingFilterPruner):
 
 
 def load_sparse_weights(network: nn.Module, context: Context) -> None:
-    """Gives a network the weights that were prepared for it, in place; none where none were."""
+    """Give a network the weights that were prepared for it, in place; none where none were."""
     from prunebench.networks.network import make_masks_permanent
 
     make_masks_permanent(network)

@@ -29,7 +29,7 @@ class FirstOrderChanges(Preparation):
     batch_size: int
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """By layer and side as in ``sum_by_channel``, mini-batches×channels."""
+        """Compute the sums by layer and side as ``sum_by_channel`` does, mini-batches×channels."""
         import torch
         from torch.func import functional_call
         from torch.nn import functional as F
@@ -73,11 +73,11 @@ class Taylor(FilterPruner):
     )
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The first-order changes."""
+        """Ask for the first-order changes."""
         return (FirstOrderChanges(images=self.images, batch_size=self.batch_size),)
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The mean over mini-batches of (Σ g·w)²."""
+        """Return the mean over mini-batches of (Σ g·w)²."""
         from prunebench.pruners.filters.channel_sums import READERS, sum_by_group
         from prunebench.pruners.filters.coupling import FILTERS
 

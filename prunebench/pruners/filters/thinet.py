@@ -26,7 +26,7 @@ class NextOutputs(Preparation):
     samples: int = Field(10, ge=1, description="outputs of the next layer sampled of each image")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Samples all layers whose channels exactly one layer reads.
+        """Sample all layers whose channels exactly one layer reads.
 
         Returns:
             By layer name, the Gram matrix of its channels' contributions, C×C, float64.
@@ -67,11 +67,11 @@ class ThiNet(FilterPruner):
     rescale: bool = Field(True, description="rescale the kept channels by least squares")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """What the channels contribute to the next layers."""
+        """Ask for what the channels contribute to the next layers."""
         return (NextOutputs(images=self.images, samples=self.samples),)
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
-        """The relative error at a filter's removal; what was not sampled stays."""
+        """Return the relative error at a filter's removal; what was not sampled stays."""
         from prunebench.pruners.filters.feature_maps import make_importance
         from prunebench.pruners.filters.reconstruction import compute_removal_errors
 
@@ -81,7 +81,7 @@ class ThiNet(FilterPruner):
         )
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Removes channels until the level is reached, and rescales those that are kept.
+        """Remove channels until the level is reached, and rescale those that are kept.
 
         Raises:
             RequestError: The level cannot be reached without emptying a layer.

@@ -15,7 +15,7 @@ from prunebench.pruners.weights.masks import find_prunable_layers
 
 
 def estimate_fisher_diagonal(network: nn.Module, pairs: Pairs) -> Weights:
-    """The mean over images of the squared gradient of each image's own cross-entropy.
+    """Average over images the squared gradient of each image's own cross-entropy.
 
     This is the diagonal of the empirical Fisher matrix. It stands for the Hessian's where the
     network's predictions agree with the labels' distribution, and is never negative.
@@ -35,7 +35,7 @@ def estimate_fisher_diagonal(network: nn.Module, pairs: Pairs) -> Weights:
 
 
 def estimate_hessian_diagonal(network: nn.Module, pairs: Pairs, probes: int, seed: int) -> Weights:
-    """The mean of v·(Hv) over random vectors v of signs: Hutchinson's estimator of H's diagonal.
+    """Average v·(Hv) over random vectors v of signs: Hutchinson's estimator of H's diagonal.
 
     It has no bias (Bekas, Kokiopoulou and Saad 2007); its entries may be negative, where the
     Hessian's are and by the luck of the draw.
@@ -65,6 +65,6 @@ def _make_zeros(network: nn.Module) -> Weights:
 
 
 def _draw_signs(like: Tensor, generator: torch.Generator) -> Tensor:
-    """−1 or 1 at random; drawn on the processor, so that a GPU has the same."""
+    """Draw −1 or 1 at random, on the processor, so that a GPU has the same."""
     signs = torch.randint(0, 2, like.shape, generator=generator) * 2 - 1
     return signs.to(like.device, like.dtype)

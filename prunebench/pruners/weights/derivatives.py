@@ -25,7 +25,7 @@ BATCH = 128
 
 
 def compute_gradient(network: nn.Module, pairs: Pairs, temperature: float = 1.0) -> Weights:
-    """The gradient of the mean cross-entropy over all images.
+    """Compute the gradient of the mean cross-entropy over all images.
 
     Args:
         network: The network, in evaluation mode; it is left as it is.
@@ -45,7 +45,7 @@ def compute_gradient(network: nn.Module, pairs: Pairs, temperature: float = 1.0)
 def compute_hessian_product(
     network: nn.Module, pairs: Pairs, vector: Mapping[str, Tensor], temperature: float = 1.0
 ) -> Weights:
-    """The Hessian of the mean cross-entropy times a vector, by differentiating twice.
+    """Compute the Hessian of the mean cross-entropy times a vector, by differentiating twice.
 
     Args:
         network: The network, in evaluation mode; it is left as it is.
@@ -68,7 +68,7 @@ def _average(
     temperature: float,
     derivative: Callable[[Tensor, Weights], list[Tensor]],
 ) -> Weights:
-    """Adds up a derivative of each batch's summed loss and divides by the number of images."""
+    """Add up a derivative of each batch's summed loss and divide by the number of images."""
     # Tensors of their own over the same numbers: nothing is left behind in the network.
     weights = {
         name: layer.weight.detach().requires_grad_()
@@ -88,11 +88,11 @@ def _average(
 
 
 def _differentiate(value: Tensor, weights: Weights, **options: Any) -> list[Tensor]:
-    """Gradients by all weights; zeros by those that the value does not depend on."""
+    """Return gradients by all weights; zeros by those that the value does not depend on."""
     return list(torch.autograd.grad(value, [*weights.values()], materialize_grads=True, **options))
 
 
 def draw_balanced_batches(context: Context, per_class: int) -> list[tuple[Tensor, Tensor]]:
-    """One mini-batch of as many images of each class, in pieces; see ``draw_balanced``."""
+    """Draw one mini-batch of as many images of each class, in pieces; see ``draw_balanced``."""
     inputs, labels = draw_balanced(context, per_class)
     return list(zip(torch.split(inputs, BATCH), torch.split(labels, BATCH), strict=True))

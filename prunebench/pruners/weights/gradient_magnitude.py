@@ -23,7 +23,7 @@ class Gradient(Preparation):
     images: int = Field(1024, ge=1, description="training images looked at")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """The gradient by the weights of each prunable layer, by layer name."""
+        """Compute the gradient by the weights of each prunable layer, by layer name."""
         from prunebench.pruners.weights.derivatives import BATCH, compute_gradient
 
         return compute_gradient(network.eval(), context.batches(self.images, BATCH))
@@ -41,11 +41,11 @@ class GradientMagnitude(MaskPruner):
     images: int = Field(1024, ge=1, description="training images the gradient is taken over")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The gradient."""
+        """Ask for the gradient."""
         return (Gradient(images=self.images),)
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """The absolute product of each weight and the loss's gradient by it."""
+        """Return the absolute product of each weight and the loss's gradient by it."""
         from prunebench.pruners.weights.masks import find_prunable_layers
 
         slopes = context.prepared[Gradient.name]

@@ -26,7 +26,7 @@ class Grasp(InitialPruner):
     temperature: float = Field(200.0, gt=0, description="what the logits are divided by")
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Each weight w times its entry of Hg, for the gradient g and the Hessian H.
+        """Return each weight w times its entry of Hg, for the gradient g and the Hessian H.
 
         Setting w to zero changes the squared norm of the gradient by −2w·(Hg) to first order.
         The paper's score (equation 8) is −w·(Hg) and its highest go; here the lowest do.

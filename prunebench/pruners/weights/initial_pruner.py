@@ -39,7 +39,7 @@ class InitialPruner(MaskPruner):
         return self.at == "trained"
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Masks the network, or its initialisation.
+        """Mask the network, or its initialisation.
 
         Raises:
             RequestError: Nothing would be left of a layer, or the initialisation is not known.

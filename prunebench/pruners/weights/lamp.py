@@ -22,7 +22,7 @@ class Lamp(MaskPruner):
     key_name: ClassVar[str] = "prunebench.pruners.weights.lamp:Lamp"
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Each weight squared, over the sum of the squares from it to the largest, in [0, 1]."""
+        """Return each squared weight over the sum of squares from it to the largest, in [0, 1]."""
         from prunebench.pruners.weights.masks import find_prunable_layers
 
         return {

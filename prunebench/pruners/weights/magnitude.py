@@ -17,7 +17,7 @@ class L1Unstructured(MaskPruner):
     key_name: ClassVar[str] = "prunebench.pruners.weights.magnitude:L1Unstructured"
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """The magnitude of each weight."""
+        """Return the magnitude of each weight."""
         from prunebench.pruners.weights.masks import find_prunable_layers
 
         return {
@@ -33,7 +33,7 @@ class RandomUnstructured(MaskPruner):
     random: ClassVar[bool] = True
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """A random number for each weight."""
+        """Return a random number for each weight."""
         import torch
 
         from prunebench.pruners.weights.masks import find_prunable_layers

@@ -27,7 +27,7 @@ class MaskPruner(RankingPruner):
         return type(self).compress is MaskPruner.compress
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Scores the weights of every prunable layer; the lowest are removed.
+        """Score the weights of every prunable layer; the lowest are removed.
 
         Args:
             network: The network, in evaluation mode and without masks; leave it as it is.
@@ -39,7 +39,7 @@ class MaskPruner(RankingPruner):
         raise NotImplementedError
 
     def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
-        """The masks of a level, by layer name; the network is left as it is."""
+        """Make the masks of a level, by layer name; the network is left as it is."""
         from prunebench.pruners.weights.masks import mask_lowest
 
         order = self.order(network, context)
@@ -47,7 +47,7 @@ class MaskPruner(RankingPruner):
         return mask_lowest(network, level, order, layerwise=layerwise)
 
     def order(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Every weight's place in the order of removal, by layer name."""
+        """Return every weight's place in the order of removal, by layer name."""
         from prunebench.pruners.distribution import order_removals
         from prunebench.pruners.weights.masks import find_prunable_layers
 
@@ -61,7 +61,7 @@ class MaskPruner(RankingPruner):
         )
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Masks the network with torch.nn.utils.prune.
+        """Mask the network with torch.nn.utils.prune.
 
         Raises:
             RequestError: Nothing would be left of a layer.
@@ -77,7 +77,7 @@ class MaskPruner(RankingPruner):
     def prune_layers(
         self, network: nn.Module, context: Context, steps: int
     ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-        """Zeroes the weights of lowest score of one layer at a time."""
+        """Zero the weights of lowest score of one layer at a time."""
         for name, scores in self.scores(copy.deepcopy(network), context).items():
             order = scores.flatten().argsort(stable=True)
             for k in range(1, steps):

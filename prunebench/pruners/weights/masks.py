@@ -14,7 +14,7 @@ from prunebench.networks.network import make_masks_permanent
 
 
 def find_prunable_layers(module: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
-    """The convolutions and linear layers of a network, whose weights may be masked, by name."""
+    """Find a network's convolutions and linear layers, whose weights may be masked, by name."""
     layers = module.named_modules()
     return {name: layer for name, layer in layers if isinstance(layer, _ConvNd | nn.Linear)}
 
@@ -22,7 +22,7 @@ def find_prunable_layers(module: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
 def mask_lowest(
     module: nn.Module, level: float, order: Mapping[str, Tensor], *, layerwise: bool = False
 ) -> dict[str, Tensor]:
-    """Masks of the weights that come first in an order of removal.
+    """Make masks of the weights that come first in an order of removal.
 
     Args:
         module: The network; weights that are zero already count as removed and stay removed.
@@ -58,7 +58,7 @@ def mask_lowest(
 
 
 def apply_layer_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
-    """Puts masks on layers' weights, in place, as torch.nn.utils.prune does."""
+    """Put masks on layers' weights, in place, as torch.nn.utils.prune does."""
     make_masks_permanent(module)
     for name, mask in masks.items():
         prune.custom_from_mask(  # type: ignore[no-untyped-call]
@@ -68,7 +68,7 @@ def apply_layer_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Modu
 
 
 def refuse_collapse(module: nn.Module, masks: Mapping[str, Tensor], level: float) -> None:
-    """Refuses masks that leave nothing of a layer, so that no image reaches the outputs.
+    """Refuse masks that leave nothing of a layer, so that no image reaches the outputs.
 
     Raises:
         RequestError: It names the layer.
@@ -82,7 +82,7 @@ def refuse_collapse(module: nn.Module, masks: Mapping[str, Tensor], level: float
 
 
 def mask_zeros(module: nn.Module) -> dict[str, Tensor]:
-    """Masks, by parameter name, of the prunable weights among which some are exactly zero."""
+    """Make masks, by parameter name, of the prunable weights of which some are exactly zero."""
     weights = {
         f"{name}.weight": layer.weight for name, layer in find_prunable_layers(module).items()
     }

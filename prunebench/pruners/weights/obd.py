@@ -25,7 +25,7 @@ class Curvature(Preparation):
     probes: int = Field(10, ge=1, description="random vectors for each batch, for hutchinson")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """The diagonal's entries of the weights of each prunable layer, by layer name."""
+        """Estimate the diagonal's entries for the weights of each prunable layer, by layer name."""
         from prunebench.pruners.weights.curvature import (
             estimate_fisher_diagonal,
             estimate_hessian_diagonal,
@@ -60,11 +60,11 @@ class OptimalBrainDamage(MaskPruner):
     probes: int = Field(10, ge=1, description="random vectors for each batch, for hutchinson")
 
     def preparations(self) -> tuple[Preparation, ...]:
-        """The curvature."""
+        """Ask for the curvature."""
         return (Curvature(kind=self.curvature, images=self.images, probes=self.probes),)
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """½·|h|·w² of each weight: the paper's saliency, of the size of the curvature.
+        """Return ½·|h|·w² of each weight: the paper's saliency, of the size of the curvature.
 
         The paper takes every h to be positive, as it is at a minimum; where ``hutchinson`` finds a
         negative one, nothing says that the loss gains by the weight's removal.

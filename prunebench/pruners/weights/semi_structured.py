@@ -37,11 +37,11 @@ class SemiStructured(Pruner):
         return self
 
     def check(self, network: nn.Module, context: Context) -> None:
-        """Raises RequestError where no layer's weights form groups."""
+        """Refuse a network in which no layer's weights form groups."""
         self._masks(network)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
-        """Masks the network with torch.nn.utils.prune; there is no level.
+        """Mask the network with torch.nn.utils.prune; there is no level.
 
         Raises:
             RequestError: No layer's weights form groups.
@@ -70,7 +70,7 @@ class SemiStructured(Pruner):
         return masks
 
     def _mask(self, weight: Tensor) -> Tensor:
-        """1 at the n largest of each group of m, along the second dimension."""
+        """Return 1 at the n largest of each group of m, along the second dimension, else 0."""
         import torch
 
         # Groups last: O×I×h×w to O×h×w×(I/m)×m.

@@ -25,7 +25,7 @@ class Snip(InitialPruner):
     per_class: int = Field(10, ge=1, description="images of each class in the mini-batch")
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """The sensitivity to each connection, equations 5 and 6: they add up to 1."""
+        """Return the sensitivity to each connection, equations 5 and 6: they add up to 1."""
         from prunebench.pruners.weights.derivatives import compute_gradient, draw_balanced_batches
         from prunebench.pruners.weights.masks import find_prunable_layers
 

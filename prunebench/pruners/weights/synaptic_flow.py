@@ -18,7 +18,7 @@ and that activations with a bound, such as ReLU6, are not reached."""
 
 
 def compute_synaptic_flow(network: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
-    """The share of the flow R that passes through each weight w: |w·∂R/∂w| / R.
+    """Compute the share of the flow R that passes through each weight w: |w·∂R/∂w| / R.
 
     R is the sum of the outputs for an input whose entries are all the same, of the network with
     the absolute values of its weights and without its biases (Tanaka, Kunin, Yamins and Ganguli
@@ -46,7 +46,7 @@ def compute_synaptic_flow(network: nn.Module, shape: Sequence[int]) -> dict[str,
 
 @torch.no_grad()
 def _make_positive(network: nn.Module) -> nn.Module:
-    """A copy in double precision that is linear for positive inputs, with positive weights."""
+    """Make a copy in double precision, linear for positive inputs and with positive weights."""
     positive = copy.deepcopy(network).double().eval()
     for name, layer in [*positive.named_modules()]:
         if isinstance(layer, _BatchNorm) and layer.running_mean is not None:

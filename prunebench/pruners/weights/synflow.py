@@ -26,13 +26,13 @@ class SynFlow(InitialPruner):
     rounds: int = Field(100, ge=1, description="rounds in which the level is reached")
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """The share of the network's synaptic flow that passes through each weight, in [0, 1]."""
+        """Return the share of the synaptic flow that passes through each weight, in [0, 1]."""
         from prunebench.pruners.weights.synaptic_flow import compute_synaptic_flow
 
         return compute_synaptic_flow(network, context.example.shape)
 
     def masks(self, network: nn.Module, level: float, context: Context) -> dict[str, Tensor]:
-        """The masks of a level, by layer name; after k of n rounds (1−level)^(k/n) is left."""
+        """Make the masks of a level, by layer name; after k of n rounds (1−level)^(k/n) is left."""
         import copy
 
         import torch
