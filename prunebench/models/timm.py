@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.models.model import Model
-from prunebench.plugins.recipe import Recipe
+from prunebench.models.library_model import LibraryModel, NetworkLibrary
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from prunebench.data import Normalisation
-    from prunebench.networks.layout import Layout
+    from torch import nn
 
 
-class Timm(Model):
+class Timm(LibraryModel):
     """A classification network of timm, with published weights if asked for."""
+
+    library: ClassVar[str] = "timm"
 
     name: str = Field(description="timm's name without a tag, as in timm/vit_tiny_patch16_224")
     pretrained_weights: str | None = Field(
@@ -45,27 +43,12 @@ class Timm(Model):
             )
         return name
 
-    @field_validator("pretrained_weights")
     @classmethod
-    def _is_published(cls, weights: str | None, info: ValidationInfo) -> str | None:
-        if weights is None or "name" not in info.data:
-            return weights
-        from timm.models import get_pretrained_cfg, list_pretrained
+    def networks(cls) -> NetworkLibrary:
+        """Import what asks timm."""
+        from prunebench.models.networks import timm
 
-        name = info.data["name"]
-        tags = [full.partition(".")[2] for full in list_pretrained(f"{name}.*")]
-        config = get_pretrained_cfg(name)
-        # The default may be other weights in another version of timm.
-        chosen = str(config.tag) if weights == "DEFAULT" and config else weights
-        if chosen not in tags:
-            raise RequestError(
-                f"timm/{name} has no weights {weights!r}; there is: {', '.join(tags) or 'none'}"
-            )
-        if info.data.get("weights") is not None:
-            raise RequestError(
-                f"timm/{name} is given both weights (a file) and pretrained_weights; choose one"
-            )
-        return chosen
+        return timm
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
         """Build the untrained network."""
@@ -89,68 +72,3 @@ class Timm(Model):
                 f"timm/{self.name} cannot take images of {size[0]}×{size[1]}: {reason}"
             ) from error
         return network.train()
-
-    def target_layer(self) -> str:
-        """Name the last maps before they are pooled, or the last block's tokens."""
-        return self._explained()[0]
-
-    def layout(self) -> Layout:
-        """Return tokens for vision transformers and mixers, channels last for Swin, else maps."""
-        return self._explained()[1]
-
-    def _explained(self) -> tuple[str, Layout]:
-        from prunebench.models.networks import timm as networks
-
-        found = networks.find_target_layer(self.name)
-        if found is None:
-            raise RequestError(
-                f"timm/{self.name} has no default target layer, because it ends neither in maps "
-                "nor in blocks of tokens; name one"
-            )
-        return found
-
-    def recipe(self) -> Recipe:
-        """Return 90 epochs of SGD, a tenth of the rate after every 30."""
-        return Recipe(
-            epochs=90,
-            lr=0.01,
-            momentum=0.9,
-            weight_decay=1e-4,
-            batch_size=128,
-            milestones=(30, 60),
-            augment="crop-flip",
-        )
-
-    def normalisation(self) -> Normalisation | None:
-        """Return the normalisation of the published weights, where they are asked for."""
-        if self.pretrained_weights is None:
-            return None
-        from timm.models import get_pretrained_cfg
-
-        from prunebench.data import Normalisation
-
-        config: Any = get_pretrained_cfg(f"{self.name}.{self.pretrained_weights}")
-        return Normalisation(tuple(config.mean), tuple(config.std))
-
-    def trained(self) -> bool:
-        """Tell whether weights are given, be it timm's or a file."""
-        return self.pretrained_weights is not None or super().trained()
-
-    def pretrained(self) -> dict[str, Tensor] | None:
-        """Download the published weights, once.
-
-        Raises:
-            RequestError: They cannot be downloaded.
-        """
-        from prunebench.models.networks import timm as networks
-
-        if self.pretrained_weights is None:
-            return None
-        try:
-            return networks.load_published_weights(self.name, self.pretrained_weights)
-        except Exception as error:  # whatever the hub's client raises without a network
-            reason = str(error).partition("\n")[0]
-            raise RequestError(
-                f"timm/{self.name}: the weights {self.pretrained_weights} cannot be downloaded "
-                f"({reason})"
-            ) from error

@@ -6,9 +6,10 @@ from functools import cache
 from typing import Any
 
 import timm
-from timm.models import get_pretrained_cfg
+from timm.models import get_pretrained_cfg, list_pretrained
 from torch import Tensor, nn
 
+from prunebench.data import Normalisation
 from prunebench.models.networks.meta_networks import (
     OUTLINE_CLASSES,
     build_on_meta,
@@ -47,10 +48,24 @@ def build(name: str, classes: int, channels: int, size: tuple[int, int]) -> nn.M
     return network
 
 
+def list_weights(name: str) -> dict[str, str]:
+    """List the tags of a network's weights; ``DEFAULT`` stands for the one that timm prefers."""
+    tags = [full.partition(".")[2] for full in list_pretrained(f"{name}.*")]
+    config = get_pretrained_cfg(name)
+    default = {"DEFAULT": str(config.tag)} if config and config.tag in tags else {}
+    return {tag: tag for tag in tags} | default
+
+
 def load_published_weights(name: str, weights: str) -> dict[str, Tensor]:
     """Download (once) and read weights."""
     network: nn.Module = timm.create_model(f"{name}.{weights}", pretrained=True)
     return network.state_dict()
+
+
+def find_normalisation(name: str, weights: str) -> Normalisation:
+    """Find the normalisation that weights were trained with."""
+    config: Any = get_pretrained_cfg(f"{name}.{weights}")
+    return Normalisation(tuple(config.mean), tuple(config.std))
 
 
 @cache

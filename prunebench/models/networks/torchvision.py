@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, get_model, get_model_weights
 
+from prunebench.data import Normalisation
 from prunebench.models.networks.meta_networks import (
     OUTLINE_CLASSES,
     build_on_meta,
@@ -41,10 +42,21 @@ def build(name: str, classes: int, weights: str | None, size: tuple[int, int]) -
     return network
 
 
+def list_weights(name: str) -> dict[str, str]:
+    """List the names of a network's weights; ``DEFAULT`` stands for the best of them."""
+    return {key: weights.name for key, weights in get_model_weights(name).__members__.items()}
+
+
 def load_published_weights(name: str, weights: str) -> dict[str, Tensor]:
     """Download (once) and read weights, without those of auxiliary classifiers."""
     state = get_model_weights(name)[weights].get_state_dict(progress=False, check_hash=True)
     return {k: v for k, v in state.items() if not k.startswith(AUXILIARY.get(name, ()))}
+
+
+def find_normalisation(name: str, weights: str) -> Normalisation:
+    """Find the normalisation that weights were trained with."""
+    transforms = get_model_weights(name)[weights].transforms()
+    return Normalisation(tuple(transforms.mean), tuple(transforms.std))
 
 
 def find_refusal(name: str, size: tuple[int, int]) -> str | None:
