@@ -36,7 +36,7 @@ class Trace:
         resume: Runs only what depends on the target layer: activations b×C×h×w and the indices
             (b) of the images in this batch they belong to, in; logits b×K, out. No gradient.
         ablate: Logits b×K of the images at indices (b) once one channel each (b) of the target
-            layer's output is zero everywhere, in tokens without a place too. No gradient.
+            layer's output is zero everywhere, in tokens without a position too. No gradient.
         predict: Runs the whole network: images b×channels×H×W in, logits b×K out. No gradient.
         affine: Whether the logits are known to be an affine function of the activations.
         seeds: A seed of its own for each image of this network, for methods that draw random

@@ -1,4 +1,4 @@
-"""Eigen-CAM and EigenGrad-CAM: the main direction in which the places of a layer differ."""
+"""Eigen-CAM and EigenGrad-CAM: the main direction in which the positions of a layer differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def eigen_cam(trace: Trace) -> Tensor:
     """Explain by Eigen-CAM (Muhammad and Yeasin 2020), which knows no class.
 
-    The activations as a matrix of hw places and C channels, columns centred, are projected on
+    The activations as a matrix of hw positions and C channels, columns centred, are projected on
     their first right singular vector. The sign, which a decomposition leaves open, is the one of
     the correlation with Σ_k A_k; where that is constant, as after a layer normalisation, with
     Σ_k A_k².
@@ -46,26 +46,26 @@ ROUNDING = 1e-5
 
 
 def _project(values: Tensor) -> Tensor:
-    """Project the places of B×C×h×w on their first principal direction, B×h×w."""
+    """Project the positions of B×C×h×w on their first principal direction, B×h×w."""
     import torch
 
     # In double precision: the channels' means are taken off exactly enough for a layer that is
     # the same everywhere to give zeros, not the noise that rounding leaves.
-    places = values.flatten(2).transpose(1, 2).double()
+    positions = values.flatten(2).transpose(1, 2).double()
     # One image that is not finite must not stop the others.
-    finite = places.isfinite().flatten(1).all(1)
-    places = torch.where(finite[:, None, None], places, 0)
-    energy = (places**2).sum(2)
-    places = places - places.mean(1, keepdim=True)
+    finite = positions.isfinite().flatten(1).all(1)
+    positions = torch.where(finite[:, None, None], positions, 0)
+    energy = (positions**2).sum(2)
+    positions = positions - positions.mean(1, keepdim=True)
     # The smaller of the two Gram matrices has the singular vector as its last eigenvector.
-    if places.shape[1] < places.shape[2]:
-        squares, vectors = torch.linalg.eigh(places @ places.mT)
+    if positions.shape[1] < positions.shape[2]:
+        squares, vectors = torch.linalg.eigh(positions @ positions.mT)
         projected = vectors[:, :, -1] * squares[:, -1:].clamp(min=0).sqrt()
     else:
-        vectors = torch.linalg.eigh(places.mT @ places).eigenvectors
-        projected = (places @ vectors[:, :, -1:])[:, :, 0]
-    sign = (projected * places.sum(2)).sum(1)
-    rounding = projected.norm(dim=1) * places.abs().sum(2).norm(dim=1) * ROUNDING
+        vectors = torch.linalg.eigh(positions.mT @ positions).eigenvectors
+        projected = (positions @ vectors[:, :, -1:])[:, :, 0]
+    sign = (projected * positions.sum(2)).sum(1)
+    rounding = projected.norm(dim=1) * positions.abs().sum(2).norm(dim=1) * ROUNDING
     by_energy = (projected * (energy - energy.mean(1, keepdim=True))).sum(1)
     sign = torch.where(sign.abs() > rounding, sign, by_energy)
     projected = torch.where(sign[:, None] < 0, -projected, projected)

@@ -14,7 +14,7 @@ def full_grad(trace: Trace) -> Tensor:
     """Explain by FullGrad (Srinivas and Fleuret 2019).
 
     The map is Σ_channels ψ(|x · ∂y/∂x|) + Σ_layers Σ_k ψ(|b_k · ∂y/∂b_k|), with ∂y/∂b_k the
-    gradient at each place where the bias is added and ψ min-max of each channel's map at its own
+    gradient at each position where the bias is added and ψ min-max of each channel's map at its own
     resolution, then a bilinear resize. The target layer plays no part.
 
     Args:

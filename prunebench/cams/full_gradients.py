@@ -1,4 +1,4 @@
-"""Full gradients: a class's score as a sum over input pixels and over biases at their places."""
+"""Full gradients: a class's score as a sum over input pixels and over biases at their positions."""
 
 from __future__ import annotations
 

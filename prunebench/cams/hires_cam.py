@@ -1,4 +1,4 @@
-"""HiResCAM: gradients times activations, place by place."""
+"""HiResCAM: gradients times activations, position by position."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def hires_cam(trace: Trace) -> Tensor:
     """Explain by HiResCAM (Draelos and Carin 2020).
 
-    The map is Σ_k g_k A_k, without averaging the gradients over places first. Where the logits
+    The map is Σ_k g_k A_k, without averaging the gradients over positions first. Where the logits
     are an affine function of the activations, it adds up to the logit less the bias.
 
     Args:

@@ -1,4 +1,4 @@
-"""LayerCAM: activations weighted, place by place, by their positive gradients."""
+"""LayerCAM: activations weighted, position by position, by their positive gradients."""
 
 from __future__ import annotations
 

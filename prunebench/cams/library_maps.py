@@ -48,12 +48,12 @@ def compute_library_maps(method: type[Any], trace: Trace) -> Tensor:
             stack.enter_context(stream(io.StringIO()))
         try:
             explainer = _make_explainer(method, network, trace)
-            for place, (image, explained) in enumerate(
+            for index, (image, explained) in enumerate(
                 zip(torch.split(trace.images, 1), trace.classes.tolist(), strict=True)
             ):
                 drawn = method is pytorch_grad_cam.RandomCAM
                 # A solver that starts from chance starts alike in every network.
-                seed = trace.seeds[place] if drawn else content_seed(image)
+                seed = trace.seeds[index] if drawn else content_seed(image)
                 with seeded(seed, "pytorch-grad-cam"):
                     found = _call_explainer(
                         explainer, image.detach().clone().requires_grad_(), explained

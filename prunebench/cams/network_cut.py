@@ -148,7 +148,7 @@ def _divide(
     made = _copy_into(head, before, {})
     head.output(tuple(made[node] for node in (target, *crossing)))
     given = {target: tail.placeholder("target")}
-    given |= {node: tail.placeholder(f"kept_{place}") for place, node in enumerate(crossing)}
+    given |= {node: tail.placeholder(f"kept_{index}") for index, node in enumerate(crossing)}
     _copy_into(tail, after, given)
     tail.eliminate_dead_code(lambda node: node.op != "get_attr")
     return fx.GraphModule(module, head), fx.GraphModule(module, tail), list(crossing)

@@ -34,8 +34,8 @@ def score_cam(trace: Trace) -> Tensor:
     # pass on nothing serves them all.
     logits = trace.predict(torch.zeros_like(images[:1]))
     scores = logits[0, trace.classes][:, None].repeat(1, activations.shape[1])
-    places = activations.flatten(2)
-    image, channel = (places.amax(2) > places.amin(2)).nonzero(as_tuple=True)
+    positions = activations.flatten(2)
+    image, channel = (positions.amax(2) > positions.amin(2)).nonzero(as_tuple=True)
     count = max(1, NUMBERS.get(images.device.type, NUMBERS["cpu"]) // images[:1].numel())
     for start in range(0, len(image), count):
         i, k = image[start : start + count], channel[start : start + count]

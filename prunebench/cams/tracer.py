@@ -136,7 +136,7 @@ class Tracer:
             resume=run_tail,
             ablate=ablate,
             predict=predict,
-            # Ablating takes a channel from tokens without a place too, which maps do not show.
+            # Ablating takes a channel from tokens without a position too, which maps do not show.
             affine=self._cut is not None and self._cut.affine and leaf.numel() == maps.numel(),
             seeds=seeds,
             module=module,

@@ -52,7 +52,7 @@ class Applied(nn.Module):
         self.function, self.args, self.kwargs = function, args, kwargs
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Call the function with the tensors in the places that were left open."""
+        """Call the function with the tensors in the positions that were left open."""
         left = iter(tensors)
         return self.function(*(next(left) if a is _HOLE else a for a in self.args), **self.kwargs)
 

@@ -55,47 +55,47 @@ class Folder(EncodedDataset):
         if not self.path.is_dir():
             raise RequestError("folder: no such folder; check `path`", where=str(self.path))
         root = self.path.resolve()
-        places = {
+        folders = {
             split: next((self.path / name for name in names if (self.path / name).is_dir()), None)
             for split, names in SPLITS.items()
         }
-        if places["train"] is None or not _list_subfolders(places["train"], root):
+        if folders["train"] is None or not _list_subfolders(folders["train"], root):
             return {"all": _find_images(self.path, root)}
-        if places["test"] is None:
+        if folders["test"] is None:
             raise RequestError("folder: there is train/, but no test/", where=str(self.path))
-        found = {split: _find_images(place, root) for split, place in places.items() if place}
+        found = {split: _find_images(parent, root) for split, parent in folders.items() if parent}
         for split, classes in found.items():
             for name in classes:
                 if name not in found["train"]:
                     raise RequestError(
                         f"folder: class {name!r} has no training images; "
                         f"{did_you_mean(name, found['train'])}",
-                        where=str(places[split]),
+                        where=str(folders[split]),
                     )
         return found
 
 
-def _find_images(place: Path, root: Path) -> dict[str, list[Path]]:
+def _find_images(parent: Path, root: Path) -> dict[str, list[Path]]:
     """Find the images in each class's folder, classes and images sorted by name."""
     found = {
-        folder.name: _list_image_files(folder, root) for folder in _list_subfolders(place, root)
+        folder.name: _list_image_files(folder, root) for folder in _list_subfolders(parent, root)
     }
     if not found:
-        raise RequestError("folder: no folders of classes there", where=str(place))
+        raise RequestError("folder: no folders of classes there", where=str(parent))
     for name, images in found.items():
         if not images:
             raise RequestError(
-                f"folder: no images there ({', '.join(sorted(SUFFIXES))})", where=str(place / name)
+                f"folder: no images there ({', '.join(sorted(SUFFIXES))})", where=str(parent / name)
             )
     return found
 
 
-def _list_subfolders(place: Path, root: Path) -> list[Path]:
-    return _list_inside([entry for entry in os.scandir(place) if entry.is_dir()], root)
+def _list_subfolders(parent: Path, root: Path) -> list[Path]:
+    return _list_inside([entry for entry in os.scandir(parent) if entry.is_dir()], root)
 
 
-def _list_image_files(place: Path, root: Path) -> list[Path]:
-    entries = [entry for entry in os.scandir(place) if not entry.is_dir()]
+def _list_image_files(parent: Path, root: Path) -> list[Path]:
+    entries = [entry for entry in os.scandir(parent) if not entry.is_dir()]
     return _list_inside([e for e in entries if Path(e.name).suffix.lower() in SUFFIXES], root)
 
 

@@ -1,4 +1,4 @@
-"""Noise that belongs to an image: drawn once, by the image's place in its source."""
+"""Noise that belongs to an image: drawn once, by the image's index in its source."""
 
 from __future__ import annotations
 

@@ -76,10 +76,10 @@ class Parquet(EncodedDataset):
 
 def _find_shards(folder: Path, names: tuple[str, ...]) -> list[Path]:
     """Find the file or the shards of a split, in order; empty if there are none."""
-    for place in (folder, folder / "data"):
+    for parent in (folder, folder / "data"):
         for name in names:
             for pattern in (f"{name}.parquet", f"{name}-*.parquet"):
-                found = sorted(place.glob(pattern))
+                found = sorted(parent.glob(pattern))
                 if found:
                     _refuse_missing_shards(found)
                     return found

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Layout = Literal["maps", "channels-last", "tokens"]
 """``maps``: B×C×h×w. ``channels-last``: B×h×w×C. ``tokens``: B×T×C, the grid's rows one after the
-other, behind up to eight tokens that have no place (class token, registers). A tokens' layout
+other, behind up to eight tokens that have no position (class token, registers). A tokens' layout
 reads an output of four dimensions as maps."""
 
 MOST_PREFIX = 8
@@ -49,7 +49,7 @@ def from_maps(maps: Tensor, layout: Layout, output: Tensor) -> Tensor:
     Args:
         maps: In place of the output's own.
         layout: Of the output.
-        output: The layer's output, from which tokens without a place are taken.
+        output: The layer's output, from which tokens without a position are taken.
     """
     if output.dim() == 4:
         return maps.permute(0, 2, 3, 1) if layout == "channels-last" else maps

@@ -1,6 +1,6 @@
 """How a level is spread over the layers: one order in which everything would be removed.
 
-Each distribution gives every weight (or channel) a place in one common order; removing in that
+Each distribution gives every weight (or channel) a position in one common order; removing in that
 order until the level is reached is all that remains to be done.
 """
 
@@ -24,7 +24,7 @@ def order_removals(
     rates: Mapping[str, float] | None = None,
     damage: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Give everything its place in one order of removal, across layers.
+    """Give everything its position in one order of removal, across layers.
 
     Args:
         scores: Of each layer, the scores of its weights or channels, n; the lowest go first.
@@ -40,7 +40,7 @@ def order_removals(
             of it alone is removed, m.
 
     Returns:
-        Of each layer, n places: the lowest are to be removed first, what is infinite never.
+        Of each layer, n positions: the lowest are to be removed first, what is infinite never.
 
     Raises:
         RequestError: A rate is given for a layer that there is not, or a rate outside [0, 1].
@@ -92,20 +92,20 @@ def _order_by_rates(scores: Mapping[str, Tensor], rates: Mapping[str, float]) ->
 
 def _compute_quantiles(scores: Tensor) -> Tensor:
     """Return the fraction of its layer below each score, in (0, 1); equal scores in their order."""
-    places = torch.empty(scores.numel(), dtype=torch.float64, device=scores.device)
+    positions = torch.empty(scores.numel(), dtype=torch.float64, device=scores.device)
     order = scores.flatten().argsort(stable=True)
-    places[order] = torch.arange(0.5, scores.numel(), dtype=torch.float64, device=scores.device)
-    return (places / scores.numel()).view_as(scores)
+    positions[order] = torch.arange(0.5, scores.numel(), dtype=torch.float64, device=scores.device)
+    return (positions / scores.numel()).view_as(scores)
 
 
 def _interpolate(values: Tensor, at: Tensor) -> Tensor:
     """Read a curve measured at 0, 1/m, ... (m−1)/m, made monotone, at other points.
 
-    Beyond the last place the curve goes on as steeply as it came.
+    Beyond the last point the curve goes on as steeply as it came.
     """
     rising = values.double().cummax(0).values
     # Strictly rising, so that within a layer the order of the scores stands.
     rising = rising + 1e-9 * torch.arange(len(rising), device=rising.device)
-    place = at * len(rising)
-    below = place.floor().long().clamp(0, len(rising) - 2)
-    return rising[below] + (place - below) * (rising[below + 1] - rising[below])
+    point = at * len(rising)
+    below = point.floor().long().clamp(0, len(rising) - 2)
+    return rising[below] + (point - below) * (rising[below + 1] - rising[below])

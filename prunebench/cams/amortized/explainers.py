@@ -120,7 +120,7 @@ class AmortizedExplainer(Cam):
 class AemRbf(AmortizedExplainer):
     """The RBF explainer of interpretation-steered pruning (Ganjdanesh, Gao and Huang 2022).
 
-    An image's mask is one centre and one width: what the answer rests on is near one place.
+    An image's mask is one centre and one width: what the answer rests on is near one position.
     """
 
     masks: ClassVar[Masks] = "rbf"

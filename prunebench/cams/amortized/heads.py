@@ -21,9 +21,9 @@ class RbfHead(nn.Module):
     """Centre and width of one RBF an image.
 
     As published, c = middle + r·tanh(u / r) and σ = softplus(v), which on 32×32 pixels is
-    16 + 14·tanh(u / 14); other sizes scale both. u is where a map points, by the mean place under
-    the softmax of its values: a position is then found rather than computed, which a small network
-    learns sooner. v is a linear function of what is seen there.
+    16 + 14·tanh(u / 14); other sizes scale both. u is where a map points: the mean position under
+    the softmax of its values. So it is found rather than computed, which a small network learns
+    sooner. v is a linear function of what is seen there.
 
     Args:
         width: Channels of the maps.
@@ -100,7 +100,9 @@ class PixelHead(nn.Module):
 def _find_centre(weights: Tensor, side: int) -> Tensor:
     """Return the mean position in pixels, B, of weights B×cells of sum 1, kept near the middle."""
     cells = weights.shape[1]
-    places = (torch.arange(cells, device=weights.device, dtype=weights.dtype) + 0.5) * side / cells
+    positions = (
+        (torch.arange(cells, device=weights.device, dtype=weights.dtype) + 0.5) * side / cells
+    )
     middle, reach = side / 2, REACH * side
-    offset = (weights * (places - 0.5)).sum(1) - middle
+    offset = (weights * (positions - 0.5)).sum(1) - middle
     return middle + reach * torch.tanh(offset / reach)

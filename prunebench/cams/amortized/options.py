@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BeforeValidator
 from prunebench.plugins.recipe import Recipe
 
 Masks = Literal["rbf", "independent"]
-"""How the probability that a pixel is kept depends on its place: ``rbf``, it falls from a centre;
-``independent``, each pixel has its own."""
+"""How the probability that a pixel is kept depends on its position: for ``rbf`` it falls from a
+centre; for ``independent`` each pixel has its own."""
 
 PREDICTOR = Recipe(epochs=10, optimizer="adam", lr=1e-3, keep="last", augment="crop-flip")
 """How the predictor is trained where nothing else is said."""

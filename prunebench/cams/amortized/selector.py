@@ -31,7 +31,7 @@ class Selector(Preparation):
     random: ClassVar[bool] = True
     trains: ClassVar[bool] = True
 
-    masks: Masks = Field(description="how a pixel's probability depends on its place")
+    masks: Masks = Field(description="how a pixel's probability depends on its position")
     predictor: PredictorRecipe
     training: SelectorRecipe
     size: float = Field(0.2, ge=0, description="λ1, what a pixel costs")

@@ -27,16 +27,16 @@ class Vgg16(nn.Module):
     def __init__(self, classes: int, channels: int) -> None:
         super().__init__()
         self.features = nn.Sequential()
-        inputs, place = channels, 0
+        inputs, number = channels, 0
         for stage in STAGES:
-            if place:
-                self.features.add_module(f"pool{place}", nn.MaxPool2d(2))
-                place += 1
+            if number:
+                self.features.add_module(f"pool{number}", nn.MaxPool2d(2))
+                number += 1
             for outputs in stage:
-                self.features.add_module(f"conv{place}", nn.Conv2d(inputs, outputs, 3, padding=1))
-                self.features.add_module(f"norm{place}", nn.BatchNorm2d(outputs))
-                self.features.add_module(f"relu{place}", nn.ReLU())
-                inputs, place = outputs, place + 1
+                self.features.add_module(f"conv{number}", nn.Conv2d(inputs, outputs, 3, padding=1))
+                self.features.add_module(f"norm{number}", nn.BatchNorm2d(outputs))
+                self.features.add_module(f"relu{number}", nn.ReLU())
+                inputs, number = outputs, number + 1
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
             OrderedDict(

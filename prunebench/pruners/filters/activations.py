@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Activity(FilterScores):
-    """How active each filter is, over images and places."""
+    """How active each filter is, over images and positions."""
 
     key_name: ClassVar[str] = "prunebench.pruners.filters.activations:Activity"
 
@@ -24,7 +24,7 @@ class Activity(FilterScores):
         Returns:
             As ``mean/LAYER``, the mean activation of each filter over the length of the layer's
             vector of them (Molchanov et al. 2017, section 2.2); as ``active/LAYER``, the
-            share of places where it is not zero, in [0, 1], as a multiple of its layer's mean.
+            share of positions where it is not zero, in [0, 1], as a multiple of its layer's mean.
         """
         from prunebench.pruners.filters.feature_scores import (
             average_scores,

@@ -75,8 +75,8 @@ def sum_by_group(
                 continue
             if found is None:
                 found = values.new_zeros(*values.shape[:-1], len(group[0].idxs))
-            places = torch.tensor(item.root_idxs, device=values.device)
-            found.index_add_(-1, places, values[..., item.idxs])
+            indices = torch.tensor(item.root_idxs, device=values.device)
+            found.index_add_(-1, indices, values[..., item.idxs])
         return found
 
     return total

@@ -93,7 +93,7 @@ def choose_channels(
     budget = ChannelBudget(count_by_side(graph, channels), costs)
     order = _order_channels(module, channels, context, how)
     if how.scope == "layerwise" and how.target == "channels" and not how.rates:
-        chosen = budget.take_all(channel for place, channel in order if place <= level)
+        chosen = budget.take_all(channel for position, channel in order if position <= level)
     else:
         chosen = budget.take_until(level, [channel for _, channel in order])
     check_reached(level, how.target, budget)
@@ -108,11 +108,11 @@ def count_by_side(graph: Any, channels: Iterable[Channel]) -> dict[Side, int]:
 def _order_channels(
     module: nn.Module, channels: list[Channel], context: Context, how: Selection
 ) -> list[tuple[float, Channel]]:
-    """Return the channels that may go in the order of their removal, each with its place in it."""
+    """Return the channels that may go, in the order of removal, each with its position in it."""
     by_layer: dict[str, list[Channel]] = {}
     for channel in channels:
         by_layer.setdefault(channel.layer, []).append(channel)
-    places = order_removals(
+    positions = order_removals(
         {
             name: torch.tensor([channel.importance for channel in each], dtype=torch.float64)
             for name, each in by_layer.items()
@@ -123,9 +123,9 @@ def _order_channels(
         damage=context.prepared.get("sensitivity"),
     )
     pairs = [
-        (place, channel)
+        (position, channel)
         for name, each in by_layer.items()
-        for place, channel in zip(places[name].tolist(), each, strict=True)
+        for position, channel in zip(positions[name].tolist(), each, strict=True)
     ]
     return sorted((pair for pair in pairs if pair[0] < math.inf), key=lambda pair: pair[0])
 

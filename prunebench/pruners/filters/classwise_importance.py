@@ -58,14 +58,14 @@ def measure_by_removal(
     whole = copy.deepcopy(working.state_dict())
     before = compute_class_losses(working, classes)
     found: dict[str, Tensor] = {}
-    for place, channel in enumerate(channels):
+    for index, channel in enumerate(channels):
         silence(working, graph, [channel])
         change = (compute_class_losses(working, classes) - before).abs()
         working.load_state_dict(whole)
         # Told of the filter's own layer: what is coupled to it may number its channels otherwise.
         empty = change.new_zeros(len(change), widths[channel.layer])
         found.setdefault(channel.layer, empty)[:, list(channel.indices)] = change[:, None]
-        context.progress((place + 1) / len(channels), f"layer {channel.layer}")
+        context.progress((index + 1) / len(channels), f"layer {channel.layer}")
     return found
 
 
@@ -81,7 +81,7 @@ def estimate_by_gradient(
     """
     reader = FeatureReader(network, gradients=True)
     found: dict[str, list[Tensor]] = {name: [] for name in reader.layers}
-    for place, (inputs, labels) in enumerate(classes):
+    for index, (inputs, labels) in enumerate(classes):
         features = reader.read(inputs)
         loss = F.cross_entropy(features.logits.double(), labels)
         maps = list(features.maps.values())
@@ -89,7 +89,7 @@ def estimate_by_gradient(
         for name, each, slope in zip(features.maps, maps, slopes, strict=True):
             change = (each * slope).detach().double().transpose(0, 1).flatten(1).sum(1)
             found[name].append(change.abs())
-        context.progress((place + 1) / len(classes), "gradients")
+        context.progress((index + 1) / len(classes), "gradients")
     return {name: torch.stack(each) for name, each in found.items()}
 
 
@@ -132,8 +132,8 @@ def compute_similarities(maps: Tensor) -> Tensor:
         dead = (maps == 0).all(0)
         return torch.where(dead[:, None] & dead, 1.0, (units.T @ units).abs())
     mean = maps.double().mean(0)[:, None]  # C×1×h×w
-    place = torch.arange(-1, 2, device=maps.device, dtype=mean.dtype)
-    line = torch.exp(-(place**2) / (2 * 1.5**2))
+    offsets = torch.arange(-1, 2, device=maps.device, dtype=mean.dtype)
+    line = torch.exp(-(offsets**2) / (2 * 1.5**2))
     window = torch.outer(line, line)[None, None] / line.sum() ** 2
 
     def smooth(values: Tensor) -> Tensor:

@@ -84,12 +84,12 @@ def find_channels(
     layers = dict(module.named_modules())
     if unknown := sorted(set(fixed) - layers.keys()):
         raise RequestError(f"no layer {unknown[0]!r}; {did_you_mean(unknown[0], layers)}")
-    places = {layer: place for place, layer in enumerate(layers.values())}
+    order = {layer: index for index, layer in enumerate(layers.values())}
     names = {layer: name for name, layer in layers.items()}
     groups = graph.get_all_groups(ignored_layers=[layers[name] for name in fixed])
     found: list[Channel] = []
     # In the order of the layers, so that random scores do not hang on how the graph was walked.
-    for group in sorted(groups, key=lambda group: places[group[0].dep.target.module]):
+    for group in sorted(groups, key=lambda group: order[group[0].dep.target.module]):
         if not _reaches_output(graph, group):
             name = names[group[0].dep.target.module]
             found.extend(_list_channels(graph, group, importance, name, whole_groups))

@@ -52,7 +52,7 @@ class Features:
     Attributes:
         logits: B×K.
         maps: Of each layer, by name: B×C×h×w of a convolution, B×C of a linear layer (B×C×..., if
-            it works on more than one place of an image).
+            it works on more than one position of an image).
     """
 
     logits: Tensor
@@ -116,7 +116,7 @@ class FeatureReader:
         Where gradients are wanted, ``features.differentiate(score)`` gives them.
         """
         layers = {node: self._graph.get_submodule(name) for name, node in self._layers.items()}
-        reading = _Reader(self._graph, layers)
+        reading = _MapReader(self._graph, layers)
         with torch.set_grad_enabled(self._gradients):
             logits = reading.run(inputs)
         maps = {name: reading.found[node] for name, node in self._layers.items()}
@@ -132,7 +132,7 @@ class _FilterTracer(fx.Tracer):
         return layer or super().is_leaf_module(m, module_qualified_name)
 
 
-class _Reader(fx.Interpreter):
+class _MapReader(fx.Interpreter):
     """Carries a graph out and keeps what some of its nodes give."""
 
     def __init__(self, graph: fx.GraphModule, layers: Mapping[fx.Node, nn.Module]) -> None:

@@ -102,7 +102,7 @@ def draw_picture(
     for channel in channels:
         if f"heatmap/{channel.layer}" in prepared:
             order.setdefault(channel.layer, []).extend(channel.indices)
-    names = [list(order)[place] for place in _choose_evenly(len(order), LAYERS)]
+    names = [list(order)[index] for index in _choose_evenly(len(order), LAYERS)]
     bands = [
         _draw_layer(name, order[name], prepared[f"heatmap/{name}"][0], compressed) for name in names
     ]
@@ -129,13 +129,13 @@ def _draw_layer(
     layer: Any = compressed.get_submodule(name)
     gone = set(order[: len(heatmaps) - layer.out_channels])
     side, columns = _lay_out(len(order))
-    tiles = [list(reversed(order))[place] for place in _choose_evenly(len(order), ROWS * columns)]
+    tiles = [list(reversed(order))[index] for index in _choose_evenly(len(order), ROWS * columns)]
     rows = -(-len(tiles) // columns)
     band = Image.new("RGB", (WIDTH, LINE + rows * (side + 1)), "white")
     part = f", {len(tiles)} of them shown" if len(tiles) < len(order) else ""
     text = f"{name}: {layer.out_channels} of {len(heatmaps)} filters kept{part}"
     ImageDraw.Draw(band).text((4, 1), text, INK)
-    # The root lets weak places be seen beside the strongest filter's.
+    # The root lets weak positions be seen beside the strongest filter's.
     values = (heatmaps.cpu().double() / 255).sqrt().numpy()
     for number, index in enumerate(tiles):
         row, column = divmod(number, columns)

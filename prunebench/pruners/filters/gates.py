@@ -107,8 +107,8 @@ def _make_multiplier(gates: Tensor) -> Callable[[Any, tuple[Tensor, ...]], Tenso
         (maps,) = given
         # The last dimension holds a linear layer's channels, the first after the images a
         # convolution's.
-        places = layer.weight.dim() - 2
-        return maps * gates.to(maps.dtype).view(-1, *[1] * places)
+        dimensions = layer.weight.dim() - 2
+        return maps * gates.to(maps.dtype).view(-1, *[1] * dimensions)
 
     return multiply
 
@@ -130,8 +130,8 @@ def _find_input_gates(
             inputs = count_channels(graph, Side(reader, False))
             if item.dep.handler in READERS:
                 of_inputs = found.setdefault(reader, [len(channels)] * (inputs or 0))
-                for place, root in zip(item.idxs, item.root_idxs, strict=True):
-                    of_inputs[place] = gate_of[root]
+                for index, root in zip(item.idxs, item.root_idxs, strict=True):
+                    of_inputs[index] = gate_of[root]
             elif inputs is not None and item.dep.handler not in KEEPING_APART:
                 raise RequestError(
                     f"layer {names.get(reader, '')!r} ({type(reader).__name__}) reads channels of "
@@ -195,7 +195,7 @@ def measure_disagreement(
     half = torch.randperm(len(channels), generator=generator)[: (len(channels) + 1) // 2].tolist()
     whole = count_by_side(graph, channels)
     budget = ChannelBudget(whole, {side.layer: (0.0, 1.0) for side in whole})
-    removed = budget.take_all(channels[place] for place in half)
+    removed = budget.take_all(channels[index] for index in half)
     gone = {(channel.layer, channel.indices) for channel in removed}
     closed = [(channel.layer, channel.indices) in gone for channel in channels]
     copied = make_twin(module, trained=True)

@@ -21,19 +21,19 @@ class GroupedParameter:
     Attributes:
         parameter: The parameter.
         side: The dimension along which its entries belong to different channels.
-        places: Places along that dimension, n.
+        indices: Indices along that dimension, n.
         channels: The group's channel that each of them belongs to, n.
     """
 
     parameter: nn.Parameter
     side: int
-    places: Tensor
+    indices: Tensor
     channels: Tensor
 
     def sum_squares(self) -> Tensor:
         """Sum the squares at each index, n."""
         squares = self.parameter.detach().square().transpose(0, self.side)
-        return squares.reshape(len(squares), -1).sum(1)[self.places]
+        return squares.reshape(len(squares), -1).sum(1)[self.indices]
 
     def pull(self, strength: Tensor) -> None:
         """Add to the gradient, of each channel, its strength times the weights."""
@@ -42,7 +42,7 @@ class GroupedParameter:
         shape = [1] * self.parameter.dim()
         shape[self.side] = -1
         along = self.parameter.new_zeros(self.parameter.shape[self.side])
-        along[self.places] = strength[self.channels]
+        along[self.indices] = strength[self.channels]
         self.parameter.grad.add_(self.parameter.detach() * along.view(shape))
 
 

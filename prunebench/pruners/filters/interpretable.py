@@ -51,7 +51,7 @@ class Interpretable(FeaturePruner):
     """Removes the filters with the least influence on the network's predictions.
 
     The influence of a filter on one prediction is a heatmap of where it speaks for the predicted
-    class: gradient times feature map, where that is positive. It is summed over places, compared
+    class: gradient times feature map, where that is positive. It is summed over positions, compared
     within its layer and averaged over images. Heatmaps of some images are kept, so that the
     pruning can be looked at.
     """

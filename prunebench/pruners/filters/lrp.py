@@ -12,7 +12,7 @@ from prunebench.pruners.filters.score_pruner import FilterScores, ScorePruner
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Explained = Literal["label", "predicted"]
+ExplainedClass = Literal["label", "predicted"]
 
 
 class FilterRelevance(FilterScores):
@@ -26,7 +26,7 @@ class FilterRelevance(FilterScores):
     key_name: ClassVar[str] = "prunebench.pruners.filters.lrp:FilterRelevance"
 
     images: int = Field(10, ge=1, description="training images of each class")
-    explained: Explained = Field("label", description="the class whose logit is propagated")
+    explained: ExplainedClass = Field("label", description="the class whose logit is propagated")
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Score the filters: by layer name, fractions that sum to 1, C."""
@@ -41,14 +41,14 @@ class FilterRelevance(FilterScores):
         relevance = Relevance(network, inputs[:2])
         totals: dict[str, Tensor] = {}
         batches = list(zip(torch.split(inputs, 32), torch.split(labels, 32), strict=True))
-        for place, (batch, classes) in enumerate(batches):
+        for index, (batch, classes) in enumerate(batches):
             if self.explained == "predicted":
                 with torch.no_grad():
                     classes = network(batch).argmax(1)
             for name, found in relevance.propagate(batch, classes).items():
                 each = found.abs().double().flatten(2).sum(2) if found.dim() > 2 else found.abs()
                 totals[name] = totals.get(name, 0) + each.double().sum(0)
-            context.progress((place + 1) / len(batches), "relevance")
+            context.progress((index + 1) / len(batches), "relevance")
         return {name: total / total.sum().clamp(min=1e-30) for name, total in totals.items()}
 
 
@@ -62,7 +62,7 @@ class Lrp(ScorePruner):
     key_name: ClassVar[str] = "prunebench.pruners.filters.lrp:Lrp"
 
     images: int = Field(10, ge=1, description="training images of each class")
-    explained: Explained = Field("label", description="the class whose logit is propagated")
+    explained: ExplainedClass = Field("label", description="the class whose logit is propagated")
 
     def preparations(self) -> tuple[Preparation, ...]:
         """Ask for the relevance of all filters."""

@@ -158,11 +158,11 @@ def compute_removal_errors(gram: Tensor) -> Tensor:
     error = largest = torch.tensor(0.0, dtype=torch.float64)
     found = torch.zeros_like(rise)
     left = torch.ones_like(rise, dtype=torch.bool)
-    for place in range(len(rise)):
+    for step in range(len(rise)):
         k = int(torch.where(left, rise, torch.inf).argmin())
         error = error + rise[k]
         largest = torch.maximum(largest, error)
-        found[k] = largest / total + 1e-9 * place
+        found[k] = largest / total + 1e-9 * step
         left[k] = False
         rise = rise + 2 * gram[k]
     return found

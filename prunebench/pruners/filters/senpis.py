@@ -60,11 +60,11 @@ class ClasswiseImportance(ClasswiseOptions, FilterScores):
         )
         scores = measure(network, classes, context)
         reader = FeatureReader(network)
-        for place, (inputs, _) in enumerate(classes):
+        for index, (inputs, _) in enumerate(classes):
             for name, maps in reader.read(inputs).maps.items():
                 if name in scores and self.attenuation < 1:
-                    scores[name][place] = classwise_importance.attenuate_similar(
-                        scores[name][place],
+                    scores[name][index] = classwise_importance.attenuate_similar(
+                        scores[name][index],
                         classwise_importance.compute_similarities(maps),
                         self.sigma,
                         self.attenuation,

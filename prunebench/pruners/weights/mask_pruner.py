@@ -47,7 +47,7 @@ class MaskPruner(RankingPruner):
         return mask_lowest(network, level, order, layerwise=layerwise)
 
     def order(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Return every weight's place in the order of removal, by layer name."""
+        """Return every weight's position in the order of removal, by layer name."""
         from prunebench.pruners.distribution import order_removals
         from prunebench.pruners.weights.masks import find_prunable_layers
 

@@ -27,7 +27,8 @@ def mask_lowest(
     Args:
         module: The network; weights that are zero already count as removed and stay removed.
         level: Fraction of all prunable weights that is zero afterwards, to the nearest weight.
-        order: Of each prunable layer, its weights' places: the lowest go first, infinite ones stay.
+        order: Of each prunable layer, its weights' positions: the lowest go first; at infinity
+            weights stay.
         layerwise: Removes the level's fraction of each layer by itself.
 
     Returns:
@@ -40,16 +41,16 @@ def mask_lowest(
     masks: dict[str, Tensor] = {}
     for pool in [[name] for name in layers] if layerwise else [list(layers)]:
         zeros = torch.cat([layers[name].weight.detach().flatten() == 0 for name in pool])
-        places = torch.cat([order[name].detach().flatten().double() for name in pool])
-        places[zeros] = -torch.inf
-        count = max(round(level * len(places)), int(zeros.sum()))
-        if count > (most := int((places < torch.inf).sum())):
+        positions = torch.cat([order[name].detach().flatten().double() for name in pool])
+        positions[zeros] = -torch.inf
+        count = max(round(level * len(positions)), int(zeros.sum()))
+        if count > (most := int((positions < torch.inf).sum())):
             raise RequestError(
                 f"cannot remove {level:.1%} of the weights: the layers that 'rates' names hold "
-                f"{most / len(places):.1%} of them"
+                f"{most / len(positions):.1%} of them"
             )
-        kept = torch.ones_like(places, dtype=torch.bool)
-        kept[places.argsort(stable=True)[:count]] = False
+        kept = torch.ones_like(positions, dtype=torch.bool)
+        kept[positions.argsort(stable=True)[:count]] = False
         sizes = [layers[name].weight.numel() for name in pool]
         for name, part in zip(pool, torch.split(kept, sizes), strict=True):
             weight = layers[name].weight

@@ -18,7 +18,7 @@ class SemiStructured(Pruner):
     """Keeps the n largest of every m consecutive weights along a layer's input channels.
 
     With 2 of 4, the pattern of Nvidia's sparse tensor cores (Mishra et al. 2021). The groups of m
-    have the same output channel and place in the kernel. Layers whose input channels do not
+    have the same output channel and position in the kernel. Layers whose input channels do not
     divide by m, grouped and transposed convolutions stay dense.
     """
 
