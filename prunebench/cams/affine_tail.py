@@ -1,4 +1,4 @@
-"""Is what follows the target layer an affine function of it? Then ablation has a closed form."""
+"""A test whether the logits are affine in the target layer: ablation then has a closed form."""
 
 from __future__ import annotations
 

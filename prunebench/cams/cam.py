@@ -22,7 +22,7 @@ def _refuse(*_: Any) -> Any:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one pass of a batch through a network leaves at the target layer.
+    """One pass of a batch through a network, as seen at the target layer.
 
     All methods of a batch read the same trace; what only some of them need (gradients, more
     passes) is computed when it is asked for.

@@ -1,4 +1,4 @@
-"""Calls captum on a trace."""
+"""Attributions of a trace by captum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For which networks captum's methods with rules for each layer are right."""
+"""The networks for which captum's methods with a rule for each layer are right."""
 
 from __future__ import annotations
 

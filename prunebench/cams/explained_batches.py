@@ -29,7 +29,7 @@ def split_batches(images: Tensor, classes: Tensor | None, batch_size: int) -> Ba
 
 
 class Explained(NamedTuple):
-    """What explaining images gave.
+    """The maps of explained images, and what else one pass gives.
 
     Attributes:
         maps: For each method, normalised maps in [0, 1], N×h×w at the target layer's resolution

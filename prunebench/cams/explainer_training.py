@@ -1,4 +1,4 @@
-"""Explanation methods that learn: on the images themselves, where there is no training split."""
+"""Training of explanation methods on the images themselves, where there is no training split."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Library(Cam):
 
     @property
     def random(self) -> bool:  # type: ignore[override]
-        """Whether maps are drawn by chance, and so afresh for each network."""
+        """True if maps are drawn by chance, and so afresh for each network."""
         return self.name == "RandomCAM"
 
     def __call__(self, trace: Trace) -> Tensor:

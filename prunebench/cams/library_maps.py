@@ -1,4 +1,4 @@
-"""Calls pytorch-grad-cam on a trace."""
+"""Maps of a trace by pytorch-grad-cam."""
 
 from __future__ import annotations
 

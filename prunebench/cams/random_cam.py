@@ -1,4 +1,4 @@
-"""Random CAM: channels weighted by chance, the floor that every method must beat."""
+"""Random CAM: channels weighted by chance, which every method must beat."""
 
 from __future__ import annotations
 

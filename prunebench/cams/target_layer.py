@@ -1,4 +1,4 @@
-"""Which layers of a network can be explained."""
+"""The target layer: which layers of a network can be explained, and which is by default."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from prunebench.networks.quantised.layers import INT8, Int8Layer, to_int8
 
 
 class Architecture(BaseModel):
-    """How a module is built, and how it wants its input.
+    """The design of a module: how it is built and how it wants its input.
 
     Attributes:
         factory: A model plugin's name, ``torchvision/NAME``, or ``file.py:function``.

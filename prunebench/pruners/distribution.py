@@ -1,4 +1,4 @@
-"""How a level is spread over the layers: one order in which everything would be removed.
+"""The spread of a level over the layers: one order in which everything would be removed.
 
 Each distribution gives every weight (or channel) a position in one common order; removing in that
 order until the level is reached is all that remains to be done.

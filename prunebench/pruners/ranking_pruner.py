@@ -30,7 +30,7 @@ class RankingPruner(Pruner):
 
     @property
     def only_ranks(self) -> bool:
-        """Whether all that the method does is to rank, so that others may remove."""
+        """True if the method only ranks, so that others may remove."""
         raise NotImplementedError
 
     def preparations(self) -> tuple[Preparation, ...]:

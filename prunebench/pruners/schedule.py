@@ -1,4 +1,4 @@
-"""When weights go while a network trains: fast at first, then slower."""
+"""The schedule of gradual pruning: fast at first, then slower."""
 
 from __future__ import annotations
 

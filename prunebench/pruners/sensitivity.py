@@ -1,4 +1,4 @@
-"""How much a network suffers when one layer alone is pruned."""
+"""The sensitivity of a network to the pruning of one layer alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LayerPruner(Protocol):
-    """What is asked of the method: see ``RankingPruner``."""
+    """A method that prunes one layer at a time: the part of ``RankingPruner`` that is used here."""
 
     def preparations(self) -> tuple[Preparation, ...]:
         """Ask for what the ranking needs that is computed once."""

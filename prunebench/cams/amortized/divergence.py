@@ -1,4 +1,4 @@
-"""How far a predictor that sees a part of an image is from the network that sees all of it."""
+"""The divergence of a predictor that sees a part of an image from the network that sees it all."""
 
 from __future__ import annotations
 

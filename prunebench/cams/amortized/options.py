@@ -1,4 +1,4 @@
-"""How amortized explainers are trained: options that all their parts share."""
+"""The training options that all parts of amortized explainers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The selector at work: a network, the decoder that learns from its maps, and the predictor."""
+"""The selector in training: a network, the decoder on its maps, and the predictor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prunebench.cams.amortized.masks import draw_relaxed, measure_roughness, mea
 
 
 class SelectorTraining(nn.Module):
-    """What the predictor says of what the selector leaves of an image.
+    """The selector in training: what the predictor says of the part it leaves of an image.
 
     Only the decoder is part of this module, so that nothing else is trained, kept in checkpoints
     or put into training mode.

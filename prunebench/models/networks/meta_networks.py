@@ -1,4 +1,4 @@
-"""Networks without numbers: which of their layers gives the last maps, found by passing through."""
+"""Networks without numbers, on the meta device, and which of their layers gives the last maps."""
 
 from __future__ import annotations
 

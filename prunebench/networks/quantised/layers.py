@@ -20,7 +20,7 @@ BUFFERS = (
 
 
 class Int8Layer(nn.Module):
-    """What the layers have in common.
+    """A layer with 8-bit weights.
 
     Attributes:
         codes: The weights, of type int8, in the shape that the layer's weight had.
@@ -41,7 +41,7 @@ class Int8Layer(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """What the codes stand for: code times scale, in the shape of the codes."""
+        """The weights that the codes stand for: code times scale, in the shape of the codes."""
         return self.codes.to(self.scale.dtype) * shape_by_output(self.scale, self.codes)
 
     def round_values(

@@ -1,4 +1,4 @@
-"""Which convolutions give their outputs to something else than a quantised layer."""
+"""Convolutions whose outputs something else than a quantised layer reads."""
 
 from __future__ import annotations
 

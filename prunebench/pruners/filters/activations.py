@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Activity(FilterScores):
-    """How active each filter is, over images and positions."""
+    """The activity of each filter, over images and positions."""
 
     key_name: ClassVar[str] = "prunebench.pruners.filters.activations:Activity"
 

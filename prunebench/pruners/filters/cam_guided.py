@@ -18,7 +18,7 @@ Cam = Literal["grad-cam", "hires-cam"]
 
 
 class ExplanationParts(FilterScores):
-    """How large a part each filter has in the explanation of predictions at its layer."""
+    """The part of each filter in the explanation of predictions at its layer."""
 
     key_name: ClassVar[str] = "prunebench.pruners.filters.cam_guided:ExplanationParts"
 

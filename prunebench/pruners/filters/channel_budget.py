@@ -1,4 +1,4 @@
-"""What is left of each layer while channels are taken, and how much that removes."""
+"""The channels left in each layer while some are taken, and the cost that this removes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prunebench.pruners.pruner import Target
 
 
 class ChannelBudget:
-    """What is left of each layer while channels are taken, and how much that removes.
+    """The channels left in each layer while some are taken, and the cost that this removes.
 
     A weight matrix or kernel shrinks with both sides of its layer, a bias with its output side.
 

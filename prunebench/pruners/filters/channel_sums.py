@@ -1,4 +1,4 @@
-"""What belongs to each channel, of a number that is known for each parameter."""
+"""Sums over the channels of a number that is known for each parameter."""
 
 from __future__ import annotations
 

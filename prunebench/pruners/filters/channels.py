@@ -63,7 +63,7 @@ def remove_channels(
 
 @dataclass(frozen=True)
 class Selection:
-    """How channels are chosen.
+    """The options by which channels are chosen.
 
     Attributes:
         scope: How the level is spread over the layers; see ``distribution.py``.

@@ -1,4 +1,4 @@
-"""How much each class needs a filter: what its loss does when the filter is taken away."""
+"""The importance of a filter for each class: what its loss does without the filter."""
 
 from __future__ import annotations
 

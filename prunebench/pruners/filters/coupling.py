@@ -1,4 +1,4 @@
-"""Which channels hang together: what must go from which layers when one filter goes."""
+"""Coupled channels: what must go from which layers when one filter goes."""
 
 from __future__ import annotations
 

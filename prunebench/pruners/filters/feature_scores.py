@@ -105,8 +105,8 @@ def compute_explanation_parts(
     """Compute the part that each filter has in the explanation at its layer.
 
     The explanation is M = max(Σ_k c_k, 0), of contributions c_k = w_k A_k with Grad-CAM's weights
-    w_k = mean_ij g_kij, or HiResCAM's, w_k = g_k at each position. The part of filter k is the length of
-    the contribution's projection on M: <c_k, M> / <M, M>.
+    w_k = mean_ij g_kij, or HiResCAM's, w_k = g_k at each position. The part of filter k is the
+    length of the contribution's projection on M: <c_k, M> / <M, M>.
 
     Args:
         maps: Feature maps A, B×C×h×w or B×C.

@@ -35,7 +35,7 @@ class FilterPruner(RankingPruner):
 
     @property
     def only_ranks(self) -> bool:
-        """Whether all that the method does is to rank filters, so that others may remove them."""
+        """True if the method only ranks filters, so that others may remove them."""
         return type(self).compress is FilterPruner.compress
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
@@ -54,7 +54,7 @@ class FilterPruner(RankingPruner):
 
     @property
     def selection(self) -> Selection:
-        """How channels are chosen."""
+        """The options by which channels are chosen."""
         from prunebench.pruners.filters.channels import Selection
 
         return Selection(self.scope, self.rates, self.target, self.whole_groups)

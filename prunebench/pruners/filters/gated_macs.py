@@ -15,7 +15,7 @@ from prunebench.pruners.filters.coupling import Channel, Layer, Side
 
 
 class GatedMacs:
-    """What a gated network computes, differentiable by its gates.
+    """The multiply-accumulates of a gated network, differentiable by its gates.
 
     A layer's cost is its whole cost times the open share of its inputs times the open share of
     its outputs. With gates that are open or closed, this is what remains when the channels of the

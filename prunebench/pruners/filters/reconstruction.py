@@ -1,4 +1,4 @@
-"""How well the next layer's outputs can be had from some of its input channels alone."""
+"""Reconstruction of the next layer's outputs from some of its input channels alone."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Over = Literal["mean", "max"]
 
 
 class ClasswiseOptions(Plugin):
-    """What the method and what it prepares have in common."""
+    """The options that the method and its preparation have in common."""
 
     images: int = Field(10, ge=1, description="training images of each class")
     estimate: Estimate = Field(
@@ -35,7 +35,7 @@ class ClasswiseOptions(Plugin):
 
 
 class ClasswiseImportance(ClasswiseOptions, FilterScores):
-    """How far each class's loss moves when a filter is taken away, over all classes.
+    """The change of each class's loss when a filter is taken away, over all classes.
 
     Of filters whose maps are alike for a class, the less important are attenuated for that class
     (Pachón, Ballesteros and Renza 2022).

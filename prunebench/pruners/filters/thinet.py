@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class NextOutputs(Preparation):
-    """What the channels of each layer contribute together to sampled outputs of the next one."""
+    """The channels' joint contributions to sampled outputs of the next layer."""
 
     name: ClassVar[str] = "contributions"
     key_name: ClassVar[str] = "prunebench.pruners.filters.thinet:NextOutputs"

@@ -35,7 +35,7 @@ class InitialPruner(MaskPruner):
 
     @property
     def only_ranks(self) -> bool:
-        """Whether it masks the network it is given."""
+        """True if it masks the network it is given."""
         return self.at == "trained"
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:

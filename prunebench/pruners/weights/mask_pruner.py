@@ -23,7 +23,7 @@ class MaskPruner(RankingPruner):
 
     @property
     def only_ranks(self) -> bool:
-        """Whether all that the method does is to rank weights, so that others may remove them."""
+        """True if the method only ranks weights, so that others may remove them."""
         return type(self).compress is MaskPruner.compress
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
