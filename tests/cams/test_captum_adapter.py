@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from captum import attr
 from test_library_adapter import state_of
-from test_unrolled import awkward, images
+from test_unrolled_network import awkward, images
 from torch import Tensor, nn
 
 from prunebench.cams import captum as plugin
