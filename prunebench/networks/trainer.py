@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.errors import RequestError
-from prunebench.networks.training import Curve, train
+from prunebench.networks.training import train
+from prunebench.networks.training_state import Curve
 from prunebench.plugins.context import Checkpoint
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
