@@ -20,7 +20,7 @@ PASSING_ON = (
 )
 """Layers that make no maps of their own."""
 
-OUTLINE_CLASSES = 1009  # a number of channels that no inner layer has
+PROBE_CLASSES = 1009  # a number of channels that no inner layer has
 
 
 def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
@@ -61,7 +61,7 @@ def find_last_maps(
     by dropout; where several modules give the same map, the outermost.
 
     Args:
-        network: An outline with ``OUTLINE_CLASSES`` classes.
+        network: A network on the meta device, with ``PROBE_CLASSES`` classes.
         size: Height and width of the image passed through.
         channels: Of the image.
         smallest: Height and width from which on an output counts as a map.
@@ -85,7 +85,7 @@ def find_last_maps(
     for path, module, inputs, output in ran:
         if not isinstance(output, Tensor):
             continue
-        if isinstance(module, nn.Conv2d | nn.Linear) and OUTLINE_CLASSES in output.shape:
+        if isinstance(module, nn.Conv2d | nn.Linear) and PROBE_CLASSES in output.shape:
             break
         if isinstance(module, PASSING_ON):
             # Stays the same through the containers that end in it.
@@ -101,7 +101,7 @@ def count_output_dimensions(network: nn.Module, layer: str, size: tuple[int, int
     """Count the dimensions of a layer's output, batch included; 0 if it is not called.
 
     Args:
-        network: An outline.
+        network: A network on the meta device.
         layer: The layer's name.
         size: Height and width of the image passed through.
     """

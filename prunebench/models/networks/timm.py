@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunebench.data import Normalisation
 from prunebench.models.networks.meta_networks import (
-    OUTLINE_CLASSES,
+    PROBE_CLASSES,
     build_on_meta,
     count_output_dimensions,
     find_last_maps,
@@ -85,7 +85,7 @@ def find_target_layer(name: str) -> tuple[str, Layout] | None:
     """
     size = find_input_size(name)
     try:
-        network = build_on_meta(lambda: build(name, OUTLINE_CLASSES, 3, size))
+        network = build_on_meta(lambda: build(name, PROBE_CLASSES, 3, size))
     except RuntimeError:  # networks that run as they are built cannot be built without numbers
         return None
     blocks = getattr(network, "blocks", None)

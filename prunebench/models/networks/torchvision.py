@@ -10,7 +10,7 @@ from torchvision.models import VisionTransformer, get_model, get_model_weights
 
 from prunebench.data import Normalisation
 from prunebench.models.networks.meta_networks import (
-    OUTLINE_CLASSES,
+    PROBE_CLASSES,
     build_on_meta,
     find_last_maps,
     pass_shapes,
@@ -92,4 +92,4 @@ def find_target_layer(name: str) -> tuple[str, Layout]:
 
 def build_shapes(name: str, size: tuple[int, int]) -> nn.Module:
     """Build a network's layers and shapes, with neither values nor memory."""
-    return build_on_meta(lambda: build(name, OUTLINE_CLASSES, None, size))
+    return build_on_meta(lambda: build(name, PROBE_CLASSES, None, size))

@@ -70,12 +70,12 @@ class _Observers:
 
     Args:
         kind: torchao's observer.
-        leaving: Convolutions whose outputs are observed too.
+        read_unquantised: Convolutions whose outputs are observed too.
     """
 
-    def __init__(self, kind: Any, leaving: set[nn.Module]) -> None:
+    def __init__(self, kind: Any, read_unquantised: set[nn.Module]) -> None:
         self._kind = kind
-        self._leaving = leaving
+        self._read_unquantised = read_unquantised
         self.inputs: dict[nn.Module, Any] = {}
         self.outputs: dict[nn.Module, Any] = {}
 
@@ -96,7 +96,7 @@ class _Observers:
 
     def _note(self, layer: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:
         self._observer(self.inputs, layer, output.device)(args[0] if args else kwargs["input"])
-        if layer in self._leaving:
+        if layer in self._read_unquantised:
             self._observer(self.outputs, layer, output.device)(output)
 
     def _observer(self, of: dict[nn.Module, Any], layer: nn.Module, device: torch.device) -> Any:
