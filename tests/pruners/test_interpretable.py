@@ -131,7 +131,7 @@ def test_picture_shows_the_filters_in_their_order(
         drawn.append((values.tobytes(), gone))
         return plain(values, side, gone)
 
-    monkeypatch.setattr(filter_heatmaps, "_tile", spy)
+    monkeypatch.setattr(filter_heatmaps, "_draw_tile", spy)
     pruner.pictures(pruned, context)
     scores = context.prepared["scores"]
     heatmaps = (scores["heatmap/0"][0].double() / 255).sqrt()
