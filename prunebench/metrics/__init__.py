@@ -6,11 +6,13 @@
 from typing import Any
 
 from prunebench.metrics.metric import Evidence, Metric, Samples
+from prunebench.metrics.scale import Scale
 
 __all__ = [
     "Evidence",
     "Metric",
     "Samples",
+    "Scale",
     "centre_distance",
     "iou",
     "js_divergence",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,10 @@ class Accuracy(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("predictions",)
     higher_is_better: ClassVar[bool | None] = True
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "accuracy": Scale("accuracy", (0, 1), each_0_or_1=True),
+        "accuracy_top5": Scale("accuracy", (0, 1), each_0_or_1=True, main=False),
+    }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``accuracy`` and perhaps ``accuracy_top5``: 0 or 1 for each test image."""

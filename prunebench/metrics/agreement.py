@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,9 @@ class Agreement(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("predictions", "baseline_predictions")
     higher_is_better: ClassVar[bool | None] = True
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "agreement": Scale("accuracy", (0, 1), each_0_or_1=True)
+    }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``agreement``: 0 or 1 for each test image."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import log
+from math import inf, log
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,10 @@ class Complexity(Metric):
     reads: ClassVar[tuple[Reading, ...]] = ("maps",)
     higher_is_better: ClassVar[bool | None] = False
     told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "complexity": Scale("quality", (0, 1)),
+        "complexity_l1norm": Scale("quality", (0, inf)),
+    }
 
     variant: Literal["mean", "l1norm"] = Field(
         "mean",
@@ -42,6 +47,7 @@ class Sparseness(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("maps",)
     higher_is_better: ClassVar[bool | None] = True
+    gives: ClassVar[Mapping[str, Scale]] = {"sparseness": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``sparseness`` in [0, 1) for each image."""
@@ -53,6 +59,7 @@ class Entropy(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("maps",)
     higher_is_better: ClassVar[bool | None] = False
+    gives: ClassVar[Mapping[str, Scale]] = {"entropy": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``entropy`` in [0, 1] for each image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -12,6 +13,7 @@ from pydantic import model_validator
 from prunebench.errors import RequestError
 from prunebench.metrics.latency import Latency, noise
 from prunebench.metrics.metric import Evidence, NotApplicable, Samples
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +30,11 @@ class DeployedLatency(Latency):
     """
 
     version: ClassVar[int] = 2
+    gives: ClassVar[Mapping[str, Scale]] = {
+        r"deployed_latency_\w+_ms": Scale("time", (0, inf)),
+        r"deployed_latency_\w+_ratio": Scale("latency ratio", (0, inf), ""),
+        r"deployed_throughput_\w+": Scale("time", (0, inf), "images/s", main=False),
+    }
 
     @model_validator(mode="after")
     def _can_run(self) -> Self:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +51,7 @@ class Insertion(Curve):
     """Area under the confidence while pixels are added, those the map points at first."""
 
     higher_is_better: ClassVar[bool | None] = True
+    gives: ClassVar[Mapping[str, Scale]] = {"insertion_auc": Scale("quality", (0, 1))}
 
     start: Literal["blur", "mean"] = Field(
         "blur", description="what pixels are added to: the blurred image or the mean colour"
@@ -69,6 +71,7 @@ class Deletion(Curve):
     """Area under the confidence while pixels are removed, those the map points at first."""
 
     higher_is_better: ClassVar[bool | None] = False
+    gives: ClassVar[Mapping[str, Scale]] = {"deletion_auc": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``deletion_auc`` in [0, 1] for each image."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +20,8 @@ class FlopsSp2ps(Metric):
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "portable"
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "FLOPs"
+    gives: ClassVar[Mapping[str, Scale]] = {"flops_sp2ps": Scale("operations", (0, inf))}
+    spelling: ClassVar[Mapping[str, str]] = {"flops": "FLOPs", "sp2ps": "Sp2PS"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``flops_sp2ps`` for one image."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading, Samples
+from prunebench.metrics.scale import Scale
 from prunebench.seeding import derive
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ class Latency(Metric):
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "ms"
     told: ClassVar[frozenset[str]] = frozenset({"batch", "repeats", "seconds", "threads", "warmup"})
+    gives: ClassVar[Mapping[str, Scale]] = {
+        r"latency_\w+_ms": Scale("time", (0, inf)),
+        r"latency_\w+_ratio": Scale("latency ratio", (0, inf), ""),
+        r"throughput_\w+": Scale("time", (0, inf), "images/s", main=False),
+        r"peak_memory_\w+_bytes": Scale("memory", (0, inf), "bytes", whole=True, main=False),
+    }
 
     batch: int = Field(64, ge=2, description="images of the large batch")
     repeats: int = Field(30, ge=5, description="timed pairs of forward passes, at most")

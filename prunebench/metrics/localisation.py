@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,9 @@ class Localisation(Metric):
 class MaskIou(Localisation):
     """Soft intersection over union of the map and the object's mask."""
 
+    gives: ClassVar[Mapping[str, Scale]] = {"mask_iou": Scale("quality", (0, 1))}
+    spelling: ClassVar[Mapping[str, str]] = {"iou": "IoU"}
+
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``mask_iou`` in [0, 1] for each image."""
         from prunebench.metrics import object_masks
@@ -35,6 +39,10 @@ class MaskIou(Localisation):
 class PointingGame(Localisation):
     """Whether the highest pixel of the map is on the object."""
 
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "pointing_game": Scale("quality", (0, 1), each_0_or_1=True)
+    }
+
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``pointing_game``, 0 or 1, for each image."""
         from prunebench.metrics import object_masks
@@ -44,6 +52,8 @@ class PointingGame(Localisation):
 
 class RelevanceMass(Localisation):
     """Share of the map's mass that is on the object."""
+
+    gives: ClassVar[Mapping[str, Scale]] = {"relevance_mass": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``relevance_mass`` in [0, 1] for each image."""

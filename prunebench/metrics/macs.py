@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +24,12 @@ class Macs(Metric):
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "portable"
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "multiply-adds"
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "macs": Scale("operations", (0, inf), whole=True, headline=True),
+        "flops": Scale("operations", (0, inf), "FLOPs", whole=True, main=False),
+        "effective_macs": Scale("operations", (0, inf), depends_on_zeros=True, main=False),
+    }
+    spelling: ClassVar[Mapping[str, str]] = {"macs": "MACs", "flops": "FLOPs"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``macs``, ``flops`` (twice the macs) and ``effective_macs``."""

@@ -14,6 +14,7 @@ from pydantic import Field
 from prunebench.metrics.concentration import complexity
 from prunebench.metrics.confidence import confidence
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,7 @@ class AverageDrop(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("predictions", "maps", "masked")
     higher_is_better: ClassVar[bool | None] = False
+    gives: ClassVar[Mapping[str, Scale]] = {"average_drop": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``average_drop`` in [0, 1] for each image."""
@@ -35,6 +37,7 @@ class Increase(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("predictions", "maps", "masked")
     higher_is_better: ClassVar[bool | None] = True
+    gives: ClassVar[Mapping[str, Scale]] = {"increase": Scale("quality", (0, 1), each_0_or_1=True)}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``increase``, 0 or 1, for each image."""
@@ -49,6 +52,11 @@ class Coherency(Metric):
     reads: ClassVar[tuple[Reading, ...]] = ("maps", "masked")
     higher_is_better: ClassVar[bool | None] = True
     told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "coherency": Scale("quality", (0, 1)),
+        "coherency_ssim": Scale("quality", (-1, 1)),
+    }
+    spelling: ClassVar[Mapping[str, str]] = {"ssim": "SSIM"}
 
     variant: Literal["pearson", "ssim"] = Field(
         "pearson",
@@ -71,6 +79,8 @@ class Adcc(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("predictions", "maps", "masked")
     higher_is_better: ClassVar[bool | None] = True
+    gives: ClassVar[Mapping[str, Scale]] = {"adcc": Scale("quality", (0, 1))}
+    spelling: ClassVar[Mapping[str, str]] = {"adcc": "ADCC"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``adcc`` in [0, 1] for each image."""

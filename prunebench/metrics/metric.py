@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
+from prunebench.errors import RequestError
+from prunebench.metrics.scale import Scale
 from prunebench.plugins.base import Plugin
 
 if TYPE_CHECKING:
@@ -228,8 +231,25 @@ class Metric(Plugin):
     measured. Any other that is not at its default is added to the names: two variants of a metric
     are two values."""
 
+    gives: ClassVar[Mapping[str, Scale]] = {}
+    """What its values are, by name, or by a regular expression where several names have one form:
+    ``{"ssim": Scale("preservation", (-1, 1))}``. Records are checked, compared and shown by that;
+    a value that is not declared is not judged."""
+
+    spelling: ClassVar[Mapping[str, str]] = {}
+    """How words of its values' names are written in headings, such as ``{"ssim": "SSIM"}``."""
+
     higher_is_better: ClassVar[bool | None] = None
     unit: ClassVar[str] = ""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuses declarations that cannot be read."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for form, scale in cls.gives.items():
+            if not isinstance(scale, Scale):
+                raise RequestError(f"`gives` of {cls.__name__} declares {form!r} by {scale!r}")
+            re.compile(form)
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
         """Computes the metric.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +23,17 @@ class Params(Metric):
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "portable"
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "parameters"
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "params": Scale("parameters", (0, inf), whole=True, headline=True),
+        "prunable_weights": Scale("parameters", (0, inf), "weights", whole=True, main=False),
+        "nonzero_params": Scale(
+            "parameters", (0, inf), whole=True, depends_on_zeros=True, main=False
+        ),
+        "nonzero_prunable_weights": Scale(
+            "parameters", (0, inf), "weights", whole=True, depends_on_zeros=True, main=False
+        ),
+        "density": Scale("parameters", (0, 1), "", depends_on_zeros=True, main=False),
+    }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``params``, ``nonzero_params``, their ratio ``density``, and the weights."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,11 @@ class Ssim(Preservation):
     """Structural similarity of the two maps, raw, and the share of images where it is negative."""
 
     told: ClassVar[frozenset[str]] = frozenset({"window"})
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "ssim|ssim_uniform": Scale("preservation", (-1, 1)),
+        "ssim_negative_share": Scale("preservation", (0, 1), each_0_or_1=True, main=False),
+    }
+    spelling: ClassVar[Mapping[str, str]] = {"ssim": "SSIM"}
 
     window: Literal["gaussian", "uniform"] = Field(
         "gaussian", description="weights within a window: the paper's, or all pixels alike"
@@ -53,6 +59,8 @@ class Sam(Preservation):
     """Spectral angle between the two maps, as a similarity: 1 is no angle, 0 a right one."""
 
     told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    gives: ClassVar[Mapping[str, Scale]] = {"sam|sam_jet": Scale("preservation", (0, 1))}
+    spelling: ClassVar[Mapping[str, str]] = {"sam": "SAM"}
 
     variant: Literal["spectral", "jet"] = Field(
         "spectral",
@@ -71,6 +79,9 @@ class Sam(Preservation):
 class Iou(Preservation):
     """Intersection over union of the pixels where the maps reach 0.5."""
 
+    gives: ClassVar[Mapping[str, Scale]] = {"iou": Scale("preservation", (0, 1))}
+    spelling: ClassVar[Mapping[str, str]] = {"iou": "IoU"}
+
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``iou`` for each image."""
         from prunebench.metrics import maps
@@ -80,6 +91,9 @@ class Iou(Preservation):
 
 class SoftIou(Preservation):
     """Sum of the pixelwise minima of the maps over the sum of their maxima."""
+
+    gives: ClassVar[Mapping[str, Scale]] = {"soft_iou": Scale("preservation", (0, 1))}
+    spelling: ClassVar[Mapping[str, str]] = {"iou": "IoU"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``soft_iou`` for each image."""
@@ -92,6 +106,10 @@ class Sp2ps(Preservation):
     """Harmonic mean of the maps' spectral (SAM) and spatial (SSIM) similarity, image by image."""
 
     told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "sp2ps|sp2ps_jet|sp2ps_uniform": Scale("preservation", (0, 1))
+    }
+    spelling: ClassVar[Mapping[str, str]] = {"sp2ps": "Sp2PS"}
 
     variant: Literal["published", "jet", "uniform"] = Field(
         "published",
@@ -118,6 +136,8 @@ class PeScore(Preservation):
         "predictions",
         "baseline_predictions",
     )
+    gives: ClassVar[Mapping[str, Scale]] = {"pe_score": Scale("preservation", (0, 1))}
+    spelling: ClassVar[Mapping[str, str]] = {"pe": "PE"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``pe_score`` for each image."""
@@ -134,6 +154,8 @@ class PeScore(Preservation):
 class Pearson(Preservation):
     """Correlation of the two maps' pixels."""
 
+    gives: ClassVar[Mapping[str, Scale]] = {"pearson": Scale("preservation", (-1, 1))}
+
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``pearson`` in [-1, 1] for each image."""
         from prunebench.metrics import similarity
@@ -143,6 +165,8 @@ class Pearson(Preservation):
 
 class Spearman(Preservation):
     """Correlation of the ranks of the two maps' pixels."""
+
+    gives: ClassVar[Mapping[str, Scale]] = {"spearman": Scale("preservation", (-1, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``spearman`` in [-1, 1] for each image."""
@@ -156,6 +180,7 @@ class JsDivergence(Preservation):
 
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "bits"
+    gives: ClassVar[Mapping[str, Scale]] = {"js_divergence": Scale("distance", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``js_divergence`` in [0, 1] for each image."""
@@ -166,6 +191,8 @@ class JsDivergence(Preservation):
 
 class TopOverlap(Preservation):
     """Share of the baseline's highest pixels that are among the compressed network's highest."""
+
+    gives: ClassVar[Mapping[str, Scale]] = {"top_overlap": Scale("preservation", (0, 1))}
 
     share: float = Field(0.1, gt=0, le=1, description="share of the pixels that are the highest")
 
@@ -181,6 +208,7 @@ class CentreDistance(Preservation):
     """Distance between the two maps' centres of mass, over the image's diagonal."""
 
     higher_is_better: ClassVar[bool | None] = False
+    gives: ClassVar[Mapping[str, Scale]] = {"centre_distance": Scale("distance", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``centre_distance`` in [0, 1] for each image."""

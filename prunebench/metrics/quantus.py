@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,7 @@ class Quantus(Metric):
     random: ClassVar[bool] = True
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps", "masks", "explainer")
     told: ClassVar[frozenset[str]] = frozenset({"name"})
+    gives: ClassVar[Mapping[str, Scale]] = {r"quantus_\w+": Scale("quality")}
 
     name: str = Field(description="class of Quantus, as in quantus/FaithfulnessCorrelation")
     options: dict[str, Any] = Field(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 from prunebench.seeding import derive
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class Randomisation(Metric):
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps", "explainer")
     higher_is_better: ClassVar[bool | None] = False
     told: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    gives: ClassVar[Mapping[str, Scale]] = {
+        r"randomisation(_cascade)?(_spearman)?": Scale("quality", (-1, 1))
+    }
 
     stages: int = Field(
         4, ge=1, description="equal parts of the layers, randomised one after the other"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 from prunebench.metrics.metric import Evidence, Metric, NotApplicable, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +24,11 @@ class RbfDistance(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("baseline_maps", "maps")
     higher_is_better: ClassVar[bool | None] = False
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "rbf_distance": Scale("distance", (0, inf)),
+        "rbf_centre_distance": Scale("distance", (0, inf), main=False),
+        "rbf_width_ratio": Scale("distance", (0, inf), main=False),
+    }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Compares the numbers that an explanation method tells of each map.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 from prunebench.seeding import derive
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ class Road(Metric):
     random: ClassVar[bool] = True
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps")
     higher_is_better: ClassVar[bool | None] = True
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "road": Scale("quality", (-0.5, 0.5)),
+        "road_morf": Scale("quality", (0, 1), main=False),
+        "road_lerf": Scale("quality", (0, 1), main=False),
+    }
+    spelling: ClassVar[Mapping[str, str]] = {"road": "ROAD"}
 
     percentages: tuple[Percentage, ...] = Field(
         (10, 20, 30, 40, 50, 60, 70, 80, 90),

@@ -6,11 +6,13 @@ Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations".
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 from prunebench.seeding import derive
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class MaxSensitivity(Metric):
     random: ClassVar[bool] = True
     reads: ClassVar[tuple[Reading, ...]] = ("images", "maps", "explainer")
     higher_is_better: ClassVar[bool | None] = False
+    gives: ClassVar[Mapping[str, Scale]] = {"max_sensitivity": Scale("quality", (0, inf))}
 
     samples: int = Field(10, ge=1, description="noisy copies of each image")
     radius: float = Field(

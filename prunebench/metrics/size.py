@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from math import inf
 from typing import TYPE_CHECKING, ClassVar
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +27,10 @@ class Size(Metric):
     reads: ClassVar[tuple[Reading, ...]] = ("network",)
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "bytes"
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "size_bytes": Scale("memory", (0, inf), whole=True),
+        "size_zipped_bytes": Scale("memory", (0, inf), whole=True, depends_on_zeros=True),
+    }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Returns ``size_bytes`` and ``size_zipped_bytes``."""

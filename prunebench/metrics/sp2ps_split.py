@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from prunebench.metrics.metric import Evidence, Metric, Reading
+from prunebench.metrics.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,11 @@ class Sp2psSplit(Metric):
     )
     higher_is_better: ClassVar[bool | None] = True
     told: ClassVar[frozenset[str]] = frozenset({"by"})
+    gives: ClassVar[Mapping[str, Scale]] = {
+        "sp2ps_kept|sp2ps_flipped": Scale("preservation", (0, 1), images="some"),
+        r"sp2ps_class_\d+": Scale("preservation", (0, 1), images="class"),
+    }
+    spelling: ClassVar[Mapping[str, str]] = {"sp2ps": "Sp2PS"}
 
     by: Literal["prediction", "class", "both"] = Field(
         "both",

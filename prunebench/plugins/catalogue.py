@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -65,6 +66,8 @@ def describe(kind: str, name: str) -> str:
     else:
         lines += ["", card.title, card.summary, *_facts(card)]
     lines += ["", "parameters:", *_parameters(entry.plugin_class)]
+    if values := _values(entry.plugin_class):
+        lines += ["", "values:", *values]
     return "\n".join(lines)
 
 
@@ -77,6 +80,13 @@ def _facts(card: Card) -> list[str]:
     lines += [f"choice: {choice}" for choice in card.choices]
     lines += [f"published: {p.what}: {p.value} ({p.source})" for p in card.published]
     return lines
+
+
+def _values(plugin_class: type[Plugin]) -> list[str]:
+    """Return a line for each value that a metric declares."""
+    unit: str = getattr(plugin_class, "unit", "")
+    scales: Mapping[str, Any] = getattr(plugin_class, "gives", {})
+    return [f"  {name}: {scale.describe(unit)}" for name, scale in scales.items()]
 
 
 def _parameters(plugin_class: type[Plugin]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from prunebench.errors import RequestError
+from prunebench.metrics.scale import COUNTS
 from prunebench.plugins import find
 from prunebench.record import Record, Value
 from prunebench.record.checking.level import CHANNEL
 from prunebench.record.checking.spread import ratios, spread
+from prunebench.record.checking.times import times_behind
+from prunebench.record.scales import ZERO_MAPS, bare_name, scale_of
 
 SAME = 1e-9
 """Relative: what writing and reading numbers may change."""
@@ -26,10 +27,6 @@ WIDENED = 3.0
 FACTOR = 2.0
 """Between ratios of times elsewhere, or of too few times: a machine of another kind."""
 
-COUNTED = re.compile(r"params|prunable_weights|macs|flops|flops_sp2ps|size_bytes")
-WHICH_ZEROS = re.compile(r"nonzero_\w+|effective_macs|size_zipped_bytes|density")
-RATIO = re.compile(r"(\w*?)latency_((?:cpu|cuda)_b\d+)_ratio(\(.*\))?")
-
 
 def shape_is_given(record: Record) -> bool:
     """Whether the level alone, and no criterion, decides the network's shape."""
@@ -43,8 +40,8 @@ def reached_off(record: Record, elsewhere: bool) -> float:
 
 def here_off(name: str, value: float) -> float:
     """How far a value made on a machine like the record's may be off."""
-    counted = COUNTED.fullmatch(name) or WHICH_ZEROS.fullmatch(name)
-    return (SAME if counted else SUMMED) * max(1.0, abs(value))
+    scale = scale_of(name)
+    return (SAME if scale and scale.quantity in COUNTS else SUMMED) * max(1.0, abs(value))
 
 
 def elsewhere_off(name: str, published: Value, rebuilt: Value, record: Record) -> float:
@@ -56,16 +53,17 @@ def elsewhere_off(name: str, published: Value, rebuilt: Value, record: Record) -
         rebuilt: Made again.
         record: The record made again, which says how it was made.
     """
-    size = abs(published.mean or 0.0)
-    if COUNTED.fullmatch(name):
+    size, scale = abs(published.mean or 0.0), scale_of(name)
+    if scale and scale.quantity in COUNTS:
+        if scale.depends_on_zeros:
+            return RELATIVE * size
         if shape_is_given(record):
             return SAME * max(1.0, size)
-        gone = record.reached.macs if "macs" in name or "flops" in name else record.reached.params
-        return CHANNEL * size / max(1 - gone, CHANNEL)
-    if WHICH_ZEROS.fullmatch(name):
-        return RELATIVE * size
+        reached = record.reached
+        removed = reached.macs if scale.quantity == "operations" else reached.params
+        return CHANNEL * size / max(1 - removed, CHANNEL)
     width = min(_half(published, rebuilt), _half(rebuilt, rebuilt))
-    if name.startswith("zero_map_fraction"):  # a share of images that has no interval
+    if bare_name(name) == ZERO_MAPS:  # a share of images that has no interval
         width = 1 / max(record.conditions.explained_images, 1)
     if not record.curves and not _learnt(name):
         image = 1 / rebuilt.n if rebuilt.n else width
@@ -97,13 +95,9 @@ def ratio_off(name: str, published: Record, rebuilt: Record, elsewhere: bool) ->
     """
     before, after = published.mean(name) or 0.0, rebuilt.mean(name) or 0.0
     loose = max(before, after) * (1 - 1 / FACTOR)
-    match = RATIO.fullmatch(name)
-    if elsewhere or not match:
-        return loose, f"within ×{FACTOR:g}"
-    place = f"{match[1]}{match[2]}{match[3] or ''}"
-    times = [record.times.get(place) for record in (published, rebuilt)]
+    times = [times_behind(record, name) for record in (published, rebuilt)]
     theirs, ours = (spread(ratios(each)) if each else None for each in times)
-    if theirs is None or ours is None:
+    if elsewhere or theirs is None or ours is None:
         return loose, f"within ×{FACTOR:g}"
     # The farther of two medians is off by the sum of what each may be off.
     tight = WIDENED * (ours.half + min(ours.half, theirs.half))

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from prunebench.plugins import find
 from prunebench.record import Record
+from prunebench.record.scales import is_latency_ratio
 from prunebench.reproduction.tolerance import elsewhere_off, here_off, ratio_off, reached_off
 
 
@@ -137,7 +138,7 @@ def _figure(name: str, published: Record, rebuilt: Record, elsewhere: bool) -> F
         same = theirs is not None and ours is not None and before is None and after is None
         met = None if elsewhere and (timed or theirs is None) else same
         return Figure(name, before, after, None, met, reason)
-    if timed and not name.partition("(")[0].endswith("_ratio"):
+    if timed and not is_latency_ratio(name):
         return Figure(name, before, after, None, None, "a time")
     note = ""
     if timed:

@@ -7,6 +7,7 @@ from typing import Any
 
 from prunebench.leaderboard.writers.markdown import escape
 from prunebench.record import Record, Value
+from prunebench.record.scales import scale_of
 
 VERSION = 2
 """Of the names and texts below: runs that were logged under another version are filled again."""
@@ -65,8 +66,11 @@ def metrics(record: Record) -> dict[str, float]:
 
 
 def _is_cost(name: str, value: Value) -> bool:
-    of_maps = "/" in re.sub(r"\(.*?\)", "", name)
-    return not of_maps and value.n is None
+    """Return whether a value is what a network costs: as declared, else one number a network."""
+    if "/" in re.sub(r"\(.*?\)", "", name):  # of maps
+        return False
+    scale = scale_of(name)
+    return value.n is None if scale is None else scale.is_cost
 
 
 def params(record: Record) -> dict[str, Any]:

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from prunebench.leaderboard.board.rank import CLOSE
 from prunebench.leaderboard.board.rows import Estimate, Row
+from prunebench.record.scales import scale_of
 
 LEAST_APART = 0.1
 """The two controls' least distance: between closer ones the scale would magnify noise."""
-
-PRESERVATION = frozenset(
-    {
-        "sp2ps",
-        "sp2ps_jet",
-        "sp2ps_uniform",
-        "ssim",
-        "ssim_uniform",
-        "sam",
-        "sam_jet",
-        "iou",
-        "soft_iou",
-        "pe_score",
-        "pearson",
-        "spearman",
-        "top_overlap",
-    }
-)
-"""Values that compare a map with the baseline's and are 1 where the two are the same."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +83,15 @@ def rescale(row: Row, name: str, control: Row | None, floor: Row | None) -> Resc
 
 def preservation(row: Row | None) -> set[str]:
     """Names of a row's values that can be rescaled, such as ``ssim/grad-cam``."""
-    names = row.estimates if row else ()
-    measures = {name: re.split(r"[(/]", name)[0] for name in names}
-    return {name for name, measure in measures.items() if measure in PRESERVATION}
+    return {name for name in (row.estimates if row else ()) if compares_maps(name)}
+
+
+def compares_maps(name: str) -> bool:
+    """Return whether a value compares maps with the baseline's and is 1 where they are the same.
+
+    Parts of such a value, of some images or beside the metric's main value, do not count.
+    """
+    scale = scale_of(name)
+    if scale is None or not scale.main or scale.images != "all":
+        return False
+    return scale.quantity == "preservation" and scale.bounds[1] == 1

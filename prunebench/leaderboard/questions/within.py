@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import combinations, islice
 from math import comb
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.agreement import agree
-from prunebench.leaderboard.board.rescaling import PRESERVATION
+from prunebench.leaderboard.board.rescaling import compares_maps
 from prunebench.leaderboard.questions.answer import Answer, Found, answer_within
 from prunebench.leaderboard.questions.comparison import Gap, compared, methods, unfit, unread
 from prunebench.trust import MOST_UNDEFINED
@@ -27,9 +27,6 @@ VARIANTS = {
     "sp2ps": "sp2ps",  # with other parameters
 }
 """Variants, each with what it is a variant of."""
-OTHERS = dict.fromkeys(PRESERVATION - PARTS.keys() - VARIANTS.keys(), PUBLISHED)
-"""Other measures of preservation, which are compared with Sp2PS."""
-
 NO_METHODS = "Sp2PS was measured under fewer than two explanation methods"
 NO_VARIANT = "no measure was taken beside a variant of it"
 NO_PART = "neither SSIM nor SAM was taken beside Sp2PS"
@@ -46,17 +43,17 @@ def by_method(sections: Iterable[Section]) -> Answer:
 
 def by_variant(sections: Iterable[Section]) -> Answer:
     """Compares SSIM, SAM and Sp2PS with their variants, under each explanation method."""
-    return answer_within(sections, partial(_measures, origins=VARIANTS, missing=NO_VARIANT))
+    return answer_within(sections, partial(_measures, origin_of=VARIANTS.get, missing=NO_VARIANT))
 
 
 def by_part(sections: Iterable[Section]) -> Answer:
     """Compares Sp2PS with SSIM and SAM, of which it is made, under each explanation method."""
-    return answer_within(sections, partial(_measures, origins=PARTS, missing=NO_PART))
+    return answer_within(sections, partial(_measures, origin_of=PARTS.get, missing=NO_PART))
 
 
 def by_measure(sections: Iterable[Section]) -> Answer:
     """Compares Sp2PS with the other measures of preservation, under each explanation method."""
-    return answer_within(sections, partial(_measures, origins=OTHERS, missing=NO_OTHER))
+    return answer_within(sections, partial(_measures, origin_of=_beside_sp2ps, missing=NO_OTHER))
 
 
 def _methods(section: Section) -> Found:
@@ -65,14 +62,20 @@ def _methods(section: Section) -> Found:
     return _compare(section, pairs, comb(len(names), 2), NO_METHODS)
 
 
-def _measures(section: Section, origins: Mapping[str, str], missing: str) -> Found:
+def _beside_sp2ps(measure: str) -> str | None:
+    """Return Sp2PS for other measures of preservation, its parts and all variants left out."""
+    other = compares_maps(measure) and measure not in PARTS.keys() | VARIANTS.keys()
+    return PUBLISHED if other else None
+
+
+def _measures(section: Section, origin_of: Callable[[str], str | None], missing: str) -> Found:
     """Each measure beside what it is a variant or a part of, where both were taken."""
     names = {name for row in section.rows for name in row.estimates}
     cams = set(methods(section))
     pairs = []
     for name in sorted(names, key=lambda name: name.partition("/")[::-1]):
         measure, _, cam = name.partition("/")
-        origin = f"{origins.get(measure.partition('(')[0])}/{cam}"
+        origin = f"{origin_of(measure.partition('(')[0])}/{cam}"
         if cam in cams and origin in names and origin != name:
             pairs.append((origin, name, cam))
     return _compare(section, iter(pairs), len(pairs), missing)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Literal
 
-from prunebench.leaderboard.board.rescaling import PRESERVATION
+from prunebench.leaderboard.board.rescaling import compares_maps
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Value
+from prunebench.record.scales import bare_name, declarations, is_latency_ratio, scale_of
+
+RANKED = "sp2ps"
+"""The value by which boards rank, a family of its own."""
 
 Family = Literal[
     "network",
@@ -41,81 +44,78 @@ FAMILIES: dict[Family, str] = {
 Kind = Literal["percent", "score", "ratio", "ms", "count"]
 """How a number is written; see ``written``."""
 
-COMPRESSION = ("params", "macs")
-"""Costs that every board shows."""
-
-SPELLED = {
-    "sp2ps": "Sp2PS",
-    "ssim": "SSIM",
-    "sam": "SAM",
-    "iou": "IoU",
-    "adcc": "ADCC",
-    "macs": "MACs",
-    "flops": "FLOPs",
-    "cpu": "CPU",
-    "cuda": "CUDA",
-    "pe": "PE",
-    "iqr": "IQR",
-    "road": "ROAD",
-    "ms": "(ms)",
-    "ratio": "ratio",
+OF_QUANTITY: Mapping[str, Family] = {
+    "accuracy": "accuracy",
+    "preservation": "preservation",
+    "distance": "quality",
+    "quality": "quality",
+    "parameters": "cost",
+    "operations": "cost",
+    "memory": "cost",
+    "cost": "cost",
+    "time": "times",
+    "latency ratio": "speed",
 }
-"""Words of names that are not written as they are."""
+"""By what a value measures, its family; headline costs stand with compression."""
+
+SPELLED = {"cpu": "CPU", "cuda": "CUDA", "iqr": "IQR", "ms": "(ms)"}
+"""Words of names that are not written as they are, beside those that metrics declare."""
 
 
 def family_of(name: str, value: Value) -> Family:
-    """The family of a value.
+    """Return the family of a value: by what its metric declares that it measures.
 
-    Maps' values have their method's name after a slash. Of the others, those that were timed are
-    times, those that are means over images tell of predictions, and plain numbers are costs.
+    What was timed is a time in any case. Where no installed metric declares a value, its form
+    decides: values of maps have their method's name after a slash, and may be called as variants
+    of declared ones are; of the others, means over images tell of predictions, and plain numbers
+    are costs.
 
     Args:
         name: Such as ``ssim/grad-cam``.
         value: It in any record that has a number for it.
     """
-    return _family(name, value.measured, value.n is not None)
+    if "/" in name and bare_name(name) == RANKED:
+        return "sp2ps"
+    if value.measured:
+        return "speed" if is_latency_ratio(name) else "times"
+    scale = scale_of(name)
+    if scale is not None:
+        return "compression" if scale.headline else OF_QUANTITY[scale.quantity]
+    if "/" in name:
+        return "preservation" if _is_variant(bare_name(name)) else "quality"
+    return "accuracy" if value.n is not None else "cost"
 
 
-@lru_cache(maxsize=4096)
-def _family(name: str, timed: bool, over_images: bool) -> Family:
-    measure, _, cam = name.partition("/")
-    bare = re.split(r"[(\[]", measure)[0]
-    if cam:
-        if bare == "sp2ps":
-            return "sp2ps"
-        kept = any(bare == known or bare.startswith(f"{known}_") for known in PRESERVATION)
-        return "preservation" if kept else "quality"
-    if timed:
-        return "speed" if bare.endswith("_ratio") else "times"
-    if over_images:
-        return "accuracy"
-    return "compression" if name in COMPRESSION else "cost"
+def _is_variant(measure: str) -> bool:
+    """Return whether a name is that of a measure of preservation and more: ``ssim_wonder``."""
+    return any(compares_maps(measure[:at]) for at, c in enumerate(measure) if c == "_")
 
 
 def kind_of(name: str, value: Value, family: Family) -> Kind:
-    """How a value is written."""
-    bare = name.partition("/")[0]
+    """Return how a value is written."""
+    scale = scale_of(name)
+    in_ms = name.partition("/")[0].endswith("_ms") if scale is None else scale.unit == "ms"
     if family in ("sp2ps", "rescaled", "preservation", "quality"):
         return "score"
     if family == "accuracy":
         return "percent"
     if family == "speed":
         return "ratio"
-    if bare.endswith("_ms"):
+    if in_ms:
         return "ms"
     whole = value.mean is None or float(value.mean).is_integer() or abs(value.mean) > 1
     return "count" if whole else "score"
 
 
-@lru_cache(maxsize=4096)
 def title_of(name: str) -> str:
-    """A value's name for people: ``PE score`` for ``pe_score``; its method is told elsewhere."""
-    measure = plain(name.partition("/")[0])
-    words = [SPELLED.get(word, word) for word in measure.split("_") if word]
+    """Return a value's name for people: ``PE score`` for ``pe_score``, without its method."""
+    measure, spelling = plain(name.partition("/")[0]), declarations().spelling
+    words = [SPELLED.get(word) or spelling.get(word, word) for word in measure.split("_") if word]
     text = " ".join(words) or measure
     return text[:1].upper() + text[1:]
 
 
 def is_part(name: str) -> bool:
-    """Whether a value is of one class alone: there may be hundreds, too many for columns."""
-    return re.match(r"sp2ps_class_\d+", name) is not None
+    """Return whether a value is of one class alone: too many for columns, maybe hundreds."""
+    scale = scale_of(name)
+    return scale is not None and scale.images == "class"

@@ -1,8 +1,8 @@
 """Is each metric that the record's suite names there, for each explanation method?
 
 A suite names metrics and methods; a record has one key for each of their pairs, a cell, and values
-of each. Names alone are compared: a metric of a package that is not installed here can be checked
-as well, but for what its values are called.
+of each. Names alone are compared: a metric that is not installed here can be checked as well, but
+for what its values are called, which it would declare.
 """
 
 from __future__ import annotations
@@ -12,27 +12,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prunebench.plugins import entries
 from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
+from prunebench.record.scales import main_values
 
-OWN = "prunebench"
-OTHERWISE = {
-    "coherency": r"coherency_ssim",
-    "complexity": r"complexity_l1norm",
-    "deletion": r"deletion_auc",
-    "deployed-latency": r"deployed_latency_\w+",
-    "insertion": r"insertion_auc",
-    "latency": r"latency_\w+",
-    "quantus": r"quantus_\w+",
-    "randomisation": r"randomisation_\w+",
-    "sam": r"sam_\w+",
-    "size": r"size_\w+",
-    "sp2ps": r"sp2ps_(jet|uniform)",
-    "sp2ps-split": r"sp2ps_(kept|flipped|class_\d+)",
-    "ssim": r"ssim_uniform",
-}
-"""Values of metrics that are not called as their metric is."""
 PARAMETERS = r"(\(.*\))?"
 
 
@@ -81,12 +64,12 @@ def _count(names: list[str], pattern: str) -> int:
 
 
 def _value(record: Record, metric: str, cam: str | None) -> Iterator[Problem]:
-    """A value of a metric of this package, or null with a reason."""
-    family = metric.partition("/")[0]
-    if not any(entry.package == OWN for entry in entries("metrics").get(family, ())):
+    """Yield a problem where a metric has neither a value that it declares nor a null one."""
+    declared = main_values(metric.partition("/")[0])
+    if not declared:
         return
-    name = re.escape(re.sub(r"[-/]", "_", metric))
-    forms = f"({name}|{OTHERWISE[family]})" if family in OTHERWISE else name
+    name = re.escape(re.sub(r"[-/]", "_", metric))  # as a value is called that could not be made
+    forms = f"({'|'.join([name, *declared])})"
     pattern = _of(forms, cam) if cam else forms + PARAMETERS
     if not _count(list(record.values), pattern):
         field = f"values.{name}/{cam}" if cam else f"values.{name}"

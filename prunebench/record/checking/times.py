@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from prunebench.record import Record
+from prunebench.record import Record, Times
 from prunebench.record.checking.problem import Problem, close
 from prunebench.record.checking.spread import ratios, spread
 from prunebench.record.parts import MOST_TIMES
+from prunebench.record.scales import bare_name, declaration_of
 
 PLACE = re.compile(r"(\w*?)((?:cpu|cuda)_b(\d+))(\(.*\))?")
+RATIO = re.compile(r"(\w*?)latency_((?:cpu|cuda)_b\d+)_ratio(\(.*\))?")
 MEASURED = re.compile(r"(\w+_)?(latency|throughput|peak_memory)_\w+")
+"""Values of metrics that are not installed and yet told to be times."""
 ROUNDING = 2e-3
 """Times are kept with four digits."""
 THINNED = 2.0
@@ -44,12 +47,26 @@ def wrong_times(record: Record) -> Iterator[Problem]:
                 yield Problem(f"values.{name}.mean", wrong, f"{wanted:.6g}")
 
 
+def times_behind(record: Record, ratio: str) -> Times | None:
+    """Return the times of which a value is the ratio, such as ``latency_cpu_b1_ratio``."""
+    match = RATIO.fullmatch(ratio)
+    return record.times.get(f"{match[1]}{match[2]}{match[3] or ''}") if match else None
+
+
 def false_times(record: Record) -> Iterator[Problem]:
     """Names values that are said to be times, and whose names are not those of times."""
     for name, value in record.values.items():
-        if value.measured and not MEASURED.fullmatch(re.split(r"[/(]", name, maxsplit=1)[0]):
+        if value.measured and not _is_timed(name):
             wrong = "is no time, and not taken anew in each run"
             yield Problem(f"values.{name}.measured", wrong, "false")
+
+
+def _is_timed(name: str) -> bool:
+    """Return whether a value is taken anew in each run: as declared, else as its name says."""
+    found = declaration_of(name)
+    if found is None:
+        return MEASURED.fullmatch(bare_name(name)) is not None
+    return found.metric is not None and found.metric.carries == "hardware"
 
 
 def _median(record: Record, name: str, kept: Sequence[float], place: str) -> Iterator[Problem]:
