@@ -23,7 +23,7 @@ class Complexity(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("maps",)
     higher_is_better: ClassVar[bool | None] = False
-    told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"variant"})
     gives: ClassVar[Mapping[str, Scale]] = {
         "complexity": Scale("quality", (0, 1)),
         "complexity_l1norm": Scale("quality", (0, inf)),

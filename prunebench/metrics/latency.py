@@ -31,7 +31,9 @@ class Latency(Metric):
     carries: ClassVar[Literal["portable", "numeric", "hardware"]] = "hardware"
     higher_is_better: ClassVar[bool | None] = False
     unit: ClassVar[str] = "ms"
-    told: ClassVar[frozenset[str]] = frozenset({"batch", "repeats", "seconds", "threads", "warmup"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset(
+        {"batch", "repeats", "seconds", "threads", "warmup"}
+    )
     gives: ClassVar[Mapping[str, Scale]] = {
         r"latency_\w+_ms": Scale("time", (0, inf)),
         r"latency_\w+_ratio": Scale("latency ratio", (0, inf), ""),

@@ -51,7 +51,7 @@ class Coherency(Metric):
 
     reads: ClassVar[tuple[Reading, ...]] = ("maps", "masked")
     higher_is_better: ClassVar[bool | None] = True
-    told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"variant"})
     gives: ClassVar[Mapping[str, Scale]] = {
         "coherency": Scale("quality", (0, 1)),
         "coherency_ssim": Scale("quality", (-1, 1)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -226,10 +227,13 @@ class Metric(Plugin):
     """How far a value holds: everywhere; on the same device type and precision; or on the same
     hardware only (times), where the step also runs alone on its machine."""
 
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that are not added to the names of its values, since the names say them already
+    (``sam_jet``) or since they change only how well it is measured. Any other that is not at its
+    default is added: two variants of a metric are two values."""
+
     told: ClassVar[frozenset[str]] = frozenset()
-    """Parameters that the names of its values tell already, or that change only how well it is
-    measured. Any other that is not at its default is added to the names: two variants of a metric
-    are two values."""
+    """The old name of ``unnamed_parameters``, honoured for one minor release."""
 
     gives: ClassVar[Mapping[str, Scale]] = {}
     """What its values are, by name, or by a regular expression where several names have one form:
@@ -244,12 +248,17 @@ class Metric(Plugin):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuses declarations that cannot be read."""
+        """Refuses declarations that cannot be read, and honours ``told``."""
         super().__pydantic_init_subclass__(**kwargs)
         for form, scale in cls.gives.items():
             if not isinstance(scale, Scale):
                 raise RequestError(f"`gives` of {cls.__name__} declares {form!r} by {scale!r}")
             re.compile(form)
+        if "told" in cls.__dict__ and "unnamed_parameters" not in cls.__dict__:
+            message = f"metric {cls.__name__}: `told` is called `unnamed_parameters` now"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            cls.unnamed_parameters = cls.told
+        cls.told = cls.unnamed_parameters
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
         """Computes the metric.

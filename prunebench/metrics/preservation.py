@@ -30,7 +30,7 @@ class Preservation(Metric):
 class Ssim(Preservation):
     """Structural similarity of the two maps, raw, and the share of images where it is negative."""
 
-    told: ClassVar[frozenset[str]] = frozenset({"window"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"window"})
     gives: ClassVar[Mapping[str, Scale]] = {
         "ssim|ssim_uniform": Scale("preservation", (-1, 1)),
         "ssim_negative_share": Scale("preservation", (0, 1), each_0_or_1=True, main=False),
@@ -58,7 +58,7 @@ class Ssim(Preservation):
 class Sam(Preservation):
     """Spectral angle between the two maps, as a similarity: 1 is no angle, 0 a right one."""
 
-    told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"variant"})
     gives: ClassVar[Mapping[str, Scale]] = {"sam|sam_jet": Scale("preservation", (0, 1))}
     spelling: ClassVar[Mapping[str, str]] = {"sam": "SAM"}
 
@@ -105,7 +105,7 @@ class SoftIou(Preservation):
 class Sp2ps(Preservation):
     """Harmonic mean of the maps' spectral (SAM) and spatial (SSIM) similarity, image by image."""
 
-    told: ClassVar[frozenset[str]] = frozenset({"variant"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"variant"})
     gives: ClassVar[Mapping[str, Scale]] = {
         "sp2ps|sp2ps_jet|sp2ps_uniform": Scale("preservation", (0, 1))
     }

@@ -24,7 +24,7 @@ class Quantus(Metric):
 
     random: ClassVar[bool] = True
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps", "masks", "explainer")
-    told: ClassVar[frozenset[str]] = frozenset({"name"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"name"})
     gives: ClassVar[Mapping[str, Scale]] = {r"quantus_\w+": Scale("quality")}
 
     name: str = Field(description="class of Quantus, as in quantus/FaithfulnessCorrelation")

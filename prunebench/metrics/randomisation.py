@@ -25,7 +25,7 @@ class Randomisation(Metric):
     random: ClassVar[bool] = True
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps", "explainer")
     higher_is_better: ClassVar[bool | None] = False
-    told: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"similarity"})
     gives: ClassVar[Mapping[str, Scale]] = {
         r"randomisation(_cascade)?(_spearman)?": Scale("quality", (-1, 1))
     }

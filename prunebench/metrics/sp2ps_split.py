@@ -27,7 +27,7 @@ class Sp2psSplit(Metric):
         "baseline_predictions",
     )
     higher_is_better: ClassVar[bool | None] = True
-    told: ClassVar[frozenset[str]] = frozenset({"by"})
+    unnamed_parameters: ClassVar[frozenset[str]] = frozenset({"by"})
     gives: ClassVar[Mapping[str, Scale]] = {
         "sp2ps_kept|sp2ps_flipped": Scale("preservation", (0, 1), images="some"),
         r"sp2ps_class_\d+": Scale("preservation", (0, 1), images="class"),

@@ -87,9 +87,9 @@ class Chosen(Generic[P]):
     @cached_property
     def variant(self) -> str:
         """Of a metric: the parameters that the names of its values do not tell, or nothing."""
-        told: frozenset[str] = getattr(self.plugin, "told", frozenset())
+        unnamed: frozenset[str] = getattr(self.plugin, "unnamed_parameters", frozenset())
         changed = self.plugin.changed_parameters()
-        return _told({k: v for k, v in changed.items() if k not in told})
+        return _told({k: v for k, v in changed.items() if k not in unnamed})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Classes made from functions cannot be pickled; names and parameters can.

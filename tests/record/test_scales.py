@@ -13,6 +13,7 @@ import pytest
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board.rescaling import compares_maps
 from prunebench.leaderboard.site.families import OF_QUANTITY, family_of, is_part, kind_of, title_of
+from prunebench.metrics import Metric
 from prunebench.metrics.scale import Quantity, Scale
 from prunebench.plugins import choose, entries
 from prunebench.plugins.catalogue import describe
@@ -269,3 +270,18 @@ def test_a_metric_tells_what_its_values_are() -> None:
     assert "\nvalues:\n  size_bytes: memory in bytes, from 0, whole\n" in text
     assert "density: parameters, 0 to 1\n" in describe("metric", "params") + "\n"
     assert "values:" not in describe("cam", "grad-cam")
+
+
+def test_the_old_name_of_unnamed_parameters_is_honoured() -> None:
+    with pytest.warns(DeprecationWarning, match="Old: `told` is called `unnamed_parameters` now"):
+
+        class Old(Metric):
+            told = frozenset({"repeats"})
+
+    assert Old.unnamed_parameters == {"repeats"}
+
+    class New(Old):
+        unnamed_parameters = Old.told | {"seconds"}
+
+    assert New.told == {"repeats", "seconds"}
+    assert Metric.told == Metric.unnamed_parameters == frozenset()
