@@ -29,7 +29,7 @@ class Accuracy(Metric):
     }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``accuracy`` and perhaps ``accuracy_top5``: 0 or 1 for each test image."""
+        """Return ``accuracy`` and perhaps ``accuracy_top5``: 0 or 1 for each test image."""
         logits, labels = evidence.predictions, evidence.labels
         # NaN would count as the largest logit, and so be right by accident.
         valid = ~logits.isnan().any(1)

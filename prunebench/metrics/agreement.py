@@ -22,7 +22,7 @@ class Agreement(Metric):
     }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``agreement``: 0 or 1 for each test image."""
+        """Return ``agreement``: 0 or 1 for each test image."""
         pruned, baseline = evidence.predictions, evidence.baseline_predictions
         valid = ~(pruned.isnan().any(1) | baseline.isnan().any(1))
         return {"agreement": ((pruned.argmax(1) == baseline.argmax(1)) & valid).double()}

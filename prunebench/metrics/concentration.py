@@ -36,7 +36,7 @@ class Complexity(Metric):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``complexity`` in [0, 1], or ``complexity_l1norm`` in [0, H], for each image."""
+        """Return ``complexity`` in [0, 1], or ``complexity_l1norm`` in [0, H], for each image."""
         if self.variant == "mean":
             return {"complexity": complexity(evidence.maps)}
         return {"complexity_l1norm": l1_norm(evidence.maps)}
@@ -50,7 +50,7 @@ class Sparseness(Metric):
     gives: ClassVar[Mapping[str, Scale]] = {"sparseness": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``sparseness`` in [0, 1) for each image."""
+        """Return ``sparseness`` in [0, 1) for each image."""
         return {"sparseness": gini(evidence.maps)}
 
 
@@ -62,12 +62,12 @@ class Entropy(Metric):
     gives: ClassVar[Mapping[str, Scale]] = {"entropy": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``entropy`` in [0, 1] for each image."""
+        """Return ``entropy`` in [0, 1] for each image."""
         return {"entropy": entropy(evidence.maps)}
 
 
 def complexity(maps: Tensor) -> Tensor:
-    """Mean of each map, Σ|map| / (H·W).
+    """Return the mean of each map, Σ|map| / (H·W).
 
     Args:
         maps: N×H×W in [0, 1].
@@ -79,7 +79,7 @@ def complexity(maps: Tensor) -> Tensor:
 
 
 def l1_norm(maps: Tensor) -> Tensor:
-    """Matrix 1-norm of each map: the largest sum of a column.
+    """Return the matrix 1-norm of each map: the largest sum of a column.
 
     Args:
         maps: N×H×W in [0, 1].
@@ -91,7 +91,7 @@ def l1_norm(maps: Tensor) -> Tensor:
 
 
 def gini(maps: Tensor) -> Tensor:
-    """Gini index of each map's pixels (Hurley & Rickard 2009).
+    """Return the Gini index of each map's pixels (Hurley & Rickard 2009).
 
     Args:
         maps: N×H×W in [0, 1].
@@ -103,7 +103,7 @@ def gini(maps: Tensor) -> Tensor:
 
 
 def entropy(maps: Tensor) -> Tensor:
-    """Shannon entropy in bits of each map normalised to sum 1, divided by log2(H·W).
+    """Return the Shannon entropy in bits of each map with sum 1, divided by log2(H·W).
 
     Args:
         maps: N×H×W in [0, 1].

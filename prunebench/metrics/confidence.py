@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def confidence(logits: Tensor, classes: Tensor) -> Tensor:
-    """Softmax probability of one class an image, in float64.
+    """Return the softmax probability of one class an image, in float64.
 
     Args:
         logits: N×K.

@@ -44,7 +44,7 @@ class DeployedLatency(Latency):
         return self
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
-        """Returns named times and throughputs.
+        """Return named times and throughputs.
 
         For batch size B: ``deployed_latency_cpu_bB_ms``, its interquartile range
         ``deployed_latency_cpu_bB_iqr_ms``, ``deployed_latency_cpu_bB_ratio`` (median over pairs of

@@ -27,7 +27,7 @@ class Curve(Metric):
     )
 
     def areas(self, evidence: Evidence, ends: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
-        """Areas under the curves, M values in [0, 1]; NaN where a map is constant.
+        """Return the areas under the curves, M values in [0, 1]; NaN where a map is constant.
 
         Args:
             evidence: The metric's evidence.
@@ -58,7 +58,7 @@ class Insertion(Curve):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``insertion_auc`` in [0, 1] for each image."""
+        """Return ``insertion_auc`` in [0, 1] for each image."""
         from prunebench.metrics.perturbation import blur
 
         blank: Callable[[Tensor], Tensor] = blur if self.start == "blur" else _mean_colour
@@ -74,12 +74,12 @@ class Deletion(Curve):
     gives: ClassVar[Mapping[str, Scale]] = {"deletion_auc": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``deletion_auc`` in [0, 1] for each image."""
+        """Return ``deletion_auc`` in [0, 1] for each image."""
         return {
             "deletion_auc": self.areas(evidence, lambda images: (images, _mean_colour(images))),
         }
 
 
 def _mean_colour(images: Tensor) -> Tensor:
-    """What is 0 after normalisation."""
+    """Return images of what is 0 after normalisation."""
     return images * 0

@@ -24,7 +24,7 @@ class FlopsSp2ps(Metric):
     spelling: ClassVar[Mapping[str, str]] = {"flops": "FLOPs", "sp2ps": "Sp2PS"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``flops_sp2ps`` for one image."""
+        """Return ``flops_sp2ps`` for one image."""
         from prunebench.metrics.sp2ps_equations import sp2ps_flops
 
         network = evidence.network

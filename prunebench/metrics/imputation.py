@@ -22,7 +22,7 @@ that larger ones are solved by conjugate gradients."""
 
 
 def impute(images: Tensor, removed: Tensor) -> Tensor:
-    """Fills removed pixels so that each is the weighted mean of its eight neighbours.
+    """Fill removed pixels so that each is the weighted mean of its eight neighbours.
 
     Rong et al. 2022 (ROAD), without the noise. Beyond the border there are no neighbours. The
     linear system is a grid's Laplacian, symmetric and positive definite.
@@ -40,7 +40,7 @@ def impute(images: Tensor, removed: Tensor) -> Tensor:
 
 
 def by_conjugate_gradients(images: Tensor, removed: Tensor, tolerance: float = 1e-7) -> Tensor:
-    """Imputes all images of a batch at once, on their device (Hestenes and Stiefel 1952).
+    """Impute all images of a batch at once, on their device (Hestenes and Stiefel 1952).
 
     Args:
         images: b×channels×H×W.
@@ -80,7 +80,7 @@ def by_conjugate_gradients(images: Tensor, removed: Tensor, tolerance: float = 1
 
 
 def directly(image: Tensor, removed: Tensor) -> Tensor:
-    """Imputes one image exactly, by a banded Cholesky factorisation on the processor.
+    """Impute one image exactly, by a banded Cholesky factorisation on the processor.
 
     Args:
         image: channels×H×W.
@@ -97,7 +97,7 @@ def directly(image: Tensor, removed: Tensor) -> Tensor:
 
 
 def _laplacian(gone: np.ndarray) -> np.ndarray:
-    """The system's matrix in lower band form: entry (i + d, i) stands at [d, i]."""
+    """Return the system's matrix in lower band form: entry (i + d, i) stands at [d, i]."""
     rows, columns = np.nonzero(gone)
     unknowns = np.arange(len(rows))
     number = np.full(gone.shape, -1)

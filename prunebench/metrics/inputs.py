@@ -20,28 +20,28 @@ class Loader(Protocol):
     """Loads results of the steps that a metric's step reads, by their role."""
 
     def network(self, role: str) -> Network:
-        """Loads a network: a copy of the metric's own."""
+        """Load a network: a copy of the metric's own."""
 
     def tensor(self, role: str, name: str) -> Tensor:
-        """Loads a tensor of a result."""
+        """Load a tensor of a result."""
 
     def maps(self, role: str) -> Tensor:
-        """Loads maps at input size, in [0, 1], M×H×W."""
+        """Load maps at input size, in [0, 1], M×H×W."""
 
     def numbers(self, role: str) -> Mapping[str, Tensor]:
-        """Loads what the method tells of each map, by name, M each."""
+        """Load what the method tells of each map, by name, M each."""
 
     def labels(self) -> Tensor:
-        """Loads the true classes of all test images, N."""
+        """Load the true classes of all test images, N."""
 
     def images(self, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-        """Loads the explained images batch by batch."""
+        """Load the explained images batch by batch."""
 
     def masks(self) -> Tensor:
-        """Loads how far each pixel belongs to the object, M×H×W."""
+        """Load how far each pixel belongs to the object, M×H×W."""
 
     def explainer(self) -> Any:
-        """Loads the explanation method at work."""
+        """Load the explanation method at work."""
 
 
 Values = dict[str, Callable[[], Any]]
@@ -122,7 +122,7 @@ INPUTS: Mapping[str, Input] = {
 
 
 def inputs_of(metric: Metric) -> dict[str, Input]:
-    """Returns what a metric reads, by name.
+    """Return what a metric reads, by name.
 
     Raises:
         RequestError: It declares something that cannot be read.
@@ -137,12 +137,12 @@ def inputs_of(metric: Metric) -> dict[str, Input]:
 
 
 def reads_maps(metric: Metric) -> bool:
-    """Returns whether a metric is computed once for every explanation method."""
+    """Return whether a metric is computed once for every explanation method."""
     return any(each.of_maps for each in inputs_of(metric).values())
 
 
 def parent_roles(metric: Metric) -> tuple[list[str], list[str]]:
-    """Returns the roles of the steps that a metric reads, in the order in which keys hold them.
+    """Return the roles of the steps that a metric reads, in the order in which keys hold them.
 
     Args:
         metric: The metric.

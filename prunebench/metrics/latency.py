@@ -50,7 +50,7 @@ class Latency(Metric):
     threads: int | None = Field(None, ge=1, description="CPU threads; as set for the run")
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
-        """Returns named times, throughputs and, on a GPU, peak memory.
+        """Return named times, throughputs and, on a GPU, peak memory.
 
         For device D and batch size B: ``latency_D_bB_ms``, its interquartile range
         ``latency_D_bB_iqr_ms``, ``latency_D_bB_ratio`` (median over pairs of compressed /
@@ -96,13 +96,13 @@ class Latency(Metric):
 
 
 def _on(network: Network, device: torch.device) -> Network:
-    """The network on a device; a copy where it has to move, since moving changes the module."""
+    """Return the network on a device: a copy where it has to move, which changes the module."""
     here = next(network.module.parameters()).device
     return network if here.type == device.type else network.copy().to(device)
 
 
 def noise(evidence: Evidence, batch: int) -> Tensor:
-    """Noise to time with, batch×C×H×W, on the CPU; the same for both networks."""
+    """Return noise to time with, batch×C×H×W, on the CPU; the same for both networks."""
     import torch
 
     generator = torch.Generator().manual_seed(derive(evidence.seed, "latency", batch))

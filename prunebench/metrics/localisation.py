@@ -30,7 +30,7 @@ class MaskIou(Localisation):
     spelling: ClassVar[Mapping[str, str]] = {"iou": "IoU"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``mask_iou`` in [0, 1] for each image."""
+        """Return ``mask_iou`` in [0, 1] for each image."""
         from prunebench.metrics import object_masks
 
         return {"mask_iou": object_masks.mask_iou(evidence.maps, evidence.masks)}
@@ -44,7 +44,7 @@ class PointingGame(Localisation):
     }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``pointing_game``, 0 or 1, for each image."""
+        """Return ``pointing_game``, 0 or 1, for each image."""
         from prunebench.metrics import object_masks
 
         return {"pointing_game": object_masks.pointing_game(evidence.maps, evidence.masks)}
@@ -56,7 +56,7 @@ class RelevanceMass(Localisation):
     gives: ClassVar[Mapping[str, Scale]] = {"relevance_mass": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``relevance_mass`` in [0, 1] for each image."""
+        """Return ``relevance_mass`` in [0, 1] for each image."""
         from prunebench.metrics import object_masks
 
         return {"relevance_mass": object_masks.relevance_mass(evidence.maps, evidence.masks)}

@@ -32,7 +32,7 @@ class Macs(Metric):
     spelling: ClassVar[Mapping[str, str]] = {"macs": "MACs", "flops": "FLOPs"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``macs``, ``flops`` (twice the macs) and ``effective_macs``."""
+        """Return ``macs``, ``flops`` (twice the macs) and ``effective_macs``."""
         from prunebench.networks.counting import count_effective_macs, count_macs
 
         network = evidence.network

@@ -30,7 +30,7 @@ TOLERANCE = 1e-6
 
 
 def ssim(a: Tensor, b: Tensor, window: Window = "gaussian") -> Tensor:
-    """Structural similarity, raw (Wang et al. 2004, equation 13).
+    """Compute structural similarity, raw (Wang et al. 2004, equation 13).
 
     Gaussian window of 11×11 pixels, σ = 1.5, K = (0.01, 0.03), data range 1, population
     covariance, mean over the windows that fit. Below 11 pixels the largest odd window that fits.
@@ -53,7 +53,7 @@ def ssim(a: Tensor, b: Tensor, window: Window = "gaussian") -> Tensor:
 
 
 def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:
-    """Spectral angle mapper as a similarity, 1 - (2/π)·θ (Kruse et al. 1993).
+    """Compute the spectral angle as a similarity, 1 - (2/π)·θ (SAM, Kruse et al. 1993).
 
     Args:
         a: Baseline maps in [0, 1], N×H×W.
@@ -74,7 +74,7 @@ def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:
 
 
 def sp2ps(a: Tensor, b: Tensor) -> Tensor:
-    """Sp2PS: harmonic mean of SAM and max(SSIM, 0) of each image (Sp2PS paper, equation 8).
+    """Compute Sp2PS, the harmonic mean of SAM and max(SSIM, 0) (Sp2PS paper, equation 8).
 
     Args:
         a: Baseline maps in [0, 1], N×H×W.
@@ -90,12 +90,12 @@ def sp2ps(a: Tensor, b: Tensor) -> Tensor:
 
 
 def sp2ps_from(spectral: Tensor, spatial: Tensor) -> Tensor:
-    """Sp2PS from what ``sam`` and ``ssim`` gave, N values each."""
+    """Compute Sp2PS from what ``sam`` and ``ssim`` gave, N values each."""
     return _harmonic_mean(spectral, spatial.clamp(min=0))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of the pixels that reach 0.5.
+    """Compute intersection over union of the pixels that reach 0.5.
 
     Maps that never reach 0.5 (min-max normalised maps always do) select nothing; where neither
     selects anything the value is undefined, too.
@@ -114,7 +114,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def soft_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Soft intersection over union, Σ min(X, Y) / Σ max(X, Y).
+    """Compute soft intersection over union, Σ min(X, Y) / Σ max(X, Y).
 
     Args:
         a: Baseline maps in [0, 1], N×H×W.
@@ -130,7 +130,7 @@ def soft_iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def pe_score(a: Tensor, b: Tensor, confidence_a: Tensor, confidence_b: Tensor) -> Tensor:
-    """PE-score: harmonic mean of max(SSIM, 0), IoU and 1 - |change of confidence|.
+    """Compute PE-score, the harmonic mean of max(SSIM, 0), IoU and 1 - |change of confidence|.
 
     Args:
         a: Baseline maps in [0, 1], N×H×W.
@@ -151,7 +151,7 @@ def pe_score(a: Tensor, b: Tensor, confidence_a: Tensor, confidence_b: Tensor) -
 def pe_score_from(
     similarity: Tensor, overlap: Tensor, confidence_a: Tensor, confidence_b: Tensor
 ) -> Tensor:
-    """PE-score from what ``ssim`` and ``iou`` gave and both confidences, N values each.
+    """Compute PE-score from what ``ssim`` and ``iou`` gave and confidences, N values each.
 
     Raises:
         RequestError: There is not one probability in [0, 1] for each map.
@@ -171,7 +171,7 @@ def pe_score_from(
 def compare(
     a: Tensor, b: Tensor, measure: Callable[[Tensor, Tensor], Tensor], worst: float = 0.0
 ) -> Tensor:
-    """Applies a measure chunk by chunk, in float64, with the rule about zero maps.
+    """Apply a measure chunk by chunk, in float64, with the rule about zero maps.
 
     Args:
         a: Baseline maps in [0, 1], N×H×W.
@@ -232,12 +232,12 @@ def _sam_jet(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _similarity(angle: Tensor) -> Tensor:
-    """1 for no angle, 0 for a right one."""
+    """Return 1 for no angle, 0 for a right one."""
     return (1 - 2 / pi * angle).clamp(0, 1)
 
 
 def _angle(u: Tensor, v: Tensor) -> Tensor:
-    """Angle in [0, π/2] between non-negative vectors along the last dimension.
+    """Return angles in [0, π/2] between non-negative vectors along the last dimension.
 
     2·atan2(|u-v|, |u+v|) on unit vectors: unlike arccos it is exact where they are parallel.
     """
@@ -253,7 +253,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def _jet(maps: Tensor) -> Tensor:
-    """Colours maps in [0, 1] from dark blue over green to dark red; N×H×W×3 in [0, 1]."""
+    """Colour maps in [0, 1] from dark blue over green to dark red; N×H×W×3 in [0, 1]."""
     centres = torch.tensor([3.0, 2.0, 1.0], dtype=maps.dtype, device=maps.device)
     return (1.5 - (4 * maps.unsqueeze(-1) - centres).abs()).clamp(0, 1)
 
@@ -268,7 +268,7 @@ def _soft_iou(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _harmonic_mean(*terms: Tensor) -> Tensor:
-    """Harmonic mean of each image's terms: 0 where one is 0, NaN where one is NaN."""
+    """Return the harmonic mean of each image's terms: 0 where one is 0, NaN where one is NaN."""
     stacked = torch.stack(terms)
     mean = len(terms) / stacked.reciprocal().sum(0)
     return torch.where(stacked.amin(0) == 0, torch.zeros_like(mean), mean)

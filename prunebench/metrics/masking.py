@@ -28,7 +28,7 @@ class AverageDrop(Metric):
     gives: ClassVar[Mapping[str, Scale]] = {"average_drop": Scale("quality", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``average_drop`` in [0, 1] for each image."""
+        """Return ``average_drop`` in [0, 1] for each image."""
         return {"average_drop": average_drop(*_before_and_after(evidence))}
 
 
@@ -40,7 +40,7 @@ class Increase(Metric):
     gives: ClassVar[Mapping[str, Scale]] = {"increase": Scale("quality", (0, 1), each_0_or_1=True)}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``increase``, 0 or 1, for each image."""
+        """Return ``increase``, 0 or 1, for each image."""
         before, after = _before_and_after(evidence)
         undefined = before.isnan() | after.isnan()
         return {"increase": (after > before).to(before).masked_fill(undefined, float("nan"))}
@@ -64,7 +64,7 @@ class Coherency(Metric):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``coherency`` in [0, 1], or ``coherency_ssim`` in [-1, 1], for each image."""
+        """Return ``coherency`` in [0, 1], or ``coherency_ssim`` in [-1, 1], for each image."""
         before, after = evidence.maps, evidence.masked_maps
         if self.variant == "pearson":
             return {"coherency": coherency(before, after)}
@@ -83,7 +83,7 @@ class Adcc(Metric):
     spelling: ClassVar[Mapping[str, str]] = {"adcc": "ADCC"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``adcc`` in [0, 1] for each image."""
+        """Return ``adcc`` in [0, 1] for each image."""
         values = adcc(
             coherency(evidence.maps, evidence.masked_maps),
             complexity(evidence.maps),
@@ -93,7 +93,7 @@ class Adcc(Metric):
 
 
 def average_drop(before: Tensor, after: Tensor) -> Tensor:
-    """Relative loss of probability, max(0, p - o) / p (Chattopadhay et al. 2018).
+    """Return the relative loss of probability, max(0, p - o) / p (Chattopadhay et al. 2018).
 
     Args:
         before: Probability p of the class on the image, N.
@@ -106,7 +106,7 @@ def average_drop(before: Tensor, after: Tensor) -> Tensor:
 
 
 def coherency(before: Tensor, after: Tensor) -> Tensor:
-    """Pearson correlation of two maps as (r + 1) / 2 (Poppi et al. 2021).
+    """Return the Pearson correlation of two maps as (r + 1) / 2 (Poppi et al. 2021).
 
     Args:
         before: Maps of the images, N×H×W in [0, 1].
@@ -122,7 +122,7 @@ def coherency(before: Tensor, after: Tensor) -> Tensor:
 
 
 def adcc(coherency: Tensor, complexity: Tensor, drop: Tensor) -> Tensor:
-    """Average DCC, 3 / (1/coherency + 1/(1 - complexity) + 1/(1 - drop)) (Poppi et al. 2021).
+    """Return 3 / (1/coherency + 1/(1 - complexity) + 1/(1 - drop)) (Poppi et al. 2021).
 
     Args:
         coherency: N values in [0, 1].
@@ -138,7 +138,7 @@ def adcc(coherency: Tensor, complexity: Tensor, drop: Tensor) -> Tensor:
 
 
 def _before_and_after(evidence: Evidence) -> tuple[Tensor, Tensor]:
-    """Probability of the explained class on each image and on the image times its map."""
+    """Return the explained class's probability on each image and on it times its map."""
     logits = evidence.predictions
     before = confidence(logits[evidence.explained.to(logits.device)], evidence.classes)
     after = confidence(evidence.masked_predictions, evidence.classes)
@@ -146,5 +146,5 @@ def _before_and_after(evidence: Evidence) -> tuple[Tensor, Tensor]:
 
 
 def _constant(maps: Tensor) -> Tensor:
-    """Which of the maps N×H×W do not vary."""
+    """Return which of the maps N×H×W do not vary."""
     return maps.amax((1, 2)) <= maps.amin((1, 2))

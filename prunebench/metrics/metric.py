@@ -37,7 +37,7 @@ class Explainer(Protocol):
     def __call__(
         self, images: Tensor, classes: Tensor, module: nn.Module | None = None, first: int = 0
     ) -> Tensor:
-        """Explains images.
+        """Explain images.
 
         Args:
             images: Normalised images, b×channels×H×W.
@@ -157,7 +157,7 @@ class Evidence:
         return found
 
     def images(self, batch_size: int = 64) -> Iterator[tuple[slice, Tensor]]:
-        """The explained images, normalised for the compressed network, batch by batch.
+        """Yield the explained images, normalised for the compressed network, batch by batch.
 
         Args:
             batch_size: Images a batch.
@@ -248,7 +248,7 @@ class Metric(Plugin):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuses declarations that cannot be read, and honours ``told``."""
+        """Refuse declarations that cannot be read, and honours ``told``."""
         super().__pydantic_init_subclass__(**kwargs)
         for form, scale in cls.gives.items():
             if not isinstance(scale, Scale):
@@ -261,7 +261,7 @@ class Metric(Plugin):
         cls.told = cls.unnamed_parameters
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor | Samples]:
-        """Computes the metric.
+        """Compute the metric.
 
         Args:
             evidence: What the metric reads.

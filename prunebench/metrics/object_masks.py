@@ -15,7 +15,7 @@ INSIDE = 0.5
 
 
 def mask_iou(maps: Tensor, masks: Tensor) -> Tensor:
-    """Soft intersection over union of map and mask, Σ min / Σ max.
+    """Compute soft intersection over union of map and mask, Σ min / Σ max.
 
     Args:
         maps: Maps in [0, 1], N×H×W.
@@ -28,7 +28,7 @@ def mask_iou(maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
-    """Whether the highest pixel of the map, the first of equal ones, is on the object.
+    """Return 1 where the highest pixel of the map, the first of equal ones, is on the object.
 
     A pixel is on the object where the mask reaches 0.5.
 
@@ -43,7 +43,7 @@ def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def relevance_mass(maps: Tensor, masks: Tensor) -> Tensor:
-    """Share of the map's mass that is on the object, Σ(map · mask) / Σ map.
+    """Return the share of the map's mass that is on the object, Σ(map · mask) / Σ map.
 
     Args:
         maps: Maps in [0, 1], N×H×W.
@@ -56,7 +56,7 @@ def relevance_mass(maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def _without_object(values: Tensor, on_object: Tensor) -> Tensor:
-    """The values, undefined where the mask of an image is empty."""
+    """Return the values, undefined where the mask of an image is empty."""
     return values.masked_fill(~on_object.flatten(1).any(1).to(values.device), torch.nan)
 
 

@@ -36,7 +36,7 @@ class Params(Metric):
     }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``params``, ``nonzero_params``, their ratio ``density``, and the weights."""
+        """Return ``params``, ``nonzero_params``, their ratio ``density``, and the weights."""
         from prunebench.networks.counting import find_prunable_weights, list_parameters
 
         module = evidence.network.module

@@ -14,7 +14,7 @@ SIGMA = 5.0
 
 
 def places(maps: Tensor) -> Tensor:
-    """Each pixel's place in the order of its map: 0 for the highest, equal ones row by row.
+    """Return each pixel's rank in its map: 0 for the highest, equal ones row by row.
 
     Args:
         maps: N×H×W.
@@ -28,16 +28,16 @@ def places(maps: Tensor) -> Tensor:
 
 
 def without_order(maps: Tensor) -> Tensor:
-    """Which of the maps N×H×W are constant, so that they put no pixel before another."""
+    """Return which of the maps N×H×W are constant, so that they put no pixel before another."""
     return maps.amax((1, 2)) <= maps.amin((1, 2))
 
 
 def area_under_curve(
     module: nn.Module, before: Tensor, after: Tensor, maps: Tensor, classes: Tensor, steps: int
 ) -> Tensor:
-    """Area under the confidence while one image turns into another, the map's highest pixels first.
+    """Return the area under the confidence while one image turns into another.
 
-    Petsiuk et al. 2018 (RISE). The horizontal axis is the share of pixels replaced.
+    The map's highest pixels turn first: Petsiuk et al. 2018 (RISE). The horizontal axis is the share of pixels replaced.
 
     Args:
         module: The network.
@@ -64,7 +64,7 @@ def area_under_curve(
 
 
 def blur(images: Tensor) -> Tensor:
-    """Gaussian blur as in RISE: 11×11 pixels with σ = 5, the border reflected.
+    """Blur by a Gaussian as in RISE: 11×11 pixels with σ = 5, the border reflected.
 
     Below 11 pixels the largest odd kernel that fits.
 

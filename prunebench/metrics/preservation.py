@@ -42,7 +42,7 @@ class Ssim(Preservation):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``ssim`` in [-1, 1] and ``ssim_negative_share``, 0 or 1, for each image.
+        """Return ``ssim`` in [-1, 1] and ``ssim_negative_share``, 0 or 1, for each image.
 
         With the other window ``ssim_uniform`` alone.
         """
@@ -69,7 +69,7 @@ class Sam(Preservation):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``sam`` (``sam_jet`` for that variant) for each image."""
+        """Return ``sam`` (``sam_jet`` for that variant) for each image."""
         from prunebench.metrics import maps
 
         name = "sam" if self.variant == "spectral" else f"sam_{self.variant}"
@@ -83,7 +83,7 @@ class Iou(Preservation):
     spelling: ClassVar[Mapping[str, str]] = {"iou": "IoU"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``iou`` for each image."""
+        """Return ``iou`` for each image."""
         from prunebench.metrics import maps
 
         return {"iou": maps.iou(evidence.baseline_maps, evidence.maps)}
@@ -96,7 +96,7 @@ class SoftIou(Preservation):
     spelling: ClassVar[Mapping[str, str]] = {"iou": "IoU"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``soft_iou`` for each image."""
+        """Return ``soft_iou`` for each image."""
         from prunebench.metrics import maps
 
         return {"soft_iou": maps.soft_iou(evidence.baseline_maps, evidence.maps)}
@@ -117,7 +117,7 @@ class Sp2ps(Preservation):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``sp2ps`` (``sp2ps_jet``, ``sp2ps_uniform``) for each image."""
+        """Return ``sp2ps`` (``sp2ps_jet``, ``sp2ps_uniform``) for each image."""
         from prunebench.metrics import maps
 
         before, after = evidence.baseline_maps, evidence.maps
@@ -140,7 +140,7 @@ class PeScore(Preservation):
     spelling: ClassVar[Mapping[str, str]] = {"pe": "PE"}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``pe_score`` for each image."""
+        """Return ``pe_score`` for each image."""
         from prunebench.metrics import maps
         from prunebench.metrics.confidence import confidence
 
@@ -157,7 +157,7 @@ class Pearson(Preservation):
     gives: ClassVar[Mapping[str, Scale]] = {"pearson": Scale("preservation", (-1, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``pearson`` in [-1, 1] for each image."""
+        """Return ``pearson`` in [-1, 1] for each image."""
         from prunebench.metrics import similarity
 
         return {"pearson": similarity.pearson(evidence.baseline_maps, evidence.maps)}
@@ -169,7 +169,7 @@ class Spearman(Preservation):
     gives: ClassVar[Mapping[str, Scale]] = {"spearman": Scale("preservation", (-1, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``spearman`` in [-1, 1] for each image."""
+        """Return ``spearman`` in [-1, 1] for each image."""
         from prunebench.metrics import similarity
 
         return {"spearman": similarity.spearman(evidence.baseline_maps, evidence.maps)}
@@ -183,7 +183,7 @@ class JsDivergence(Preservation):
     gives: ClassVar[Mapping[str, Scale]] = {"js_divergence": Scale("distance", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``js_divergence`` in [0, 1] for each image."""
+        """Return ``js_divergence`` in [0, 1] for each image."""
         from prunebench.metrics import similarity
 
         return {"js_divergence": similarity.js_divergence(evidence.baseline_maps, evidence.maps)}
@@ -197,7 +197,7 @@ class TopOverlap(Preservation):
     share: float = Field(0.1, gt=0, le=1, description="share of the pixels that are the highest")
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``top_overlap`` in [0, 1] for each image."""
+        """Return ``top_overlap`` in [0, 1] for each image."""
         from prunebench.metrics import similarity
 
         values = similarity.top_overlap(evidence.baseline_maps, evidence.maps, self.share)
@@ -211,7 +211,7 @@ class CentreDistance(Preservation):
     gives: ClassVar[Mapping[str, Scale]] = {"centre_distance": Scale("distance", (0, 1))}
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``centre_distance`` in [0, 1] for each image."""
+        """Return ``centre_distance`` in [0, 1] for each image."""
         from prunebench.metrics import similarity
 
         values = similarity.centre_distance(evidence.baseline_maps, evidence.maps)

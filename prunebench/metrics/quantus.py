@@ -55,7 +55,7 @@ class Quantus(Metric):
         return options
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``quantus_NAME`` in snake case: one number, or one for each image."""
+        """Return ``quantus_NAME`` in snake case: one number, or one for each image."""
         from prunebench.metrics import quantus_calls
 
         value = quantus_calls.evaluate(self.name, self.options, self.batch_size, evidence)
@@ -63,5 +63,5 @@ class Quantus(Metric):
 
 
 def _snake_case(name: str) -> str:
-    """``EfficientMPRT`` as ``efficient_mprt``."""
+    """Return ``EfficientMPRT`` as ``efficient_mprt``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -39,7 +39,7 @@ FAILURES = (AssertionError, AttributeError, IndexError, ValueError)
 
 
 def library() -> ModuleType:
-    """The module ``quantus``.
+    """Import the module ``quantus``.
 
     Raises:
         RequestError: It is not installed.
@@ -56,7 +56,7 @@ def library() -> ModuleType:
 
 
 def find(name: str) -> type[Any]:
-    """The class of a metric.
+    """Return the class of a metric.
 
     Raises:
         RequestError: Quantus has no such metric, or is not installed.
@@ -73,7 +73,7 @@ def find(name: str) -> type[Any]:
 
 
 def build(name: str, options: dict[str, Any], **defaults: Any) -> Any:
-    """Makes a metric.
+    """Make a metric.
 
     Args:
         name: Its class.
@@ -104,7 +104,7 @@ def build(name: str, options: dict[str, Any], **defaults: Any) -> Any:
 
 
 def _function(name: Any, option: str) -> Callable[..., Any] | None:
-    """A function of Quantus by name, such as ``correlation_pearson``; None is its default."""
+    """Return a function of Quantus by name, ``correlation_pearson``; None is its default."""
     if name is None:
         return None
     import quantus.functions
@@ -126,7 +126,7 @@ def _function(name: Any, option: str) -> Callable[..., Any] | None:
 def evaluate(
     name: str, options: dict[str, Any], batch_size: int, evidence: Evidence
 ) -> float | Tensor:
-    """Computes a metric of Quantus.
+    """Compute a metric of Quantus.
 
     Args:
         name: Its class.
@@ -182,7 +182,7 @@ def _defaults(evidence: Evidence) -> dict[str, int]:
 def _arguments(
     evidence: Evidence, where: slice, images: Tensor, kept: Tensor, masks: Tensor | None
 ) -> dict[str, Any]:
-    """What a metric is called with.
+    """Return what a metric is called with.
 
     Args:
         evidence: What is measured.
@@ -207,7 +207,7 @@ def _arguments(
 def _explainer(
     evidence: Evidence, images: Tensor, kept: Tensor, first: int
 ) -> Callable[..., np.ndarray[Any, Any]]:
-    """The explanation method at work, as Quantus calls it: arrays in, b×1×H×W out."""
+    """Return the explanation method as Quantus calls it: arrays in, b×1×H×W out."""
     original, classes = evidence.network.module, evidence.classes[first : first + len(images)]
 
     def explain(
@@ -231,7 +231,7 @@ def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Without what Quantus prints and warns about."""
+    """Suppress what Quantus prints and warns about."""
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

@@ -15,7 +15,7 @@ UNCHANGED = ("orig", "original")
 
 
 def each_image(results: Sequence[tuple[Tensor, Any]], count: int) -> Tensor:
-    """One number for each image.
+    """Return one number for each image.
 
     Args:
         results: Of each batch, which images were in it, and what Quantus returned: a sequence
@@ -39,7 +39,7 @@ def each_image(results: Sequence[tuple[Tensor, Any]], count: int) -> Tensor:
 
 
 def of_all_images(results: Sequence[tuple[Tensor, Any]]) -> float:
-    """One number for all images: the mean over batches, by their numbers of images.
+    """Return one number for all images: the mean over batches, by their numbers of images.
 
     Args:
         results: Of each batch, which images were in it, and what Quantus returned: numbers, by
@@ -58,12 +58,12 @@ def _layers(result: Any) -> list[Any]:
 
 
 def _number(entry: Any) -> float:
-    """A number, or the mean of a curve."""
+    """Return a number, or the mean of a curve."""
     return _mean(list(entry.values()) if isinstance(entry, dict) else entry)
 
 
 def _mean(values: Any) -> float:
-    """Mean of the finite values; NaN if there are none."""
+    """Return the mean of the finite values; NaN if there are none."""
     numbers = np.asarray(values, dtype=np.float64)
     finite = numbers[np.isfinite(numbers)]
     return float(finite.mean()) if len(finite) else math.nan

@@ -36,7 +36,7 @@ class Randomisation(Metric):
     similarity: Literal["ssim", "spearman"] = Field("ssim", description="how two maps are compared")
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns two values in [-1, 1] for each image.
+        """Return two values in [-1, 1] for each image.
 
         ``randomisation`` is the likeness once all layers are randomised, ``randomisation_cascade``
         the mean over the stages on the way there; with Spearman both end in ``_spearman``.
@@ -61,7 +61,7 @@ class Randomisation(Metric):
         }
 
     def _likeness(self, evidence: Evidence, module: nn.Module) -> Tensor:
-        """Likeness of each map to the one that the changed network gives, M."""
+        """Return how alike each map is to the one that the changed network gives, M."""
         import torch
 
         from prunebench.metrics import maps, similarity
@@ -84,7 +84,7 @@ class Randomisation(Metric):
 
 
 def layers_from_output(module: nn.Module) -> list[nn.Module]:
-    """Layers with parameters of their own, last registered first.
+    """Return layers with parameters of their own, last registered first.
 
     Networks register their layers from input to output, so this starts at the output.
     """
@@ -92,14 +92,14 @@ def layers_from_output(module: nn.Module) -> list[nn.Module]:
 
 
 def _numbers(layer: nn.Module) -> list[Tensor]:
-    """A layer's own parameters, and its 8-bit weights where it has such."""
+    """Return a layer's own parameters, and its 8-bit weights where it has such."""
     codes = getattr(layer, "codes", None)
     own: list[Tensor] = [*layer.parameters(recurse=False)]
     return own if codes is None else [codes, *own]
 
 
 def randomise(layer: nn.Module, seed: int) -> None:
-    """Redraws a layer's own parameters from normal distributions, in place.
+    """Redraw a layer's own parameters from normal distributions, in place.
 
     Each parameter keeps its mean and standard deviation, and its zeros: what was pruned stays
     pruned, and the scale of the signal stays where no training follows that could restore it.

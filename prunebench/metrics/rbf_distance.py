@@ -31,7 +31,7 @@ class RbfDistance(Metric):
     }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Compares the numbers that an explanation method tells of each map.
+        """Compare the numbers that an explanation method tells of each map.
 
         Returns:
             ``rbf_distance`` and, of the centres alone, ``rbf_centre_distance``, both from 0, over

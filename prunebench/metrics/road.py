@@ -45,7 +45,7 @@ class Road(Metric):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``road`` in [-1/2, 1/2], and its parts, for each image.
+        """Return ``road`` in [-1/2, 1/2], and its parts, for each image.
 
         ``road_morf`` and ``road_lerf`` are the mean confidences in [0, 1] with the most and the
         least relevant pixels removed; ``road`` is half their difference.
@@ -68,7 +68,7 @@ class Road(Metric):
     def _confidence_left(
         self, evidence: Evidence, where: slice, images: Tensor, order: Tensor
     ) -> Tensor:
-        """Mean over the percentages of the confidence without the first pixels of the order, b."""
+        """Return confidences without the first pixels of the order, averaged over percentages, b."""
         import torch
 
         from prunebench.metrics.confidence import confidence
@@ -88,7 +88,7 @@ class Road(Metric):
         return torch.stack(found).mean(0)
 
     def _noise(self, seed: int, first: int, images: Tensor) -> Tensor:
-        """Standard normal noise, b×channels×H×W; each image's own, whatever is removed of it."""
+        """Return normal noise, b×channels×H×W; each image's own, whatever is removed of it."""
         import torch
 
         drawn = [

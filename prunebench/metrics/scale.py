@@ -63,7 +63,7 @@ class Scale:
     headline: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses what is no quantity, and bounds in the wrong order."""
+        """Refuse what is no quantity, and bounds in the wrong order."""
         if self.quantity not in get_args(Quantity):
             known = did_you_mean(self.quantity, get_args(Quantity))
             raise RequestError(f"unknown quantity {self.quantity!r}; {known}")

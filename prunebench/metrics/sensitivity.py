@@ -33,7 +33,7 @@ class MaxSensitivity(Metric):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``max_sensitivity``, from 0, for each image; NaN where the map is zero."""
+        """Return ``max_sensitivity``, from 0, for each image; NaN where the map is zero."""
         import torch
 
         maps = evidence.maps
@@ -46,7 +46,7 @@ class MaxSensitivity(Metric):
     def _largest_change(
         self, evidence: Evidence, where: slice, images: Tensor, maps: Tensor
     ) -> Tensor:
-        """Maximum over δ of |φ(x + δ) - φ(x)| / |φ(x)| in the Frobenius norm, b."""
+        """Return the maximum over δ of |φ(x + δ) - φ(x)| / |φ(x)| in the Frobenius norm, b."""
         import torch
         from torch.linalg import vector_norm
 

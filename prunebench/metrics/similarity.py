@@ -23,7 +23,7 @@ LN2 = log(2)
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson correlation of the maps' pixels.
+    """Compute the Pearson correlation of the maps' pixels.
 
     A constant map varies with nothing: against one that is not, the value is -1, the worst;
     between two constant maps it is undefined (NaN). Normalised maps are constant only if zero.
@@ -42,8 +42,9 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
 
 
 def spearman(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman correlation: Pearson's of the pixels' ranks, equal pixels sharing their mean rank.
+    """Compute the Spearman correlation: Pearson's of the pixels' ranks.
 
+    Equal pixels share their mean rank.
     Constant maps are treated as in ``pearson``.
 
     Args:
@@ -60,7 +61,7 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
 
 
 def js_divergence(a: Tensor, b: Tensor) -> Tensor:
-    """Jensen-Shannon divergence in bits of the maps normalised to sum 1 (Lin 1991).
+    """Compute the Jensen-Shannon divergence in bits of maps with sum 1 (Lin 1991).
 
     Args:
         a: Baseline maps in [0, 1], N×H×W.
@@ -76,7 +77,7 @@ def js_divergence(a: Tensor, b: Tensor) -> Tensor:
 
 
 def top_overlap(a: Tensor, b: Tensor, share: float = 0.1) -> Tensor:
-    """How many of the highest pixels the maps have in common, |intersection| / k.
+    """Return the share of the highest pixels that the maps have in common, |intersection| / k.
 
     The k = ⌈share · H·W⌉ highest pixels of each; of equal pixels the first ones, row by row.
 
@@ -97,7 +98,7 @@ def top_overlap(a: Tensor, b: Tensor, share: float = 0.1) -> Tensor:
 
 
 def centre_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Distance between the maps' centres of mass over the image's diagonal, √(H² + W²).
+    """Return the distance between the maps' centres of mass over the diagonal, √(H² + W²).
 
     Args:
         a: Baseline maps in [0, 1], N×H×W.
@@ -121,7 +122,7 @@ def _pearson(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _standardise(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels n×P with mean 0 and length 1, and which of the n rows vary at all."""
+    """Return pixels n×P with mean 0 and length 1, and which of the n rows vary at all."""
     low, high = torch.aminmax(pixels, dim=1, keepdim=True)
     # By the range first, so that squares of tiny differences do not vanish.
     centred = (pixels - low) / (high - low)
@@ -134,7 +135,7 @@ def _spearman(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _ranks(pixels: Tensor) -> Tensor:
-    """Ranks from 0 of pixels n×P in their row: the mean of the first and last place of a value."""
+    """Return ranks from 0 of pixels n×P in their row: equal ones share their mean rank."""
     ordered = pixels.sort(dim=1).values
     first = torch.searchsorted(ordered, pixels)
     behind = torch.searchsorted(ordered, pixels, right=True)
@@ -149,7 +150,7 @@ def _js_divergence(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _distribution(maps: Tensor) -> Tensor:
-    """Maps n×H×W as n×P with sum 1; what rounding left below 0 is 0."""
+    """Return maps n×H×W as n×P with sum 1; what rounding left below 0 is 0."""
     pixels = maps.flatten(1).clamp(min=0)
     return pixels / pixels.sum(1, keepdim=True)
 
@@ -161,7 +162,7 @@ def _top_overlap(x: Tensor, y: Tensor, share: float) -> Tensor:
 
 
 def _highest(pixels: Tensor, count: int) -> Tensor:
-    """Which pixels n×P are the ``count`` highest of their row."""
+    """Return which pixels n×P are the ``count`` highest of their row."""
     order = pixels.argsort(dim=1, descending=True, stable=True)[:, :count]
     return torch.zeros_like(pixels, dtype=torch.bool).scatter_(1, order, True)
 
@@ -174,7 +175,7 @@ def _centre_distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _centre(maps: Tensor) -> Tensor:
-    """Row and column of the centre of mass of maps n×H×W, n×2 in pixels."""
+    """Return row and column of the centre of mass of maps n×H×W, n×2 in pixels."""
     mass = _distribution(maps).view_as(maps)
     rows, columns = (torch.arange(n, device=maps.device).to(maps) for n in maps.shape[1:])
     return torch.stack([mass.sum(2) @ rows, mass.sum(1) @ columns], dim=1)

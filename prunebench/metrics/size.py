@@ -33,7 +33,7 @@ class Size(Metric):
     }
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``size_bytes`` and ``size_zipped_bytes``."""
+        """Return ``size_bytes`` and ``size_zipped_bytes``."""
         from safetensors.torch import save
 
         state = evidence.network.module.state_dict()

@@ -11,7 +11,7 @@ Pool = nn.MaxPool2d | nn.AvgPool2d
 
 
 def sp2ps_flops(module: nn.Module, example: Tensor) -> dict[str, float]:
-    """FLOPs of each convolution, linear and pooling layer for one image.
+    """Count the FLOPs of each convolution, linear and pooling layer for one image.
 
     Args:
         module: The network, in evaluation mode; it is left as it was.
@@ -56,7 +56,7 @@ def _layer_flops(layer: nn.Module, output: Tensor) -> float:
 
 
 def filters_left(layer: nn.Conv2d) -> int:
-    """Filters of a convolution that have a weight other than zero."""
+    """Count the filters of a convolution that have a weight other than zero."""
     return int(layer.weight.detach().flatten(1).any(1).sum())
 
 

@@ -41,7 +41,7 @@ class Sp2psSplit(Metric):
     )
 
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
-        """Returns ``sp2ps_kept``, ``sp2ps_flipped`` and ``sp2ps_class_NUMBER``.
+        """Return ``sp2ps_kept``, ``sp2ps_flipped`` and ``sp2ps_class_NUMBER``.
 
         Each has one value for each image of that part alone.
         """
@@ -52,7 +52,7 @@ class Sp2psSplit(Metric):
         return {name: part for name, part in parts.items() if len(part)}
 
     def _parts(self, evidence: Evidence) -> Iterator[tuple[str, Tensor]]:
-        """Names of the parts, and which images are in them, M booleans."""
+        """Yield names of the parts, and which images are in them, M booleans."""
         if self.by != "class":
             kept = _kept(evidence)
             yield from (("sp2ps_kept", kept), ("sp2ps_flipped", ~kept))
@@ -63,7 +63,7 @@ class Sp2psSplit(Metric):
 
 
 def _kept(evidence: Evidence) -> Tensor:
-    """Whether both networks predict one class for an explained image; NaN predicts nothing, M."""
+    """Return whether both networks predict one class, M; NaN predicts nothing."""
     pruned, baseline = (
         logits[evidence.explained.to(logits.device)]
         for logits in (evidence.predictions, evidence.baseline_predictions)

@@ -20,7 +20,7 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 def structural_similarity(x: Tensor, y: Tensor, window: Window = "gaussian") -> Tensor:
-    """Mean SSIM over the windows that fit (Wang et al. 2004, equation 13).
+    """Return the mean SSIM over the windows that fit (Wang et al. 2004, equation 13).
 
     Args:
         x: Maps in [0, 1], N×H×W, float64.
@@ -48,7 +48,7 @@ def structural_similarity(x: Tensor, y: Tensor, window: Window = "gaussian") -> 
 
 
 def gaussian(size: int) -> list[float]:
-    """An odd number of weights of a Gaussian with σ = 1.5, which add up to 1."""
+    """Return an odd number of weights of a Gaussian with σ = 1.5, which add up to 1."""
     offsets = torch.arange(size, dtype=torch.float64) - size // 2
     weights = torch.exp(-(offsets**2) / (2 * SIGMA**2))
     found: list[float] = (weights / weights.sum()).tolist()
@@ -56,7 +56,7 @@ def gaussian(size: int) -> list[float]:
 
 
 def _blur(maps: Tensor, axis: int, weights: list[float]) -> Tensor:
-    """Weighted sums along an axis where all weights fit: shifted copies, two of each weight."""
+    """Return weighted sums along an axis where all weights fit, as sums of shifted copies."""
     half = len(weights) // 2
     length = maps.shape[axis] - 2 * half
     out = maps.narrow(axis, half, length) * weights[half]

@@ -25,7 +25,7 @@ def time_pairs(
     warmup: int,
     seconds: float,
 ) -> tuple[list[float], list[float]]:
-    """Times both networks on the same input, one after the other, again and again.
+    """Time both networks on the same input, one after the other, again and again.
 
     What slows the machine for a while then slows both, and their ratio holds. Who goes first
     alternates.
@@ -59,7 +59,7 @@ def time_pairs(
 def named_times(
     before: list[float], after: list[float], place: str, batch: int, prefix: str = ""
 ) -> dict[str, float | Samples]:
-    """Names what ``time_pairs`` measured.
+    """Name what ``time_pairs`` measured.
 
     Args:
         before: Milliseconds of the baseline.
@@ -103,7 +103,7 @@ def _milliseconds(network: nn.Module, inputs: Tensor) -> float:
 
 
 def interquartile_range(values: list[float]) -> float:
-    """Distance between the first and the third quartile."""
+    """Return the distance between the first and the third quartile."""
     if len(values) < 2:
         return 0.0
     first, _, third = statistics.quantiles(values, n=4, method="inclusive")
@@ -111,7 +111,7 @@ def interquartile_range(values: list[float]) -> float:
 
 
 def peak_memory(network: nn.Module, inputs: Tensor) -> int:
-    """Bytes on the GPU that a forward pass needs at its peak: weights, input and activations.
+    """Return the GPU bytes that a forward pass needs at its peak: weights, input, activations.
 
     Whatever else is on the device, such as another network, is not counted.
 
@@ -130,7 +130,7 @@ def peak_memory(network: nn.Module, inputs: Tensor) -> int:
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Computes with this many CPU threads, and with as many as before afterwards."""
+    """Compute with this many CPU threads, and with as many as before afterwards."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)

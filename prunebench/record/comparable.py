@@ -12,13 +12,13 @@ ROLES = ("baseline", "control", "floor", "compressed")
 
 
 def section_key(record: Record) -> tuple[str, ...]:
-    """Returns what must be equal for two records to stand in one table."""
+    """Return what must be equal for two records to stand in one table."""
     conditions = json.dumps(record.conditions.model_dump(mode="json"), sort_keys=True)
     return (record.dataset, record.model, record.protocol, conditions)
 
 
 def row_key(record: Record) -> tuple[Any, ...]:
-    """Returns what is equal for all seeds of a row, by which rows of a protocol are sorted."""
+    """Return what is equal for all seeds of a row, by which rows of a protocol are sorted."""
     return (
         ROLES.index(record.role),
         record.axis,

@@ -13,12 +13,15 @@ SCHEMA: Final = 3
 
 
 def _from_1(content: Content) -> Content:
-    """2 added ``moved``, ``times``, ``classes`` and ``pictures_withheld``, which may be absent."""
+    """Keep what is there: 2 added ``moved``, ``times``, ``classes``, ``pictures_withheld``.
+
+    All of these may be absent.
+    """
     return content
 
 
 def _from_2(content: Content) -> Content:
-    """3 added the ``terms`` of an epoch, which may be absent."""
+    """Keep what is there: 3 added the ``terms`` of an epoch, which may be absent."""
     return content
 
 
@@ -27,7 +30,7 @@ MIGRATIONS: Mapping[int, Callable[[Content], Content]] = {1: _from_1, 2: _from_2
 
 
 def migrate(content: Any, where: str | None = None) -> Any:
-    """Brings a record's JSON to the present schema; what is no record is left as it is.
+    """Bring a record's JSON to the present schema; what is no record is left as it is.
 
     Args:
         content: The JSON as read. It is not changed.

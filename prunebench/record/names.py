@@ -10,7 +10,7 @@ from prunebench.record.record import Record, slug
 
 
 def protocol_of(conditions: Conditions) -> str:
-    """Digest of the conditions, 16 hexadecimal digits: rows of one protocol are comparable."""
+    """Return the digest of the conditions, 16 hexadecimal digits: the protocol."""
     text = json.dumps(conditions.model_dump(mode="json"), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -27,7 +27,7 @@ def record_id(
     network: str,
     protocol: str,
 ) -> str:
-    """A name for the record of one network, safe as a file's name.
+    """Return a name for the record of one network, safe as a file's name.
 
     Args:
         suite: The suite's name.
@@ -50,7 +50,7 @@ def record_id(
 
 
 def fitting_id(record: Record) -> str:
-    """The name that fits what a record holds, with the protocol that it tells."""
+    """Return the name that fits what a record holds, with the protocol that it tells."""
     return record_id(
         suite=record.suite,
         dataset=record.dataset,

@@ -21,7 +21,7 @@ MOST_ENTRIES = 20_000  # of one field
 
 
 def read_record(path: Path) -> Record:
-    """Reads and validates a record's file, of this schema or of an older one.
+    """Read and validates a record's file, of this schema or of an older one.
 
     Raises:
         RequestError: It is oversized, of a newer schema, or not a valid record; the message
@@ -44,7 +44,7 @@ def read_record(path: Path) -> Record:
 
 
 def _limit(content: Any, field: str, path: Path) -> None:
-    """Refuses what is nested so deeply, or so long, that working with it fails."""
+    """Refuse what is nested so deeply, or so long, that working with it fails."""
     waiting, entries = [(content, 1)], 0
     while waiting:
         found, depth = waiting.pop()
@@ -78,7 +78,7 @@ def _validated(text: bytes, path: Path) -> Record:
 
 @contextmanager
 def keeping_all() -> Iterator[None]:
-    """For reading very many records: twice as fast without looking for garbage among them."""
+    """Pause the search for garbage: very many records are read twice as fast."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -89,7 +89,7 @@ def keeping_all() -> Iterator[None]:
 
 
 def read_records(*folders: Path) -> list[Record]:
-    """Reads all records of some folders of results, sorted by id.
+    """Read all records of some folders of results, sorted by id.
 
     Raises:
         RequestError: A file is not a valid record, is not named for its id, or two folders hold

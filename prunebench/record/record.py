@@ -92,15 +92,15 @@ class Record(Strict):
         return self
 
     def mean(self, name: str) -> float | None:
-        """The mean of a value; None if it is missing or null."""
+        """Return the mean of a value; None if it is missing or null."""
         value = self.values.get(name)
         return value.mean if value else None
 
     def to_json(self) -> str:
-        """The record as its file holds it, keys sorted."""
+        """Return the record as its file holds it, keys sorted."""
         return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
 
 
 def slug(text: str) -> str:
-    """Turns a label into something that is safe in a file's name."""
+    """Turn a label into something that is safe in a file's name."""
     return re.sub(r"[^A-Za-z0-9.+=-]+", "-", text).strip("-.") or "x"

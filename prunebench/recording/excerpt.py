@@ -13,7 +13,7 @@ ALL_ROWS = ("cams", "cam", "metrics", "metric", "explain")
 
 
 def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:
-    """A suite, as written, that makes one row of another suite again."""
+    """Return a suite, as written, that makes one row of another suite again."""
 
     def only(key: str, chosen: Any, among: tuple[Any, ...]) -> Any:
         written = suite.raw.get(key + "s", suite.raw.get(key))

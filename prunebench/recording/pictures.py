@@ -56,7 +56,7 @@ class Pictures:
         return f"the licence of {dataset.name} forbids showing its images"
 
     def of_method(self) -> dict[str, str]:
-        """What the compression method itself shows of its work, which may hold images."""
+        """Return what the compression method itself shows of its work, which may hold images."""
         step = self.trial.network.compressed()
         shown = {} if self.withheld else self.store.read(step.key).tensors
         return {
@@ -66,7 +66,7 @@ class Pictures:
         }
 
     def heatmaps(self) -> Iterator[Heatmap]:
-        """Maps of the same few images for every network of a data set."""
+        """Yield maps of the same few images for every network of a data set."""
         steps = [step for step in explained(self.trial.known) if self.store.has(step.key)]
         if not steps:
             return
@@ -82,14 +82,14 @@ class Pictures:
                 yield Heatmap(image=index, cam=cam, png=png(grey[place : place + 1]))
 
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, for records that show predictions."""
+        """Return the names of the classes, for records that show predictions."""
         if self._unchanged is not None:
             return self._unchanged.classes
         names = self._data.class_names if self._compared else ()
         return names if len(names) <= MOST_CLASSES else ()
 
     def moved(self) -> Iterator[Moved]:
-        """The images whose maps changed most, by Sp2PS; those where it is undefined left out."""
+        """Yield the images whose maps changed most, by Sp2PS, where that is defined."""
         import torch
 
         step = self._compared
@@ -145,7 +145,7 @@ class Pictures:
         return open_workspace(self.store.root, self.environment).data(self.trial.setting.data)
 
     def _maps(self, step: Step, places: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Maps of some images at the images' size, 8-bit grey, n×H×W."""
+        """Return maps of some images at the images' size, 8-bit grey, n×H×W."""
         import torch
 
         from prunebench.cams.maps import decode, upsample
@@ -155,7 +155,7 @@ class Pictures:
         return (maps * 255).round().to(torch.uint8)
 
     def _predicted(self, network: Step, images: Tensor) -> list[int | None]:
-        """Classes that a network predicts for some images, where predictions are stored."""
+        """Return the classes that a network predicts for some images, where these are stored."""
         seen: set[str] = set()
         for step in (step for cell in self.trial.known for step in cell.step.ancestors(seen)):
             of_network = step.kind == PREDICTED and step.parent("network") == network
@@ -166,7 +166,7 @@ class Pictures:
 
 
 def explained(cells: tuple[Cell, ...]) -> list[Step]:
-    """The steps that made the maps behind some cells."""
+    """Return the steps that made the maps behind some cells."""
     found = {
         cell.step.parent("maps").key: cell.step.parent("maps")
         for cell in cells
@@ -176,7 +176,7 @@ def explained(cells: tuple[Cell, ...]) -> list[Step]:
 
 
 def png(pixels: Tensor, widest: int = WIDEST) -> str:
-    """A picture as base64 PNG, made smaller where it is too large.
+    """Return a picture as base64 PNG, made smaller where it is too large.
 
     Args:
         pixels: uint8, 1×H×W (grey) or 3×H×W.

@@ -46,7 +46,7 @@ class Recorder:
         return self.identities.suite
 
     def record(self, trial: Trial, failed: dict[str, str]) -> Record:
-        """The record of one network.
+        """Make the record of one network.
 
         Args:
             trial: The network; its own step and its baseline are in the store.
@@ -105,7 +105,7 @@ class Recorder:
         )
 
     def _before(self, name: str) -> Record | None:
-        """The record as a run before this one wrote it."""
+        """Read the record as a run before this one wrote it."""
         path = self.store.record_file(self.suite.name, name)
         try:
             return read_record(path) if path.is_file() else None
@@ -113,7 +113,7 @@ class Recorder:
             return None
 
     def conditions(self, trial: Trial) -> Conditions:
-        """What must be equal for other networks to be comparable with this one."""
+        """Return what must be equal for other networks to be comparable with this one."""
         setting, environment = trial.setting, self.identities.environment
         model = self.identities.of(setting.model)
         content = f" with weights {model['content'][:12]}" if "content" in model else ""
@@ -135,7 +135,7 @@ class Recorder:
         )
 
     def _explained_images(self, trial: Trial) -> int:
-        """Images really explained: a test split may have fewer than were asked for."""
+        """Count the images explained: a test split may have fewer than were asked for."""
         steps = explained(trial.compared_with.known)
         targets = steps[0].parent("targets").key if steps else ""
         if steps and self.store.has(targets):
@@ -143,14 +143,14 @@ class Recorder:
         return self.suite.explain.images if steps else 0
 
     def _compression(self, trial: Trial) -> dict[str, Any]:
-        """What the last compression found out: see ``stages/compress.py``."""
+        """Read what the last compression found out: see ``stages/compress.py``."""
         for step in trial.network.lineage():
             if step.kind == COMPRESSED:
                 return self.store.read(step.key).data
         return {}
 
     def _images_seen(self, trial: Trial) -> int:
-        """Training images seen by recovery, by training methods and by what they prepared."""
+        """Count training images seen by recovery, training methods and what they prepared."""
         made = [step for step in trial.network.lineage()[:-1] if step.kind != RANDOMISED]
         keys = {step.key for step in made} | {
             step.key for one in made for step in one.prepared().values()
@@ -169,7 +169,7 @@ class Recorder:
         }
 
     def _times(self, trial: Trial) -> dict[str, Times]:
-        """How the times behind medians spread; stored by the metrics that take times."""
+        """Return the times behind medians, stored by the metrics that take times."""
         return {
             place + cell.step.plugin.variant: _spread(**samples)
             for cell in trial.known
@@ -217,7 +217,7 @@ class Recorder:
         }
 
     def _seconds(self, trial: Trial) -> float:
-        """Time of compression and recovery, all rounds together."""
+        """Return the time of compression and recovery, all rounds together."""
         made = trial.network.lineage()[:-1]
         return sum(float(self.store.read(step.key).measured["seconds"]) for step in made)
 
@@ -229,7 +229,7 @@ def _told(recovery: Recipe) -> dict[str, Any]:
 
 
 def _spread(baseline: list[float], network: list[float]) -> Times:
-    """Times of both networks, of not too many pairs, with few digits."""
+    """Return times of both networks, of not too many pairs, with few digits."""
     step = math.ceil(len(network) / MOST_TIMES)
     kept = [
         tuple(float(f"{time:.{DIGITS}g}") for time in times[::step])
@@ -252,6 +252,6 @@ def _plugin_version(chosen: Chosen[Any]) -> str:
 
 
 def _epoch(point: dict[str, Any]) -> Epoch:
-    """A point of a curve; a plugin may call its terms what it likes."""
+    """Return a point of a curve; a plugin may call its terms what it likes."""
     terms = {slug(name): value for name, value in point.get("terms", {}).items()}
     return Epoch.model_validate(point | {"terms": terms})

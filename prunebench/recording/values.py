@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def values(trial: Trial, store: Store, failed: dict[str, str]) -> Iterator[tuple[str, Value]]:
-    """Everything published of a network, by name.
+    """Yield everything published of a network, by name.
 
     Args:
         trial: The network.
@@ -64,7 +64,7 @@ def _accuracy_drop(trial: Trial, store: Store) -> Iterator[tuple[str, Value]]:
 
 
 def _missing(cell: Cell) -> str:
-    """What a value is called that is not there: after its metric, with all parameters."""
+    """Return what a value is called that is not there: its metric, with all parameters."""
     chosen = cell.step.plugin
     name: str = chosen.name.replace("-", "_").replace("/", "_")
     told = chosen.label.removeprefix(chosen.name)

@@ -39,7 +39,7 @@ def reproduce(
     device: str | None = None,
     quiet: bool = False,
 ) -> Reproduction:
-    """Makes a row again from its record: only the steps that this row needs.
+    """Make a row again from its record: only the steps that this row needs.
 
     Args:
         record: The published record.
@@ -75,7 +75,7 @@ def reproduce(
 
 
 def _refuse_code(suite: Path) -> None:
-    """A record must not choose which of the files here are run, nor may a variable complete it."""
+    """Refuse a suite that names Python files: a record must not choose which are run."""
     found = next((text for text in _texts(read_yaml(suite).data) if PYTHON in text), None)
     if found is not None:
         raise RequestError(
@@ -97,7 +97,7 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _suite(record: Record, folder: Path, trusted: bool) -> Suite:
-    """The suite in a record, read as if its file lay in a folder.
+    """Read the suite in a record as if its file lay in a folder.
 
     Args:
         record: The record.
@@ -135,7 +135,7 @@ def _trial(record: Record, identities: Identities) -> Trial:
 
 
 def _check_sources(record: Record, here: Conditions) -> None:
-    """Refuses other data or weights, before anything is computed."""
+    """Refuse other data or weights, before anything is computed."""
     theirs = record.conditions
     for name, what in (("dataset", "data set"), ("data_digest", "data"), ("model", "model")):
         if getattr(theirs, name) != getattr(here, name):
@@ -147,7 +147,7 @@ def _check_sources(record: Record, here: Conditions) -> None:
 
 
 def _carry_out(trial: Trial, identities: Identities, store: Store, quiet: bool) -> dict[str, str]:
-    """Carries out what is missing; returns messages of failed steps, by key."""
+    """Carry out what is missing; returns messages of failed steps, by key."""
     graph = Graph.of([trial], store.stored_keys())
     environment = identities.environment
     check(identities.suite, graph.settings_to_check([trial]), store, environment)

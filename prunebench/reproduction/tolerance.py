@@ -29,23 +29,23 @@ FACTOR = 2.0
 
 
 def shape_is_given(record: Record) -> bool:
-    """Whether the level alone, and no criterion, decides the network's shape."""
+    """Return whether the level alone, and no criterion, decides the network's shape."""
     return record.axis in ("none", "masked")
 
 
 def reached_off(record: Record, elsewhere: bool) -> float:
-    """How far the fractions removed may be off."""
+    """Return how far the fractions removed may be off."""
     return SAME if not elsewhere else ROUNDED if shape_is_given(record) else CHANNEL
 
 
 def here_off(name: str, value: float) -> float:
-    """How far a value made on a machine like the record's may be off."""
+    """Return how far a value made on a machine like the record's may be off."""
     scale = scale_of(name)
     return (SAME if scale and scale.quantity in COUNTS else SUMMED) * max(1.0, abs(value))
 
 
 def elsewhere_off(name: str, published: Value, rebuilt: Value, record: Record) -> float:
-    """How far a value made elsewhere may be off.
+    """Return how far a value made elsewhere may be off.
 
     Args:
         name: The value's name.
@@ -72,7 +72,7 @@ def elsewhere_off(name: str, published: Value, rebuilt: Value, record: Record) -
 
 
 def _learnt(name: str) -> bool:
-    """Whether a value is of an explanation method that is trained."""
+    """Return whether a value is of an explanation method that is trained."""
     cam = name.partition("/")[2].partition("(")[0]
     try:
         return bool(cam) and getattr(find("cams", cam).plugin_class, "learns", False)
@@ -81,7 +81,7 @@ def _learnt(name: str) -> bool:
 
 
 def _half(value: Value, otherwise: Value) -> float:
-    """Half of the 95% interval of a value, or of another one where it has none."""
+    """Return half of the 95% interval of a value, or of another one where it has none."""
     for found in (value, otherwise):
         if found.low is not None and found.high is not None:
             return (found.high - found.low) / 2
@@ -89,7 +89,7 @@ def _half(value: Value, otherwise: Value) -> float:
 
 
 def ratio_off(name: str, published: Record, rebuilt: Record, elsewhere: bool) -> tuple[float, str]:
-    """How far a ratio of times may be off, and what that is made from.
+    """Return how far a ratio of times may be off, and what that is made from.
 
     A wide spread of published times allows no more than that of the times taken here.
     """

@@ -78,7 +78,7 @@ class Reproduction:
 
 
 def compare(published: Record, rebuilt: Record) -> Reproduction:
-    """Holds a published record and the same made again side by side."""
+    """Hold a published record and the same made again side by side."""
     elsewhere = tuple(_elsewhere(published, rebuilt))
     figures = [*_reached(published, rebuilt, bool(elsewhere))]
     for name in {**published.values, **rebuilt.values}:
@@ -114,7 +114,7 @@ def _mapping(found: Any) -> Mapping[str, Any]:
 
 
 def _takes_times(plugin: str) -> bool:
-    """Whether a plugin, as ``metrics/latency``, measures times: they differ in any case."""
+    """Return whether a plugin, as ``metrics/latency``, takes times: they always differ."""
     kind, _, name = plugin.partition("/")
     return getattr(find(kind, name).plugin_class, "carries", "") == "hardware"
 

@@ -29,7 +29,7 @@ BATCH = 900  # metrics in one request; MLflow takes 1,000
 
 
 def connect(uri: str) -> MlflowClient:
-    """Connects to a tracking server; MLflow is imported here and not before."""
+    """Connect to a tracking server; MLflow is imported here and not before."""
     for variable, value in SETTINGS.items():
         os.environ.setdefault(variable, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -83,7 +83,7 @@ class Experiment:
         return {each[NETWORK]: each.get(DIGEST, "") for each in tags if NETWORK in each}
 
     def run(self, tag: str, value: str, name: str) -> Run:
-        """The run with this tag; it is started if there is none.
+        """Find the run with this tag, or start it.
 
         Args:
             tag: ``NETWORK`` or ``BOARD``.
@@ -110,7 +110,7 @@ class Experiment:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Adds to a run, and says last of all that it is complete.
+        """Add to a run, and say last of all that it is complete.
 
         Args:
             run: The run.
@@ -144,12 +144,12 @@ class Experiment:
         return dict(self.client.get_experiment(self.id).tags)
 
     def describe(self, tags: Mapping[str, str]) -> None:
-        """Sets tags of the experiment itself."""
+        """Set tags of the experiment itself."""
         for name, value in tags.items():
             _once_more(partial(self.client.set_experiment_tag, self.id, name, value))
 
     def tag(self, run: Run, name: str, value: str) -> None:
-        """Sets a tag of a run."""
+        """Set a tag of a run."""
         _once_more(partial(self.client.set_tag, run.info.run_id, name, value))
 
     def _first(self, where: str) -> list[Run]:
@@ -167,13 +167,13 @@ class Experiment:
 
 
 def is_complete(run: Run, digest: str) -> bool:
-    """Whether a run holds all of what has this digest."""
+    """Return whether a run holds all of what has this digest."""
     tags = run.data.tags
     return bool(tags.get(COMPLETE) == "true" and tags.get(DIGEST) == digest)
 
 
 def _once_more(call: Callable[[], object]) -> None:
-    """Makes a call again where another process was faster.
+    """Make a call again where another process was faster.
 
     MLflow looks whether a tag is there and then inserts it; of two that do so at once the database
     refuses one, which finds the tag the next time.

@@ -18,7 +18,7 @@ ROLES = {"baseline": "baseline", "control": "none", "floor": "random weights"}
 
 
 def run_name(record: Record) -> str:
-    """A run's name in a list of many: ``l1-filter 50% (target=macs) resnet20 seed 0``.
+    """Return a run's name: ``l1-filter 50% (target=macs) resnet20 seed 0``.
 
     Parameters that have parameters of their own are shortened; MLflow's columns tell them in full.
     """
@@ -40,12 +40,12 @@ def _shortened(parameters: str) -> str:
 
 
 def metric_name(name: str) -> str:
-    """A value's name as MLflow accepts it: ``sp2ps/grad-cam++`` becomes ``sp2ps/grad-cam-pp``."""
+    """Return a value's name as MLflow accepts it: ``x/grad-cam++`` as ``x/grad-cam-pp``."""
     return re.sub(r"[^\w./ -]", "_", name.replace("++", "-pp"))
 
 
 def metrics(record: Record) -> dict[str, float]:
-    """All numbers of a record under MLflow's names, whose part before the ``/`` is a section.
+    """Return all numbers of a record under MLflow's names, ``SECTION/NAME``.
 
     Values of maps are sections by themselves (``sp2ps/grad-cam``); means over images of what a
     network predicts have no section (``accuracy``); what remains is one number a network, which
@@ -74,7 +74,7 @@ def _is_cost(name: str, value: Value) -> bool:
 
 
 def params(record: Record) -> dict[str, Any]:
-    """What the network is: parameters by which runs are grouped and filtered."""
+    """Return what the network is: parameters by which runs are grouped and filtered."""
     recovery = record.conditions.recovery or {}
     return {
         "dataset": record.dataset,
@@ -92,7 +92,7 @@ def params(record: Record) -> dict[str, Any]:
 
 
 def description(record: Record) -> str:
-    """A network's results in two sentences of markdown."""
+    """Return a network's results in two sentences of markdown."""
     parts = []
     if (accuracy := record.mean("accuracy")) is not None:
         drop = record.mean("accuracy_drop")

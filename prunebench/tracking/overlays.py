@@ -17,7 +17,7 @@ SIDE = 192  # pixels of one picture
 
 
 def overlays(record: Record, baseline: Record | None = None) -> Iterable[tuple[str, bytes]]:
-    """For each image and method of a record: image, baseline's map, own map side by side, as PNG.
+    """Yield image, baseline's map and own map side by side, for each image and method.
 
     Maps are laid over the image. Where a record may not show the image, they stand by themselves.
 

@@ -29,7 +29,7 @@ VERSION_TAG = "prunebench.version"
 
 
 def default_uri(store: Path) -> str:
-    """The embedded tracking database of a store."""
+    """Return the address of a store's embedded tracking database."""
     return f"sqlite:///{store.absolute() / 'mlflow.db'}"
 
 
@@ -68,7 +68,7 @@ class Tracker:
         self._experiment = Experiment(uri, suite)
 
     def log(self, record: Record, baseline: Record | None = None) -> None:
-        """Logs a record. A server that fails is noted and left alone: the store is the truth.
+        """Log a record. A server that fails is noted and left alone: the store is the truth.
 
         Args:
             record: The network's record.
@@ -77,7 +77,7 @@ class Tracker:
         self._attempt(lambda: self._log(record, baseline))
 
     def log_board(self, files: Sequence[Path]) -> None:
-        """Logs the suite's board as a run of its own, and arranges how the experiment opens.
+        """Log the suite's board as a run of its own, and arrange how the experiment opens.
 
         Args:
             files: All records of the suite. Where they are as they were, nothing is done.
@@ -172,7 +172,7 @@ def _tags(record: Record) -> dict[str, str]:
 
 
 def _values(record: Record, run: Run) -> Iterator[Metric]:
-    """What the run does not show yet."""
+    """Yield metrics that the run does not show yet."""
     from mlflow.entities import Metric
 
     for name, value in metrics(record).items():
@@ -184,7 +184,10 @@ def _values(record: Record, run: Run) -> Iterator[Metric]:
 
 
 def _curves(record: Record, run: Run) -> Iterator[Metric]:
-    """Curves that the run does not show yet; of one never completed all, for it may lack an end."""
+    """Yield curves that the run does not show yet.
+
+    Of a run that was never complete all, for a curve there may lack its end.
+    """
     from mlflow.entities import Metric
 
     known = run.data.metrics if run.data.tags.get(COMPLETE) == "true" else {}
@@ -198,7 +201,7 @@ def _curves(record: Record, run: Run) -> Iterator[Metric]:
 
 
 def _draw(record: Record, baseline: Record | None, folder: Path) -> None:
-    """Writes the artefacts of a network's run into a folder."""
+    """Write the artefacts of a network's run into a folder."""
     from prunebench.tracking.overlays import overlays
 
     (folder / "record.json").write_text(record.to_json())

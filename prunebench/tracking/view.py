@@ -20,7 +20,7 @@ MOST_GROUPS = 60  # sections of maps' metrics; the tag holds 20,000 characters
 
 
 def address(server: str, experiment: str) -> str:
-    """Where MLflow shows an experiment's charts as ``view`` arranges them.
+    """Return the address at which MLflow shows an experiment as ``view`` arranges it.
 
     Args:
         server: Such as ``http://127.0.0.1:5000``.
@@ -31,7 +31,7 @@ def address(server: str, experiment: str) -> str:
 
 
 def view(records: Iterable[Record]) -> str:
-    """The shared view of a suite as JSON: trade-offs first, what costs are made of folded away.
+    """Return the shared view of a suite as JSON: trade-offs first, parts of costs folded away.
 
     Args:
         records: The suite's records. Charts are of metrics that some of them have.
@@ -64,7 +64,7 @@ def view(records: Iterable[Record]) -> str:
 
 
 def note(records: Iterable[Record]) -> str:
-    """What an experiment says of itself, in markdown."""
+    """Return what an experiment says of itself, in markdown."""
     records = list(records)
     models = sorted({record.model.partition("(")[0] for record in records})
     datasets = sorted({record.dataset for record in records})
@@ -77,7 +77,7 @@ def note(records: Iterable[Record]) -> str:
 
 
 def _sp2ps(records: Iterable[Record], names: set[str]) -> list[str]:
-    """Sp2PS by explanation method, those first of which there are heatmaps: the suite's first."""
+    """Return Sp2PS by explanation method, those with heatmaps first: the suite's first."""
     shown = [heat.cam for record in records for heat in record.heatmaps if heat.cam]
     first = dict.fromkeys(metric_name(f"sp2ps/{cam}") for cam in shown)
     rest = dict.fromkeys(sorted(name for name in names if name.startswith("sp2ps/")))

@@ -20,7 +20,7 @@ PARAMETERS = r"(\(.*\))?"
 
 
 def missing_cells(record: Record) -> Iterator[Problem]:
-    """Names metrics without a key or without a value."""
+    """Yield metrics without a key or without a value."""
     keys = record.keys.get("cells")
     cells = [name for name in keys if isinstance(name, str)] if isinstance(keys, Mapping) else []
     if not cells:
@@ -47,7 +47,7 @@ def missing_cells(record: Record) -> Iterator[Problem]:
 
 
 def named(excerpt: Mapping[str, Any], kind: str) -> Counter[str]:
-    """How often a suite names each plugin of a kind, such as ``metric``."""
+    """Count how often a suite names each plugin of a kind, such as ``metric``."""
     written = excerpt.get(kind + "s", excerpt.get(kind))
     listed = written if isinstance(written, list) else [written]
     names = (next(iter(one), None) if isinstance(one, dict) else one for one in listed)
@@ -77,7 +77,7 @@ def _value(record: Record, metric: str, cam: str | None) -> Iterator[Problem]:
 
 
 def _too_few(record: Record, cells: list[str]) -> Iterator[Problem]:
-    """Each cell gives at least one value; maps that are zero are no metric's."""
+    """Yield a problem where there are fewer values than cells; zero maps are no metric's."""
     found = [name for name in record.values if not name.startswith("zero_map_fraction")]
     if len(found) < len(cells):
         yield Problem("values", f"{len(found)} of {len(cells)} cells", "a value of each cell")

@@ -20,7 +20,7 @@ from prunebench.record.checking.times import false_times, wrong_times
 def check_record(
     record: Record, others: Others | Iterable[Record] = (), *, published: bool = False
 ) -> list[Problem]:
-    """Checks a record as far as that can be done without making it again.
+    """Check a record as far as that can be done without making it again.
 
     Args:
         record: A record that was read, and so fits the schema.

@@ -15,7 +15,7 @@ PACKAGES = ("prunebench", "torch")
 
 
 def incomplete(record: Record) -> Iterator[Problem]:
-    """Names what is missing of suite, keys, conditions and provenance."""
+    """Yield what is missing of suite, keys, conditions and provenance."""
     for name in EXCERPT:
         singular = name.removesuffix("s")
         if not (record.suite_excerpt.get(name) or record.suite_excerpt.get(singular)):

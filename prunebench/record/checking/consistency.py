@@ -13,7 +13,7 @@ OF_TRAINING = 1e-3
 
 
 def inconsistent(record: Record, baseline: Record | None) -> Iterator[Problem]:
-    """Names what does not fit the rest of the record, or its baseline's counts."""
+    """Yield what does not fit the rest of the record, or its baseline's counts."""
     yield from _names(record)
     yield from _excerpt(record)
     yield from _role(record)
@@ -69,7 +69,7 @@ def _role(record: Record) -> Iterator[Problem]:
 
 
 def _derived(record: Record) -> Iterator[Problem]:
-    """Values that are made of others of the same record."""
+    """Yield values that do not fit others of the same record that they are made of."""
     mean = record.mean
     params, nonzero = mean("params"), mean("nonzero_params")
     density, macs, flops = mean("density"), mean("macs"), mean("flops")
@@ -89,7 +89,7 @@ def _derived(record: Record) -> Iterator[Problem]:
 
 
 def _fractions(record: Record, baseline: Record) -> Iterator[Problem]:
-    """What was removed, against counts of both networks."""
+    """Yield removed fractions that do not fit the counts of both networks."""
     for name, ours, theirs, tolerance in (
         ("params", "params", "params", 0.0),
         ("macs", "macs", "macs", 0.0),

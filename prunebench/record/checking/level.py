@@ -27,7 +27,7 @@ DENSE = ("params", "channels", "macs")
 
 
 def missed_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
-    """Names a level that is not what was really removed."""
+    """Yield a level that is not what was really removed."""
     level = record.level
     if record.role != "compressed":
         return
@@ -48,7 +48,7 @@ def missed_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
 
 
 def _counted(record: Record) -> tuple[str, ...]:
-    """Of what the level is a fraction, as far as the record tells."""
+    """Return of what the level is a fraction, as far as the record tells."""
     if record.axis == "masked":
         return ("weights",)
     if record.axis == "dense" and record.round is None:
@@ -58,7 +58,7 @@ def _counted(record: Record) -> tuple[str, ...]:
 
 
 def _method(record: Record) -> type[Pruner] | None:
-    """The class of the method; None where it is not installed."""
+    """Return the class of the method; None where it is not installed."""
     try:
         return cast("type[Pruner]", find("pruners", record.pruner_name).plugin_class)
     except RequestError:

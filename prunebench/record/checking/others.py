@@ -34,11 +34,11 @@ class Others:
                 self._baselines[_branch(record)] = record
 
     def baseline(self, record: Record) -> Record | None:
-        """The untouched network that a record is compared with, of the same suite and seed."""
+        """Return the uncompressed network that a record is compared with, of its suite and seed."""
         return record if record.role == "baseline" else self._baselines.get(_branch(record))
 
     def misses_baseline(self, record: Record) -> Iterator[Problem]:
-        """Whether what it is compared with is not there."""
+        """Yield a problem where what it is compared with is not there."""
         if record.role in ("control", "compressed") and self.baseline(record) is None:
             wrong = f"its baseline, of suite {record.suite!r} and seed {record.seed}"
             yield Problem(
@@ -46,7 +46,7 @@ class Others:
             )
 
     def repeats(self, record: Record) -> Iterator[Problem]:
-        """Whether the same network, or the same record, is there once more."""
+        """Yield problems where the same network, or the same record, is there once more."""
         if any(other is not record for other in self._by_id.get(record.id, ())):
             yield Problem("id", f"{record.id!r} is there twice", "one record of each id")
         for other in self._by_network.get(_network(record), ()) if record.keys else ():
@@ -59,7 +59,7 @@ class Others:
         yield from self._in_its_row(record)
 
     def _in_its_row(self, record: Record) -> Iterator[Problem]:
-        """Whether it would displace another record of the board's row."""
+        """Yield problems where it would displace another record of the board's row."""
         if len(record.seeds) > MOST_SEEDS:
             yield Problem("seeds", f"{len(record.seeds)} seeds", f"at most {MOST_SEEDS}")
         for other in self._by_row.get(_row(record), ()):
@@ -83,5 +83,5 @@ def _network(record: Record) -> Place:
 
 
 def _row(record: Record) -> Row:
-    """The row of the board that a record stands in, with those of other seeds."""
+    """Return the row of the board that a record stands in, with those of other seeds."""
     return section_key(record), row_key(record)

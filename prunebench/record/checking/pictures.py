@@ -14,7 +14,7 @@ IMAGE, MAP = ("L", "RGB"), ("L",)
 
 
 def bad_pictures(record: Record) -> Iterator[Problem]:
-    """Names pictures that are none, are too large, are missing, or may not be shown."""
+    """Yield pictures that are none, are too large, are missing, or may not be shown."""
     images = {heat.image for heat in record.heatmaps if heat.cam is None}
     for place, heat in enumerate(record.heatmaps):
         field = f"heatmaps.{place}"

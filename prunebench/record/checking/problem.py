@@ -26,5 +26,5 @@ class Problem(NamedTuple):
 
 
 def close(a: float, b: float, relative: float = 1e-6) -> bool:
-    """Whether two numbers are one but for rounding."""
+    """Return whether two numbers are one but for rounding."""
     return math.isclose(a, b, rel_tol=relative, abs_tol=1e-9)

@@ -27,7 +27,7 @@ class Spread(NamedTuple):
 
 
 def spread(numbers: Sequence[float]) -> Spread | None:
-    """The median with its distribution-free 95% interval; None of too few numbers."""
+    """Return the median with its distribution-free 95% interval; None for too few numbers."""
     if len(numbers) < FEWEST:
         return None
     low, high = median_interval(numbers)
@@ -35,5 +35,5 @@ def spread(numbers: Sequence[float]) -> Spread | None:
 
 
 def ratios(times: Times) -> list[float]:
-    """Time of the network by time of the baseline, of each pair."""
+    """Return the network's time over the baseline's, of each pair."""
     return [after / before for before, after in zip(times.baseline, times.network, strict=True)]

@@ -24,7 +24,7 @@ NAMED = ("values", "times", "curves", "pictures")
 
 
 def unsafe_text(record: Record) -> Iterator[Problem]:
-    """Names ids, names and texts that may do harm where they are shown."""
+    """Yield ids, names and texts that may do harm where they are shown."""
     if RESERVED.fullmatch(record.id):
         yield Problem("id", f"{record.id!r} is not a file's name everywhere", "another suite name")
     for field in NAMED:

@@ -24,7 +24,7 @@ left out were taken in the other order, or at other moments."""
 
 
 def wrong_times(record: Record) -> Iterator[Problem]:
-    """Names times that do not fit, and throughputs that are not those of their medians."""
+    """Yield times that do not fit, and throughputs that are not those of their medians."""
     for place, times in record.times.items():
         if len(times.baseline) != len(times.network) or not times.network:
             wrong = f"{len(times.baseline)} of the baseline and {len(times.network)} of its own"
@@ -54,7 +54,7 @@ def times_behind(record: Record, ratio: str) -> Times | None:
 
 
 def false_times(record: Record) -> Iterator[Problem]:
-    """Names values that are said to be times, and whose names are not those of times."""
+    """Yield values that are said to be times and are not."""
     for name, value in record.values.items():
         if value.measured and not _is_timed(name):
             wrong = "is no time, and not taken anew in each run"
@@ -79,7 +79,7 @@ def _median(record: Record, name: str, kept: Sequence[float], place: str) -> Ite
 
 
 def _thinned(found: float, kept: Sequence[float]) -> bool:
-    """Whether a number may be the median of times of which these are only every second or so."""
+    """Return whether a number may be the median of times of which these are only a part."""
     if len(kept) <= MOST_TIMES // 2 or (around := spread(kept)) is None:
         return False
     low = around.median - THINNED * (around.median - around.low)
