@@ -37,7 +37,8 @@ def area_under_curve(
 ) -> Tensor:
     """Return the area under the confidence while one image turns into another.
 
-    The map's highest pixels turn first: Petsiuk et al. 2018 (RISE). The horizontal axis is the share of pixels replaced.
+    The map's highest pixels turn first: Petsiuk et al. 2018 (RISE). The horizontal
+    axis is the share of pixels replaced.
 
     Args:
         module: The network.

@@ -68,7 +68,7 @@ class Road(Metric):
     def _confidence_left(
         self, evidence: Evidence, where: slice, images: Tensor, order: Tensor
     ) -> Tensor:
-        """Return confidences without the first pixels of the order, averaged over percentages, b."""
+        """Return confidences without the order's first pixels, averaged over percentages, b."""
         import torch
 
         from prunebench.metrics.confidence import confidence
