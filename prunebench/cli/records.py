@@ -71,7 +71,7 @@ def _suite_problems(path: Path) -> Iterator[str]:
 def _record_problems(paths: Sequence[Path]) -> Iterator[str]:
     """Everything wrong with records, each held against all of them."""
     from prunebench.record import read_record
-    from prunebench.record.checking import Others, check_record
+    from prunebench.record.checking import RecordIndex, check_record
     from prunebench.record.reading import keeping_all
 
     for folder in (path for path in paths if path.is_dir()):
@@ -89,7 +89,7 @@ def _record_problems(paths: Sequence[Path]) -> Iterator[str]:
                 found[file] = read_record(file)
             except RequestError as error:
                 yield str(error)
-    others, fine = Others(found.values()), 0
+    others, fine = RecordIndex(found.values()), 0
     folders = {path.resolve() for path in paths if path.is_dir()}
     for file, record in found.items():
         published = file.parent.resolve() in folders

@@ -10,7 +10,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.writers.board_json import board_json
 from prunebench.leaderboard.writers.markdown import to_markdown
 from prunebench.record import Record, read_record
-from prunebench.record.checking import Others, check_record
+from prunebench.record.checking import RecordIndex, check_record
 from prunebench.record.reading import LARGEST
 from prunebench.store.writing import write_files
 
@@ -51,13 +51,13 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
                 )
         chosen[target] = (source, record)
     staying = {path: read_record(path) for path in sorted(present.values()) if path not in chosen}
-    others = Others([*staying.values(), *(record for _, record in chosen.values())])
+    others = RecordIndex([*staying.values(), *(record for _, record in chosen.values())])
     texts = {
         target: _checked(record, others, source) for target, (source, record) in chosen.items()
     }
     coming = {record.id for _, record in chosen.values()}
     for path, record in staying.items():
-        baseline = others.baseline(record)
+        baseline = others.baseline_of(record)
         if baseline is not None and baseline.id in coming:
             _checked(record, others, path)
     results.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def _says(path: Path, record: Record) -> bool:
         return False
 
 
-def _checked(record: Record, others: Others, source: Path) -> str:
+def _checked(record: Record, others: RecordIndex, source: Path) -> str:
     """The record's text as it is published: what was checked and nothing else."""
     if problems := check_record(record, others, published=True):
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Curve(Metric):
+class AreaUnderCurve(Metric):
     """Base of the areas under a curve of confidence."""
 
     reads: ClassVar[tuple[Reading, ...]] = ("network", "images", "maps")
@@ -26,7 +26,9 @@ class Curve(Metric):
         16, ge=1, description="parts in which pixels are replaced; one pass of the network more"
     )
 
-    def areas(self, evidence: Evidence, ends: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+    def compute_areas(
+        self, evidence: Evidence, ends: Callable[[Tensor], tuple[Tensor, Tensor]]
+    ) -> Tensor:
         """Return the areas under the curves, M values in [0, 1]; NaN where a map is constant.
 
         Args:
@@ -47,7 +49,7 @@ class Curve(Metric):
         return values
 
 
-class Insertion(Curve):
+class Insertion(AreaUnderCurve):
     """Area under the confidence while pixels are added, those the map points at first."""
 
     higher_is_better: ClassVar[bool | None] = True
@@ -63,11 +65,11 @@ class Insertion(Curve):
 
         blank: Callable[[Tensor], Tensor] = blur if self.start == "blur" else _mean_colour
         return {
-            "insertion_auc": self.areas(evidence, lambda images: (blank(images), images)),
+            "insertion_auc": self.compute_areas(evidence, lambda images: (blank(images), images)),
         }
 
 
-class Deletion(Curve):
+class Deletion(AreaUnderCurve):
     """Area under the confidence while pixels are removed, those the map points at first."""
 
     higher_is_better: ClassVar[bool | None] = False
@@ -76,7 +78,9 @@ class Deletion(Curve):
     def compute(self, evidence: Evidence) -> Mapping[str, float | Tensor]:
         """Return ``deletion_auc`` in [0, 1] for each image."""
         return {
-            "deletion_auc": self.areas(evidence, lambda images: (images, _mean_colour(images))),
+            "deletion_auc": self.compute_areas(
+                evidence, lambda images: (images, _mean_colour(images))
+            ),
         }
 
 

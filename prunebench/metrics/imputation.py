@@ -35,11 +35,13 @@ def impute(images: Tensor, removed: Tensor) -> Tensor:
         The images, b×channels×H×W, solved in float64 and given in their own type.
     """
     if removed[0].numel() > LARGEST_DIRECT:
-        return by_conjugate_gradients(images, removed)
-    return torch.stack(list(map(directly, images, removed)))
+        return impute_by_conjugate_gradients(images, removed)
+    return torch.stack(list(map(impute_directly, images, removed)))
 
 
-def by_conjugate_gradients(images: Tensor, removed: Tensor, tolerance: float = 1e-7) -> Tensor:
+def impute_by_conjugate_gradients(
+    images: Tensor, removed: Tensor, tolerance: float = 1e-7
+) -> Tensor:
     """Impute all images of a batch at once, on their device (Hestenes and Stiefel 1952).
 
     Args:
@@ -79,7 +81,7 @@ def by_conjugate_gradients(images: Tensor, removed: Tensor, tolerance: float = 1
     return (known + filled).to(images)
 
 
-def directly(image: Tensor, removed: Tensor) -> Tensor:
+def impute_directly(image: Tensor, removed: Tensor) -> Tensor:
     """Impute one image exactly, by a banded Cholesky factorisation on the processor.
 
     Args:

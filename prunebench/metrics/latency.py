@@ -61,11 +61,11 @@ class Latency(Metric):
 
         values: dict[str, float | Tensor | Samples] = {}
         with threads(self.threads):
-            for device, batch in self._places(evidence.device):
+            for device, batch in self._list_setups(evidence.device):
                 values |= self._time(evidence, device, batch)
         return values
 
-    def _places(self, device: torch.device) -> Iterator[tuple[torch.device, int]]:
+    def _list_setups(self, device: torch.device) -> Iterator[tuple[torch.device, int]]:
         import torch
 
         yield torch.device("cpu"), 1
@@ -88,10 +88,10 @@ class Latency(Metric):
             warmup=self.warmup,
             seconds=self.seconds,
         )
-        place = f"{device.type}_b{batch}"
-        values = named_times(before, after, place, batch)
+        setup = f"{device.type}_b{batch}"
+        values = named_times(before, after, setup, batch)
         if device.type == "cuda":
-            values[f"peak_memory_{place}_bytes"] = float(peak_memory(pruned.module, inputs))
+            values[f"peak_memory_{setup}_bytes"] = float(peak_memory(pruned.module, inputs))
         return values
 
 

@@ -13,7 +13,7 @@ KERNEL = 11
 SIGMA = 5.0
 
 
-def places(maps: Tensor) -> Tensor:
+def rank_pixels(maps: Tensor) -> Tensor:
     """Return each pixel's rank in its map: 0 for the highest, equal ones row by row.
 
     Args:
@@ -27,7 +27,7 @@ def places(maps: Tensor) -> Tensor:
     return torch.empty_like(order).scatter_(1, order, ascending).view_as(maps)
 
 
-def without_order(maps: Tensor) -> Tensor:
+def find_constant(maps: Tensor) -> Tensor:
     """Return which of the maps N×H×W are constant, so that they put no pixel before another."""
     return maps.amax((1, 2)) <= maps.amin((1, 2))
 
@@ -51,17 +51,17 @@ def area_under_curve(
     Returns:
         b values in [0, 1], by the trapezoid rule; NaN where a map is constant.
     """
-    place = places(maps)[:, None]
+    rank = rank_pixels(maps)[:, None]
     pixels = maps[0].numel()
     counts = [round(step * pixels / steps) for step in range(steps + 1)]
     curve = torch.stack(
         [
-            confidence(predict(module, torch.where(place < count, after, before)), classes)
+            confidence(predict(module, torch.where(rank < count, after, before)), classes)
             for count in counts
         ]
     )
     shares = torch.tensor(counts, device=curve.device).to(curve) / pixels
-    return torch.trapezoid(curve, shares, dim=0).masked_fill(without_order(maps), torch.nan)
+    return torch.trapezoid(curve, shares, dim=0).masked_fill(find_constant(maps), torch.nan)
 
 
 def blur(images: Tensor) -> Tensor:

@@ -213,7 +213,7 @@ def _explainer(
     def explain(
         model: nn.Module, inputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], **_: Any
     ) -> np.ndarray[Any, Any]:
-        # The whole batch, since methods that draw random numbers do so by an image's place.
+        # The whole batch, since methods that draw random numbers do so by an image's index.
         changed, wanted = images.clone(), classes.clone()
         changed[kept] = torch.from_numpy(inputs).to(images)
         wanted[kept] = torch.from_numpy(targets).to(classes)

@@ -52,17 +52,17 @@ class Road(Metric):
         """
         import torch
 
-        from prunebench.metrics.perturbation import places, without_order
+        from prunebench.metrics.perturbation import find_constant, rank_pixels
 
         maps = evidence.maps
         morf, lerf = torch.full((2, len(maps)), torch.nan, dtype=torch.float64, device=maps.device)
         for where, images in evidence.images():
-            place = places(maps[where])
+            rank = rank_pixels(maps[where])
             # Counted from the other end of the same order, so that ties are no one's favour.
-            for values, order in ((morf, place), (lerf, maps[0].numel() - 1 - place)):
+            for values, order in ((morf, rank), (lerf, maps[0].numel() - 1 - rank)):
                 values[where] = self._confidence_left(evidence, where, images, order)
             evidence.progress(where.stop / len(maps), f"{where.stop} of {len(maps)} images")
-        morf, lerf = (values.masked_fill(without_order(maps), torch.nan) for values in (morf, lerf))
+        morf, lerf = (values.masked_fill(find_constant(maps), torch.nan) for values in (morf, lerf))
         return {"road": (lerf - morf) / 2, "road_morf": morf, "road_lerf": lerf}
 
     def _confidence_left(

@@ -57,32 +57,32 @@ def time_pairs(
 
 
 def named_times(
-    before: list[float], after: list[float], place: str, batch: int, prefix: str = ""
+    before: list[float], after: list[float], setup: str, batch: int, prefix: str = ""
 ) -> dict[str, float | Samples]:
     """Name what ``time_pairs`` measured.
 
     Args:
         before: Milliseconds of the baseline.
         after: Milliseconds of the compressed network.
-        place: Device and batch size, such as ``cpu_b1``.
+        setup: Device and batch size, such as ``cpu_b1``.
         batch: Images in the batch.
         prefix: What names begin with.
 
     Returns:
-        ``latency_PLACE_ms`` (median), ``latency_PLACE_iqr_ms``, ``latency_PLACE_ratio`` (median
-        over pairs) and, for more than one image, ``throughput_PLACE`` in images a second; as
-        ``PLACE``, each with the prefix, the milliseconds themselves.
+        ``latency_SETUP_ms`` (median), ``latency_SETUP_iqr_ms``, ``latency_SETUP_ratio`` (median
+        over pairs) and, for more than one image, ``throughput_SETUP`` in images a second; as
+        ``SETUP``, each with the prefix, the milliseconds themselves.
     """
     typical = statistics.median(after)
     ratio = statistics.median(b / a for a, b in zip(before, after, strict=True))
     values: dict[str, float | Samples] = {
-        f"{prefix}{place}": Samples(tuple(before), tuple(after)),
-        f"{prefix}latency_{place}_ms": typical,
-        f"{prefix}latency_{place}_iqr_ms": interquartile_range(after),
-        f"{prefix}latency_{place}_ratio": ratio,
+        f"{prefix}{setup}": Samples(tuple(before), tuple(after)),
+        f"{prefix}latency_{setup}_ms": typical,
+        f"{prefix}latency_{setup}_iqr_ms": interquartile_range(after),
+        f"{prefix}latency_{setup}_ratio": ratio,
     }
     if batch > 1:
-        values[f"{prefix}throughput_{place}"] = batch / typical * 1e3
+        values[f"{prefix}throughput_{setup}"] = batch / typical * 1e3
     return values
 
 

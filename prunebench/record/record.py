@@ -44,7 +44,7 @@ class Record(Strict):
         pictures: What the method itself shows of its work, by name: base64 PNG.
         pictures_withheld: Why images are not shown, where they are not.
         classes: Names of the classes, where ``moved`` shows predictions and they are not too many.
-        times: Milliseconds of the timed passes, by place: ``cpu_b1``, ``deployed_cpu_b64``.
+        times: Milliseconds of the timed passes, by device and batch size: ``cpu_b1``.
         images_seen: Training images seen since the baseline, all epochs counted.
         suite_excerpt: A suite that makes this row again.
         keys: Keys of the steps behind the row.

@@ -74,12 +74,12 @@ class Pictures:
         shown = targets["shown"]
         size = targets["pixels"].shape[2:]
         maps = [(step.plugin.label, self._maps(step, shown, size)) for step in steps[:METHODS]]
-        for place, pixels in enumerate(targets["pixels"]):
-            index = int(targets["images"][shown[place]])
+        for index, pixels in enumerate(targets["pixels"]):
+            image = int(targets["images"][shown[index]])
             if not self.withheld:
-                yield Heatmap(image=index, cam=None, png=png(pixels))
+                yield Heatmap(image=image, cam=None, png=png(pixels))
             for cam, grey in maps:
-                yield Heatmap(image=index, cam=cam, png=png(grey[place : place + 1]))
+                yield Heatmap(image=image, cam=cam, png=png(grey[index : index + 1]))
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the classes, for records that show predictions."""
@@ -100,25 +100,25 @@ class Pictures:
             return
         score = self.store.read(step.key).tensors["sp2ps"]
         order = torch.argsort(score, stable=True)  # NaN comes last
-        places = order[~score[order].isnan()][:MOVED]
+        indices = order[~score[order].isnan()][:MOVED]
         targets = self.store.read(step.parent("targets").key).tensors
-        images = targets["images"][places]
+        images = targets["images"][indices]
         size = targets["pixels"].shape[2:]
-        before = self._maps(step.parent("baseline_maps"), places, size)
-        after = self._maps(step.parent("maps"), places, size)
+        before = self._maps(step.parent("baseline_maps"), indices, size)
+        after = self._maps(step.parent("maps"), indices, size)
         pixels = None if self.withheld else self._data.test.pixels[images].cpu()
         theirs = self._predicted(self.trial.setting.baseline, images)
         ours = self._predicted(self.trial.network, images)
-        for place, image in enumerate(images.tolist()):
+        for index, image in enumerate(images.tolist()):
             yield Moved(
                 image=image,
                 cam=step.parent("maps").plugin.label,
-                sp2ps=min(max(float(score[places[place]]), 0.0), 1.0),
-                baseline_class=theirs[place],
-                own_class=ours[place],
-                png=None if pixels is None else png(pixels[place]),
-                before=png(before[place : place + 1]),
-                after=png(after[place : place + 1]),
+                sp2ps=min(max(float(score[indices[index]]), 0.0), 1.0),
+                baseline_class=theirs[index],
+                own_class=ours[index],
+                png=None if pixels is None else png(pixels[index]),
+                before=png(before[index : index + 1]),
+                after=png(after[index : index + 1]),
             )
 
     @cached_property
@@ -144,13 +144,13 @@ class Pictures:
         # Of this process's workspace: where it has just computed, the images are in memory.
         return open_workspace(self.store.root, self.environment).data(self.trial.setting.data)
 
-    def _maps(self, step: Step, places: Tensor, size: tuple[int, ...]) -> Tensor:
+    def _maps(self, step: Step, indices: Tensor, size: tuple[int, ...]) -> Tensor:
         """Return maps of some images at the images' size, 8-bit grey, n×H×W."""
         import torch
 
         from prunebench.cams.maps import decode, upsample
 
-        codes = self.store.read(step.key).tensors["maps"][places]
+        codes = self.store.read(step.key).tensors["maps"][indices]
         maps = upsample(decode(codes), (size[0], size[1]))
         return (maps * 255).round().to(torch.uint8)
 

@@ -171,10 +171,10 @@ class Recorder:
     def _times(self, trial: Trial) -> dict[str, Times]:
         """Return the times behind medians, stored by the metrics that take times."""
         return {
-            place + cell.step.plugin.variant: _spread(**samples)
+            setup + cell.step.plugin.variant: _spread(**samples)
             for cell in trial.known
             if self.store.has(cell.step.key)
-            for place, samples in self.store.read(cell.step.key).data.get("samples", {}).items()
+            for setup, samples in self.store.read(cell.step.key).data.get("samples", {}).items()
         }
 
     def _keys(self, trial: Trial) -> dict[str, Any]:

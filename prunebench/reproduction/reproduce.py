@@ -61,22 +61,22 @@ def reproduce(
         raise RequestError(str(problems[0]), where=f"record {record.id}")
     with ExitStack() as stack:
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="prunebench-"))
-        suite = _suite(record, Path(folder or temporary), trusted=folder is not None)
-        place = Store(store or Path(temporary) / "store")
+        suite = _read_suite(record, Path(folder or temporary), trusted=folder is not None)
+        opened = Store(store or Path(temporary) / "store")
         environment = current(device or record.conditions.device)
         for dataset in suite.datasets:
             dataset.plugin.fetch()
-        identities = Identities(suite, environment, place.digests)
-        trial = _trial(record, identities)
-        recorder = Recorder(identities, place)
+        identities = Identities(suite, environment, opened.digests)
+        trial = _find_trial(record, identities)
+        recorder = Recorder(identities, opened)
         _check_sources(record, recorder.conditions(trial))
-        failed = _carry_out(trial, identities, place, quiet)
+        failed = _carry_out(trial, identities, opened, quiet)
         return compare(record, recorder.record(trial, failed))
 
 
 def _refuse_code(suite: Path) -> None:
     """Refuse a suite that names Python files: a record must not choose which are run."""
-    found = next((text for text in _texts(read_yaml(suite).data) if PYTHON in text), None)
+    found = next((text for text in _find_texts(read_yaml(suite).data) if PYTHON in text), None)
     if found is not None:
         raise RequestError(
             f"the row is made by Python code of its author's, {found}, which a record does not "
@@ -84,19 +84,19 @@ def _refuse_code(suite: Path) -> None:
         )
 
 
-def _texts(content: Any) -> Iterator[str]:
+def _find_texts(content: Any) -> Iterator[str]:
     if isinstance(content, str):
         yield content
     elif isinstance(content, list):
         for one in content:
-            yield from _texts(one)
+            yield from _find_texts(one)
     elif isinstance(content, dict):
         for name, value in content.items():
             yield name
-            yield from _texts(value)
+            yield from _find_texts(value)
 
 
-def _suite(record: Record, folder: Path, trusted: bool) -> Suite:
+def _read_suite(record: Record, folder: Path, trusted: bool) -> Suite:
     """Read the suite in a record as if its file lay in a folder.
 
     Args:
@@ -120,7 +120,7 @@ def _suite(record: Record, folder: Path, trusted: bool) -> Suite:
         Path(name).unlink()
 
 
-def _trial(record: Record, identities: Identities) -> Trial:
+def _find_trial(record: Record, identities: Identities) -> Trial:
     trials = list(plan_trials(identities))
     for trial in trials:
         pruner = trial.pruner.label if trial.pruner else trial.name

@@ -24,10 +24,15 @@ from typing import Any, NamedTuple
 from prunebench.plugins import find
 from prunebench.record import Record
 from prunebench.record.scales import is_latency_ratio
-from prunebench.reproduction.tolerance import elsewhere_off, here_off, ratio_off, reached_off
+from prunebench.reproduction.tolerance import (
+    find_tolerance_elsewhere,
+    find_tolerance_here,
+    find_tolerance_of_ratio,
+    find_tolerance_of_reached,
+)
 
 
-class Figure(NamedTuple):
+class ReproducedNumber(NamedTuple):
     """One published number and the same made again.
 
     Attributes:
@@ -69,7 +74,7 @@ class Reproduction:
     published: Record
     rebuilt: Record
     elsewhere: tuple[str, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[ReproducedNumber, ...]
 
     @property
     def met(self) -> bool:
@@ -79,37 +84,37 @@ class Reproduction:
 
 def compare(published: Record, rebuilt: Record) -> Reproduction:
     """Hold a published record and the same made again side by side."""
-    elsewhere = tuple(_elsewhere(published, rebuilt))
-    figures = [*_reached(published, rebuilt, bool(elsewhere))]
+    elsewhere = tuple(_find_differences(published, rebuilt))
+    figures = [*_compare_reached(published, rebuilt, bool(elsewhere))]
     for name in {**published.values, **rebuilt.values}:
-        figures.append(_figure(name, published, rebuilt, bool(elsewhere)))
+        figures.append(_compare_value(name, published, rebuilt, bool(elsewhere)))
     return Reproduction(published, rebuilt, elsewhere, tuple(figures))
 
 
-def _elsewhere(published: Record, rebuilt: Record) -> Iterator[str]:
+def _find_differences(published: Record, rebuilt: Record) -> Iterator[str]:
     theirs, ours = published.provenance, rebuilt.provenance
     for name in ("processor", "accelerator", "threads"):
-        yield from _differences(name, theirs.get(name), ours.get(name))
+        yield from _compare_entries(name, theirs.get(name), ours.get(name))
     # What only one of them tells of was not written down at the time of the other.
-    there, here = (_mapping(provenance.get("packages")) for provenance in (theirs, ours))
+    there, here = (_as_mapping(provenance.get("packages")) for provenance in (theirs, ours))
     for name in sorted(there.keys() & here.keys()):
-        yield from _differences(name, there[name], here[name])
-    for name, version in _mapping(theirs.get("plugins")).items():
+        yield from _compare_entries(name, there[name], here[name])
+    for name, version in _as_mapping(theirs.get("plugins")).items():
         if not _takes_times(name):
-            yield from _differences(name, version, _mapping(ours.get("plugins")).get(name))
+            yield from _compare_entries(name, version, _as_mapping(ours.get("plugins")).get(name))
     for name in ("device", "precision", "versions"):
         pair = (getattr(record.conditions, name) for record in (published, rebuilt))
-        yield from _differences(name, *pair)
+        yield from _compare_entries(name, *pair)
     if not theirs.get("plugins") or published.keys.get("network") != rebuilt.keys.get("network"):
         yield "the network's key is another: versions, device or weights are not as they were"
 
 
-def _differences(name: str, there: Any, here: Any) -> Iterator[str]:
+def _compare_entries(name: str, there: Any, here: Any) -> Iterator[str]:
     if there != here:
         yield f"{name}: {there!r} published, {here!r} here"
 
 
-def _mapping(found: Any) -> Mapping[str, Any]:
+def _as_mapping(found: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
@@ -119,15 +124,19 @@ def _takes_times(plugin: str) -> bool:
     return getattr(find(kind, name).plugin_class, "carries", "") == "hardware"
 
 
-def _reached(published: Record, rebuilt: Record, elsewhere: bool) -> Iterator[Figure]:
-    tolerance = reached_off(rebuilt, elsewhere)
+def _compare_reached(
+    published: Record, rebuilt: Record, elsewhere: bool
+) -> Iterator[ReproducedNumber]:
+    tolerance = find_tolerance_of_reached(rebuilt, elsewhere)
     ours = rebuilt.reached.model_dump()
     for name, gone in published.reached.model_dump().items():
         met = abs(ours[name] - gone) <= tolerance
-        yield Figure(f"reached.{name}", gone, ours[name], tolerance, met)
+        yield ReproducedNumber(f"reached.{name}", gone, ours[name], tolerance, met)
 
 
-def _figure(name: str, published: Record, rebuilt: Record, elsewhere: bool) -> Figure:
+def _compare_value(
+    name: str, published: Record, rebuilt: Record, elsewhere: bool
+) -> ReproducedNumber:
     theirs, ours = published.values.get(name), rebuilt.values.get(name)
     before, after = (value.mean if value else None for value in (theirs, ours))
     # Whether it is a time is for the plugin to say that measured it here, not for the record.
@@ -137,14 +146,14 @@ def _figure(name: str, published: Record, rebuilt: Record, elsewhere: bool) -> F
         reason = reason or (ours.reason if ours else None) or "there is no such value"
         same = theirs is not None and ours is not None and before is None and after is None
         met = None if elsewhere and (timed or theirs is None) else same
-        return Figure(name, before, after, None, met, reason)
+        return ReproducedNumber(name, before, after, None, met, reason)
     if timed and not is_latency_ratio(name):
-        return Figure(name, before, after, None, None, "a time")
+        return ReproducedNumber(name, before, after, None, None, "a time")
     note = ""
     if timed:
-        tolerance, note = ratio_off(name, published, rebuilt, elsewhere)
+        tolerance, note = find_tolerance_of_ratio(name, published, rebuilt, elsewhere)
     elif elsewhere:
-        tolerance = elsewhere_off(name, theirs, ours, rebuilt)
+        tolerance = find_tolerance_elsewhere(name, theirs, ours, rebuilt)
     else:
-        tolerance = here_off(name, before)
-    return Figure(name, before, after, tolerance, abs(after - before) <= tolerance, note)
+        tolerance = find_tolerance_here(name, before)
+    return ReproducedNumber(name, before, after, tolerance, abs(after - before) <= tolerance, note)

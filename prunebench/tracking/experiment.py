@@ -39,7 +39,7 @@ def connect(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
-class Experiment:
+class MlflowExperiment:
     """The experiment of a suite.
 
     Args:
@@ -125,7 +125,7 @@ class Experiment:
         client, run_id = self.client, run.info.run_id
         for start in range(0, len(metrics), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH])
-        _once_more(
+        _retry(
             partial(
                 client.log_batch,
                 run_id,
@@ -135,7 +135,7 @@ class Experiment:
         )
         client.log_artifacts(run_id, str(folder))
         done = [RunTag(DIGEST, digest), RunTag(COMPLETE, "true")]
-        _once_more(partial(client.log_batch, run_id, tags=done))
+        _retry(partial(client.log_batch, run_id, tags=done))
         client.set_terminated(run_id)
 
     @property
@@ -146,11 +146,11 @@ class Experiment:
     def describe(self, tags: Mapping[str, str]) -> None:
         """Set tags of the experiment itself."""
         for name, value in tags.items():
-            _once_more(partial(self.client.set_experiment_tag, self.id, name, value))
+            _retry(partial(self.client.set_experiment_tag, self.id, name, value))
 
     def tag(self, run: Run, name: str, value: str) -> None:
         """Set a tag of a run."""
-        _once_more(partial(self.client.set_tag, run.info.run_id, name, value))
+        _retry(partial(self.client.set_tag, run.info.run_id, name, value))
 
     def _first(self, where: str) -> list[Run]:
         order = ["attributes.start_time ASC"]
@@ -172,7 +172,7 @@ def is_complete(run: Run, digest: str) -> bool:
     return bool(tags.get(COMPLETE) == "true" and tags.get(DIGEST) == digest)
 
 
-def _once_more(call: Callable[[], object]) -> None:
+def _retry(call: Callable[[], object]) -> None:
     """Make a call again where another process was faster.
 
     MLflow looks whether a tag is there and then inserts it; of two that do so at once the database

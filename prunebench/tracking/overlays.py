@@ -54,9 +54,9 @@ def _side_by_side(row: list[Image.Image]) -> bytes:
     scale, gap = max(1, SIDE // max(row[0].size)), 6
     width, height = row[0].width * scale, row[0].height * scale
     sheet = Image.new("RGB", (len(row) * (width + gap) - gap, height), "white")
-    for place, part in enumerate(row):
+    for index, part in enumerate(row):
         larger = part.resize((width, height), Image.Resampling.NEAREST)
-        sheet.paste(larger, (place * (width + gap), 0))
+        sheet.paste(larger, (index * (width + gap), 0))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError
 from prunebench.record import Record, read_record, slug
-from prunebench.tracking.experiment import BOARD, COMPLETE, NETWORK, Experiment, is_complete
+from prunebench.tracking.experiment import BOARD, COMPLETE, NETWORK, MlflowExperiment, is_complete
 from prunebench.tracking.names import CURVE, VERSION, description, metrics, params, run_name
 from prunebench.tracking.view import VIEW_TAG, note, view
 
@@ -65,7 +65,7 @@ class Tracker:
         self.uri = uri
         self.lock = lock
         self.error: str | None = None
-        self._experiment = Experiment(uri, suite)
+        self._experiment = MlflowExperiment(uri, suite)
 
     def log(self, record: Record, baseline: Record | None = None) -> None:
         """Log a record. A server that fails is noted and left alone: the store is the truth.

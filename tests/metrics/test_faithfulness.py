@@ -19,7 +19,7 @@ from patch_network import (
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.metrics.perturbation import blur, places
+from prunebench.metrics.perturbation import blur, rank_pixels
 from prunebench.plugins import choose
 
 NAMES = {"insertion": "insertion_auc", "deletion": "deletion_auc"}
@@ -148,7 +148,7 @@ def test_bad_parameters_are_refused(name: str) -> None:
 
 def test_places_are_a_stable_descending_order() -> None:
     maps = torch.tensor([[[0.5, 1.0], [0.5, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    assert places(maps).flatten(1).tolist() == [[1, 0, 2, 3], [0, 1, 2, 3]]
+    assert rank_pixels(maps).flatten(1).tolist() == [[1, 0, 2, 3], [0, 1, 2, 3]]
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(32, 20, 11), (10, 32, 9), (1, 1, 1)])

@@ -25,7 +25,7 @@ from torch.nn.functional import interpolate
 
 from prunebench.errors import RequestError
 from prunebench.metrics import imputation
-from prunebench.metrics.imputation import by_conjugate_gradients, directly, impute
+from prunebench.metrics.imputation import impute, impute_by_conjugate_gradients, impute_directly
 from prunebench.plugins import choose
 
 
@@ -57,7 +57,7 @@ def test_solves_the_librarys_system(size: tuple[int, int], share: float, blob: b
         (~removed).double().numpy(), image.numpy(), neighbors_weights
     )
     expected = spsolve(csc_matrix(matrix), right).reshape(right.shape)
-    found = directly(image, removed)
+    found = impute_directly(image, removed)
     np.testing.assert_allclose(found[:, removed].numpy().T, expected, atol=1e-10)
     assert torch.equal(found[:, ~removed], image[:, ~removed])
 
@@ -72,7 +72,7 @@ def test_large_images_are_imputed_alike(share: float, monkeypatch: pytest.Monkey
     small = impute(images, removed)
     monkeypatch.setattr(imputation, "LARGEST_DIRECT", 100)
     torch.testing.assert_close(impute(images, removed), small, rtol=0, atol=1e-5)
-    alone = by_conjugate_gradients(images[:1], removed[:1])
+    alone = impute_by_conjugate_gradients(images[:1], removed[:1])
     torch.testing.assert_close(alone[0], small[0], rtol=0, atol=1e-5)
 
 
@@ -80,7 +80,7 @@ def test_imputes_what_the_library_imputes() -> None:
     image = torch.randn(3, 32, 32)
     removed = removing(0.6, 32, 32)
     expected = NoisyLinearImputer(noise=0)(image, (~removed).float())
-    assert torch.allclose(directly(image, removed), expected, rtol=0, atol=1e-6)
+    assert torch.allclose(impute_directly(image, removed), expected, rtol=0, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=40)
@@ -96,18 +96,18 @@ def test_imputation_stays_between_what_is_left(
     removed = removing(share, height, width, seed)
     removed[0, 0] = False
     image = torch.rand(2, height, width, generator=torch.Generator().manual_seed(seed))
-    found = directly(image, removed)
+    found = impute_directly(image, removed)
     for before, after in zip(image, found, strict=True):
         left = before[~removed]
         assert after.min() >= left.min() - 1e-6
         assert after.max() <= left.max() + 1e-6
     flat = torch.full((1, height, width), 0.3)
-    assert torch.allclose(directly(flat, removed), flat, atol=1e-6)
+    assert torch.allclose(impute_directly(flat, removed), flat, atol=1e-6)
 
 
 def test_nothing_removed_changes_nothing() -> None:
     image = torch.randn(3, 4, 4)
-    assert torch.equal(directly(image, torch.zeros(4, 4, dtype=torch.bool)), image)
+    assert torch.equal(impute_directly(image, torch.zeros(4, 4, dtype=torch.bool)), image)
 
 
 def test_agrees_with_the_library() -> None:
@@ -142,7 +142,7 @@ def test_is_the_naive_loop() -> None:
                 removed = torch.zeros(heat.numel(), dtype=torch.bool)
                 removed[chosen[: round(percentage / 100 * heat.numel())]] = True
                 with torch.no_grad():
-                    logits = module(directly(image, removed.view_as(heat))[None])
+                    logits = module(impute_directly(image, removed.view_as(heat))[None])
                 chances.append(logits.double().softmax(1)[0, 1].item())
             means.append(sum(chances) / 2)
         assert found["road_morf"][i].item() == pytest.approx(means[0], abs=1e-6)

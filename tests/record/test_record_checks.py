@@ -14,7 +14,7 @@ from PIL import Image
 
 from prunebench.errors import RequestError
 from prunebench.record import Heatmap, Moved, Record, Times, Value, read_record
-from prunebench.record.checking import Others, check_record
+from prunebench.record.checking import RecordIndex, check_record
 from prunebench.recording.pictures import png
 
 PUBLISHED = Path(__file__).parent.parent.parent / "leaderboard" / "results"
@@ -28,8 +28,8 @@ def records() -> list[Record]:
 
 
 @pytest.fixture(scope="module")
-def others(records: list[Record]) -> Others:
-    return Others(records)
+def others(records: list[Record]) -> RecordIndex:
+    return RecordIndex(records)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def masked(records: list[Record]) -> Record:
     return next(r for r in records if r.axis == "masked" and r.level == 0.5 and r.values)
 
 
-def test_all_published_records_pass(records: list[Record], others: Others) -> None:
+def test_all_published_records_pass(records: list[Record], others: RecordIndex) -> None:
     assert len(records) >= 100
     found = {r.id: [str(problem) for problem in check_record(r, others)] for r in records}
     assert {name: problems for name, problems in found.items() if problems} == {}
@@ -111,14 +111,14 @@ def test_the_excerpt_makes_this_row(dense: Record) -> None:
 
 
 @pytest.mark.parametrize("name", ["params", "macs", "weights"])
-def test_fractions_fit_the_counts(dense: Record, others: Others, name: str) -> None:
+def test_fractions_fit_the_counts(dense: Record, others: RecordIndex, name: str) -> None:
     reached = dense.reached.model_copy(update={name: getattr(dense.reached, name) + 0.002})
     assert fields(dense, others, reached=reached) == {f"reached.{name}", "id"}
     assert fields(dense, (), reached=reached) == set()  # without the baseline nobody can tell
 
 
 def test_counts_fit_the_fractions(dense: Record, records: list[Record]) -> None:
-    among = Others([r for r in records if r.id != dense.id])
+    among = RecordIndex([r for r in records if r.id != dense.id])
     params = dense.mean("params")
     assert params is not None
     found = fields(dense, among, **value(dense, "params", mean=params + 1_000))
@@ -220,7 +220,7 @@ def test_the_seeds_of_a_row_agree(dense: Record) -> None:
     assert "seeds" in fields(dense, seeds=tuple(range(101)))
 
 
-def test_a_baseline_is_needed_on_a_board_alone(dense: Record, others: Others) -> None:
+def test_a_baseline_is_needed_on_a_board_alone(dense: Record, others: RecordIndex) -> None:
     assert check_record(dense, published=True)[0].field == "keys.baseline"
     assert check_record(dense) == check_record(dense, others, published=True) == []
 

@@ -19,7 +19,7 @@ from prunebench.execution.stages.workspace import Workspace
 from prunebench.plan.steps import Step
 from prunebench.plugins import choose
 from prunebench.record import Record
-from prunebench.record.checking import Others, check_record
+from prunebench.record.checking import RecordIndex, check_record
 from prunebench.store import Store
 
 Write = Callable[..., Path]
@@ -85,7 +85,7 @@ def test_what_moved_is_shown_again_without_loading_the_data_set(
 
 def test_records_of_a_run_pass_the_checks(toy_suite: Write, tmp_path: Path) -> None:
     records = run(toy_suite(metrics=METRICS, seeds="[0, 1]", levels="[0.3]"), tmp_path / "store")
-    others = Others(records)
+    others = RecordIndex(records)
     found = {r.id: [str(problem) for problem in check_record(r, others)] for r in records}
     assert {name: problems for name, problems in found.items() if problems} == {}
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prunebench.record import Record
-from prunebench.record.checking.cells import missing_cells
-from prunebench.record.checking.completeness import incomplete
-from prunebench.record.checking.consistency import inconsistent
-from prunebench.record.checking.level import missed_level
-from prunebench.record.checking.others import Others
-from prunebench.record.checking.pictures import bad_pictures
+from prunebench.record.checking.cells import check_cells
+from prunebench.record.checking.completeness import check_completeness
+from prunebench.record.checking.consistency import check_consistency
+from prunebench.record.checking.level import check_level
+from prunebench.record.checking.pictures import check_pictures
 from prunebench.record.checking.problem import Problem
-from prunebench.record.checking.ranges import out_of_range
-from prunebench.record.checking.text import unsafe_text
-from prunebench.record.checking.times import false_times, wrong_times
+from prunebench.record.checking.ranges import check_ranges
+from prunebench.record.checking.record_index import RecordIndex
+from prunebench.record.checking.text import check_text
+from prunebench.record.checking.times import check_measured, check_times
 
 
 def check_record(
-    record: Record, others: Others | Iterable[Record] = (), *, published: bool = False
+    record: Record, others: RecordIndex | Iterable[Record] = (), *, published: bool = False
 ) -> list[Problem]:
     """Check a record as far as that can be done without making it again.
 
@@ -31,17 +31,17 @@ def check_record(
     Returns:
         What is wrong; nothing for a record that may be published.
     """
-    among = others if isinstance(others, Others) else Others(others)
+    index = others if isinstance(others, RecordIndex) else RecordIndex(others)
     return [
-        *unsafe_text(record),
-        *bad_pictures(record),
-        *incomplete(record),
-        *missing_cells(record),
-        *false_times(record),
-        *(among.misses_baseline(record) if published else ()),
-        *inconsistent(record, among.baseline(record)),
-        *wrong_times(record),
-        *missed_level(record, among.baseline(record)),
-        *out_of_range(record),
-        *among.repeats(record),
+        *check_text(record),
+        *check_pictures(record),
+        *check_completeness(record),
+        *check_cells(record),
+        *check_measured(record),
+        *(index.check_baseline(record) if published else ()),
+        *check_consistency(record, index.baseline_of(record)),
+        *check_times(record),
+        *check_level(record, index.baseline_of(record)),
+        *check_ranges(record),
+        *index.check_repeats(record),
     ]

@@ -14,34 +14,34 @@ EXCERPT = ("name", "dataset", "model", "pruners", "metrics", "seeds")
 PACKAGES = ("prunebench", "torch")
 
 
-def incomplete(record: Record) -> Iterator[Problem]:
+def check_completeness(record: Record) -> Iterator[Problem]:
     """Yield what is missing of suite, keys, conditions and provenance."""
     for name in EXCERPT:
         singular = name.removesuffix("s")
         if not (record.suite_excerpt.get(name) or record.suite_excerpt.get(singular)):
             yield Problem(f"suite_excerpt.{name}", "is missing", "the suite that makes the row")
     for name in ("network", "baseline"):
-        yield from _key(f"keys.{name}", record.keys.get(name))
+        yield from _check_key(f"keys.{name}", record.keys.get(name))
     cells = record.keys.get("cells")
     if not (isinstance(cells, Mapping) and cells):
         yield Problem("keys.cells", "is missing", "the key of each value's step")
     else:
         for name, key in cells.items():
-            yield from _key(f"keys.cells.{name}", key)
+            yield from _check_key(f"keys.cells.{name}", key)
     for name in ("data_digest", "device", "precision"):
         if not getattr(record.conditions, name):
             yield Problem(f"conditions.{name}", "is empty", "what the row was made from")
     if not record.values:
         yield Problem("values", "there is none", "at least one value")
-    yield from _provenance(record)
+    yield from _check_provenance(record)
 
 
-def _key(field: str, key: Any) -> Iterator[Problem]:
+def _check_key(field: str, key: Any) -> Iterator[Problem]:
     if not (isinstance(key, str) and KEY.fullmatch(key)):
         yield Problem(field, f"{str(key)[:40]!r} is no key", "32 hexadecimal digits")
 
 
-def _provenance(record: Record) -> Iterator[Problem]:
+def _check_provenance(record: Record) -> Iterator[Problem]:
     packages = record.provenance.get("packages")
     for name in PACKAGES:
         found = packages.get(name) if isinstance(packages, Mapping) else None

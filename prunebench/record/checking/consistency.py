@@ -12,18 +12,18 @@ OF_TRAINING = 1e-3
 """Of all weights: training after compression may leave a weight at zero, or move one from it."""
 
 
-def inconsistent(record: Record, baseline: Record | None) -> Iterator[Problem]:
+def check_consistency(record: Record, baseline: Record | None) -> Iterator[Problem]:
     """Yield what does not fit the rest of the record, or its baseline's counts."""
-    yield from _names(record)
-    yield from _excerpt(record)
-    yield from _role(record)
-    yield from _derived(record)
+    yield from _check_names(record)
+    yield from _check_excerpt(record)
+    yield from _check_role(record)
+    yield from _check_derived(record)
     if baseline is not None:
-        yield from _fractions(record, baseline)
-        yield from _drop(record, baseline)
+        yield from _check_fractions(record, baseline)
+        yield from _check_drop(record, baseline)
 
 
-def _names(record: Record) -> Iterator[Problem]:
+def _check_names(record: Record) -> Iterator[Problem]:
     protocol = protocol_of(record.conditions)
     if record.protocol != protocol:
         wrong = f"{record.protocol!r} is not the digest of the conditions"
@@ -42,7 +42,7 @@ def _names(record: Record) -> Iterator[Problem]:
         yield Problem("pruner", wrong, "the name, with parameters")
 
 
-def _excerpt(record: Record) -> Iterator[Problem]:
+def _check_excerpt(record: Record) -> Iterator[Problem]:
     excerpt = record.suite_excerpt
     wanted = {"name": record.suite, "seeds": [record.seed]}
     if record.round is not None:
@@ -55,7 +55,7 @@ def _excerpt(record: Record) -> Iterator[Problem]:
             yield Problem(f"suite_excerpt.{name}", wrong, repr(value))
 
 
-def _role(record: Record) -> Iterator[Problem]:
+def _check_role(record: Record) -> Iterator[Problem]:
     if record.role == "compressed":
         return
     if record.axis != "none":
@@ -68,15 +68,17 @@ def _role(record: Record) -> Iterator[Problem]:
         yield Problem("keys.network", "is not that of the baseline", repr(theirs))
 
 
-def _derived(record: Record) -> Iterator[Problem]:
+def _check_derived(record: Record) -> Iterator[Problem]:
     """Yield values that do not fit others of the same record that they are made of."""
     mean = record.mean
     params, nonzero = mean("params"), mean("nonzero_params")
     density, macs, flops = mean("density"), mean("macs"), mean("flops")
     if params and nonzero is not None and density is not None:
-        yield from _equal("values.density.mean", density, nonzero / params, "nonzero_params/params")
+        yield from _check_equal(
+            "values.density.mean", density, nonzero / params, "nonzero_params/params"
+        )
     if macs is not None and flops is not None:
-        yield from _equal("values.flops.mean", flops, 2 * macs, "2·macs")
+        yield from _check_equal("values.flops.mean", flops, 2 * macs, "2·macs")
     for part, whole in (
         ("nonzero_params", "params"),
         ("nonzero_prunable_weights", "prunable_weights"),
@@ -88,7 +90,7 @@ def _derived(record: Record) -> Iterator[Problem]:
             yield Problem(f"values.{part}.mean", f"{less:g} is more than {whole}", f"≤ {more:g}")
 
 
-def _fractions(record: Record, baseline: Record) -> Iterator[Problem]:
+def _check_fractions(record: Record, baseline: Record) -> Iterator[Problem]:
     """Yield removed fractions that do not fit the counts of both networks."""
     for name, ours, theirs, tolerance in (
         ("params", "params", "params", 0.0),
@@ -104,7 +106,7 @@ def _fractions(record: Record, baseline: Record) -> Iterator[Problem]:
             yield Problem(f"reached.{name}", wrong, f"{gone:.6g}")
 
 
-def _drop(record: Record, baseline: Record) -> Iterator[Problem]:
+def _check_drop(record: Record, baseline: Record) -> Iterator[Problem]:
     ours, theirs = record.values.get("accuracy"), baseline.values.get("accuracy")
     drop = record.mean("accuracy_drop")
     if not ours or not theirs or ours.mean is None or theirs.mean is None or drop is None:
@@ -114,9 +116,9 @@ def _drop(record: Record, baseline: Record) -> Iterator[Problem]:
         yield Problem("values.accuracy.n", wrong, "the same images")
         return
     what = "the baseline's accuracy less its own"
-    yield from _equal("values.accuracy_drop.mean", drop, theirs.mean - ours.mean, what)
+    yield from _check_equal("values.accuracy_drop.mean", drop, theirs.mean - ours.mean, what)
 
 
-def _equal(field: str, found: float, wanted: float, what: str) -> Iterator[Problem]:
+def _check_equal(field: str, found: float, wanted: float, what: str) -> Iterator[Problem]:
     if not close(found, wanted):
         yield Problem(field, f"{found:.9g} is not {what}", f"{wanted:.9g}")

@@ -26,19 +26,19 @@ ROUNDED = 0.05
 DENSE = ("params", "channels", "macs")
 
 
-def missed_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
+def check_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
     """Yield a level that is not what was really removed."""
     level = record.level
     if record.role != "compressed":
         return
     if level is None:
-        method = _method(record)
+        method = _find_pruner(record)
         if record.round is None and method is not None and method.levels == "continuous":
             wrong = f"null, and {record.pruner_name!r} is asked for one"
             yield Problem("level", wrong, "the fraction asked for")
         return
     gone = record.reached.model_dump()
-    counted = _counted(record)
+    counted = _counts_of_level(record)
     name = min(counted, key=lambda name: abs(gone[name] - level))
     tolerance = _tolerance(record, baseline)
     if abs(gone[name] - level) > tolerance:
@@ -47,7 +47,7 @@ def missed_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
         yield Problem(f"reached.{name}", wrong, f"{level:.1%} within {tolerance:.1%}")
 
 
-def _counted(record: Record) -> tuple[str, ...]:
+def _counts_of_level(record: Record) -> tuple[str, ...]:
     """Return of what the level is a fraction, as far as the record tells."""
     if record.axis == "masked":
         return ("weights",)
@@ -57,7 +57,7 @@ def _counted(record: Record) -> tuple[str, ...]:
     return ("weights", *DENSE)  # methods around another one, which has the target
 
 
-def _method(record: Record) -> type[Pruner] | None:
+def _find_pruner(record: Record) -> type[Pruner] | None:
     """Return the class of the method; None where it is not installed."""
     try:
         return cast("type[Pruner]", find("pruners", record.pruner_name).plugin_class)
@@ -66,7 +66,7 @@ def _method(record: Record) -> type[Pruner] | None:
 
 
 def _default_target(record: Record) -> Any:
-    method = _method(record)
+    method = _find_pruner(record)
     field = method.model_fields.get("target") if method else None
     return field.default if field else getattr(method, "counts", None)
 

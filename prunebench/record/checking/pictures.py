@@ -13,34 +13,34 @@ from prunebench.record.parts import WIDEST, WIDEST_OF_PRUNER
 IMAGE, MAP = ("L", "RGB"), ("L",)
 
 
-def bad_pictures(record: Record) -> Iterator[Problem]:
+def check_pictures(record: Record) -> Iterator[Problem]:
     """Yield pictures that are none, are too large, are missing, or may not be shown."""
     images = {heat.image for heat in record.heatmaps if heat.cam is None}
-    for place, heat in enumerate(record.heatmaps):
-        field = f"heatmaps.{place}"
-        yield from _picture(f"{field}.png", heat.png, WIDEST, MAP if heat.cam else IMAGE)
+    for index, heat in enumerate(record.heatmaps):
+        field = f"heatmaps.{index}"
+        yield from _check_picture(f"{field}.png", heat.png, WIDEST, MAP if heat.cam else IMAGE)
         if heat.cam is None and record.pictures_withheld:
             yield Problem(f"{field}.png", "an image that is withheld", "maps alone")
         elif heat.image not in images and not record.pictures_withheld:
             yield Problem(
                 f"{field}.image", f"image {heat.image} is not shown", "it before its maps"
             )
-    yield from _moved(record)
+    yield from _check_moved(record)
     for name, png in record.pictures.items():
-        yield from _picture(f"pictures.{name}", png, WIDEST_OF_PRUNER, IMAGE)
+        yield from _check_picture(f"pictures.{name}", png, WIDEST_OF_PRUNER, IMAGE)
         if record.pictures_withheld:
             yield Problem(f"pictures.{name}", "may hold an image that is withheld", "none")
 
 
-def _moved(record: Record) -> Iterator[Problem]:
+def _check_moved(record: Record) -> Iterator[Problem]:
     if record.moved and record.role == "baseline":
         yield Problem("moved", "the baseline cannot move from itself", "none")
-    for place, moved in enumerate(record.moved):
-        field = f"moved.{place}"
+    for index, moved in enumerate(record.moved):
+        field = f"moved.{index}"
         for name in ("before", "after"):
-            yield from _picture(f"{field}.{name}", getattr(moved, name), WIDEST, MAP)
+            yield from _check_picture(f"{field}.{name}", getattr(moved, name), WIDEST, MAP)
         if moved.png is not None:
-            yield from _picture(f"{field}.png", moved.png, WIDEST, IMAGE)
+            yield from _check_picture(f"{field}.png", moved.png, WIDEST, IMAGE)
         if (moved.png is None) != bool(record.pictures_withheld):
             wrong = "is missing" if moved.png is None else "an image that is withheld"
             yield Problem(f"{field}.png", wrong, "images, unless they are withheld")
@@ -52,7 +52,7 @@ def _moved(record: Record) -> Iterator[Problem]:
             yield Problem(f"{field}.own_class", wrong, "the number of a class")
 
 
-def _picture(field: str, png: str, widest: int, modes: tuple[str, ...]) -> Iterator[Problem]:
+def _check_picture(field: str, png: str, widest: int, modes: tuple[str, ...]) -> Iterator[Problem]:
     from PIL import Image
 
     try:

@@ -12,19 +12,19 @@ from prunebench.record.scales import scale_of
 ROUNDING = 1e-6
 
 
-def out_of_range(record: Record) -> Iterator[Problem]:
+def check_ranges(record: Record) -> Iterator[Problem]:
     """Yield values that their metric cannot give, and counts of images that cannot be."""
     for name, value in record.values.items():
         scale = scale_of(name)
         if scale is not None:
-            yield from _bounds(name, scale, value)
-        yield from _images(name, scale, value, record)
+            yield from _check_bounds(name, scale, value)
+        yield from _check_images(name, scale, value, record)
     for name, gone in record.reached.model_dump().items():
         if record.axis in ("none", "masked") and gone < 0:
             yield Problem(f"reached.{name}", f"{gone:g}, and nothing was added", "at least 0")
 
 
-def _bounds(name: str, scale: Scale, value: Value) -> Iterator[Problem]:
+def _check_bounds(name: str, scale: Scale, value: Value) -> Iterator[Problem]:
     low, high = scale.bounds
     for part in ("mean", "low", "high"):
         number = getattr(value, part)
@@ -37,7 +37,9 @@ def _bounds(name: str, scale: Scale, value: Value) -> Iterator[Problem]:
             yield Problem(f"values.{name}.{part}", f"{number!r} is a count", "a whole number")
 
 
-def _images(name: str, scale: Scale | None, value: Value, record: Record) -> Iterator[Problem]:
+def _check_images(
+    name: str, scale: Scale | None, value: Value, record: Record
+) -> Iterator[Problem]:
     n, field = value.n, f"values.{name}.n"
     if value.undefined < 0:
         yield Problem(f"values.{name}.undefined", f"{value.undefined}", "at least 0")

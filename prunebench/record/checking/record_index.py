@@ -10,12 +10,13 @@ from prunebench.record.checking.problem import Problem
 from prunebench.record.comparable import row_key, section_key
 
 MOST_SEEDS = 100
-Place = tuple[str, str, int]
-Row = tuple[tuple[str, ...], tuple[Any, ...]]
+GroupKey = tuple[str, str, int]
+"""Of a suite or a network: its name or key, with protocol and seed."""
+RowKey = tuple[tuple[str, ...], tuple[Any, ...]]
 
 
-class Others:
-    """Records, found by what they are of; made once for any number of checks.
+class RecordIndex:
+    """Records by network, row and setting; made once for any number of checks.
 
     Args:
         records: The records. Those that are checked may be among them.
@@ -23,46 +24,46 @@ class Others:
 
     def __init__(self, records: Iterable[Record]) -> None:
         self._by_id: dict[str, list[Record]] = {}
-        self._by_network: dict[Place, list[Record]] = {}
-        self._by_row: dict[Row, list[Record]] = {}
-        self._baselines: dict[Place, Record] = {}
+        self._by_network: dict[GroupKey, list[Record]] = {}
+        self._by_row: dict[RowKey, list[Record]] = {}
+        self._baselines: dict[GroupKey, Record] = {}
         for record in records:
             self._by_id.setdefault(record.id, []).append(record)
-            self._by_network.setdefault(_network(record), []).append(record)
-            self._by_row.setdefault(_row(record), []).append(record)
+            self._by_network.setdefault(_network_of(record), []).append(record)
+            self._by_row.setdefault(_row_of(record), []).append(record)
             if record.role == "baseline":
-                self._baselines[_branch(record)] = record
+                self._baselines[_setting_of(record)] = record
 
-    def baseline(self, record: Record) -> Record | None:
+    def baseline_of(self, record: Record) -> Record | None:
         """Return the uncompressed network that a record is compared with, of its suite and seed."""
-        return record if record.role == "baseline" else self._baselines.get(_branch(record))
+        return record if record.role == "baseline" else self._baselines.get(_setting_of(record))
 
-    def misses_baseline(self, record: Record) -> Iterator[Problem]:
+    def check_baseline(self, record: Record) -> Iterator[Problem]:
         """Yield a problem where what it is compared with is not there."""
-        if record.role in ("control", "compressed") and self.baseline(record) is None:
+        if record.role in ("control", "compressed") and self.baseline_of(record) is None:
             wrong = f"its baseline, of suite {record.suite!r} and seed {record.seed}"
             yield Problem(
                 "keys.baseline", f"{wrong}, is not among them", "rows with their baseline"
             )
 
-    def repeats(self, record: Record) -> Iterator[Problem]:
+    def check_repeats(self, record: Record) -> Iterator[Problem]:
         """Yield problems where the same network, or the same record, is there once more."""
         if any(other is not record for other in self._by_id.get(record.id, ())):
             yield Problem("id", f"{record.id!r} is there twice", "one record of each id")
-        for other in self._by_network.get(_network(record), ()) if record.keys else ():
+        for other in self._by_network.get(_network_of(record), ()) if record.keys else ():
             if other.id != record.id:
                 yield Problem(
                     "keys.network",
                     f"the same network, seed and protocol as {other.id!r}",
                     "one record of each network",
                 )
-        yield from self._in_its_row(record)
+        yield from self._check_row(record)
 
-    def _in_its_row(self, record: Record) -> Iterator[Problem]:
+    def _check_row(self, record: Record) -> Iterator[Problem]:
         """Yield problems where it would displace another record of the board's row."""
         if len(record.seeds) > MOST_SEEDS:
             yield Problem("seeds", f"{len(record.seeds)} seeds", f"at most {MOST_SEEDS}")
-        for other in self._by_row.get(_row(record), ()):
+        for other in self._by_row.get(_row_of(record), ()):
             if other.id == record.id:
                 continue
             if other.seed == record.seed:
@@ -74,14 +75,14 @@ class Others:
                 return
 
 
-def _branch(record: Record) -> Place:
+def _setting_of(record: Record) -> GroupKey:
     return record.suite, record.protocol, record.seed
 
 
-def _network(record: Record) -> Place:
+def _network_of(record: Record) -> GroupKey:
     return str(record.keys.get("network")), record.protocol, record.seed
 
 
-def _row(record: Record) -> Row:
+def _row_of(record: Record) -> RowKey:
     """Return the row of the board that a record stands in, with those of other seeds."""
     return section_key(record), row_key(record)

@@ -23,7 +23,7 @@ PICTURES = {"heatmaps", "moved", "pictures"}  # base64: see pictures.py
 NAMED = ("values", "times", "curves", "pictures")
 
 
-def unsafe_text(record: Record) -> Iterator[Problem]:
+def check_text(record: Record) -> Iterator[Problem]:
     """Yield ids, names and texts that may do harm where they are shown."""
     if RESERVED.fullmatch(record.id):
         yield Problem("id", f"{record.id!r} is not a file's name everywhere", "another suite name")
@@ -40,19 +40,19 @@ def unsafe_text(record: Record) -> Iterator[Problem]:
         if not form or form[1].lower() in COLUMNS | Record.model_fields.keys():
             wrong = "is not what a value is called"
             yield Problem(f"values.{name[:80]}", wrong, "METRIC or METRIC/METHOD, no column's name")
-    yield from _unsafe(record.model_dump(mode="json", exclude=PICTURES), "")
-    yield from _unsafe([heat.cam for heat in record.heatmaps], "heatmaps")
-    yield from _unsafe([moved.cam for moved in record.moved], "moved")
+    yield from _find_unsafe(record.model_dump(mode="json", exclude=PICTURES), "")
+    yield from _find_unsafe([heat.cam for heat in record.heatmaps], "heatmaps")
+    yield from _find_unsafe([moved.cam for moved in record.moved], "moved")
 
 
-def _unsafe(content: Any, field: str) -> Iterator[Problem]:
+def _find_unsafe(content: Any, field: str) -> Iterator[Problem]:
     if isinstance(content, dict):
         for name, value in content.items():
-            yield from _unsafe(name, field or "record")
-            yield from _unsafe(value, f"{field}.{name}" if field else name)
+            yield from _find_unsafe(name, field or "record")
+            yield from _find_unsafe(value, f"{field}.{name}" if field else name)
     elif isinstance(content, list):
         for number, value in enumerate(content):
-            yield from _unsafe(value, f"{field}.{number}")
+            yield from _find_unsafe(value, f"{field}.{number}")
     elif isinstance(content, str):
         if found := UNSAFE.search(content):
             yield Problem(field, f"holds the character U+{ord(found[0]):04X}", "plain text")

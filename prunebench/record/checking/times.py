@@ -12,7 +12,7 @@ from prunebench.record.checking.spread import ratios, spread
 from prunebench.record.parts import MOST_TIMES
 from prunebench.record.scales import bare_name, declaration_of
 
-PLACE = re.compile(r"(\w*?)((?:cpu|cuda)_b(\d+))(\(.*\))?")
+SETUP = re.compile(r"(\w*?)((?:cpu|cuda)_b(\d+))(\(.*\))?")
 RATIO = re.compile(r"(\w*?)latency_((?:cpu|cuda)_b\d+)_ratio(\(.*\))?")
 MEASURED = re.compile(r"(\w+_)?(latency|throughput|peak_memory)_\w+")
 """Values of metrics that are not installed and yet told to be times."""
@@ -23,18 +23,18 @@ THINNED = 2.0
 left out were taken in the other order, or at other moments."""
 
 
-def wrong_times(record: Record) -> Iterator[Problem]:
+def check_times(record: Record) -> Iterator[Problem]:
     """Yield times that do not fit, and throughputs that are not those of their medians."""
-    for place, times in record.times.items():
+    for setup, times in record.times.items():
         if len(times.baseline) != len(times.network) or not times.network:
             wrong = f"{len(times.baseline)} of the baseline and {len(times.network)} of its own"
-            yield Problem(f"times.{place}", wrong, "pairs of times")
+            yield Problem(f"times.{setup}", wrong, "pairs of times")
         elif min(*times.baseline, *times.network) <= 0:
-            yield Problem(f"times.{place}", "there is a time of 0 or less", "milliseconds")
-        elif match := PLACE.fullmatch(place):
+            yield Problem(f"times.{setup}", "there is a time of 0 or less", "milliseconds")
+        elif match := SETUP.fullmatch(setup):
             name, variant = f"{match[1]}latency_{match[2]}", match[4] or ""
-            yield from _median(record, f"{name}_ms{variant}", times.network, place)
-            yield from _median(record, f"{name}_ratio{variant}", ratios(times), place)
+            yield from _check_median(record, f"{name}_ms{variant}", times.network, setup)
+            yield from _check_median(record, f"{name}_ratio{variant}", ratios(times), setup)
     for name, value in record.values.items():
         match = re.fullmatch(r"(\w*?)throughput_((?:cpu|cuda)_b(\d+))(\(.*\))?", name)
         typical_ms = (
@@ -47,13 +47,13 @@ def wrong_times(record: Record) -> Iterator[Problem]:
                 yield Problem(f"values.{name}.mean", wrong, f"{wanted:.6g}")
 
 
-def times_behind(record: Record, ratio: str) -> Times | None:
+def find_times(record: Record, ratio: str) -> Times | None:
     """Return the times of which a value is the ratio, such as ``latency_cpu_b1_ratio``."""
     match = RATIO.fullmatch(ratio)
     return record.times.get(f"{match[1]}{match[2]}{match[3] or ''}") if match else None
 
 
-def false_times(record: Record) -> Iterator[Problem]:
+def check_measured(record: Record) -> Iterator[Problem]:
     """Yield values that are said to be times and are not."""
     for name, value in record.values.items():
         if value.measured and not _is_timed(name):
@@ -69,16 +69,18 @@ def _is_timed(name: str) -> bool:
     return found.metric is not None and found.metric.carries == "hardware"
 
 
-def _median(record: Record, name: str, kept: Sequence[float], place: str) -> Iterator[Problem]:
+def _check_median(
+    record: Record, name: str, kept: Sequence[float], setup: str
+) -> Iterator[Problem]:
     found, wanted = record.mean(name), median(kept)
     if found is None:
-        yield Problem(f"values.{name}", "is missing", f"the median of times.{place}")
-    elif not (close(found, wanted, ROUNDING) or _thinned(found, kept)):
-        wrong = f"{found:.6g} is not the median of times.{place}"
+        yield Problem(f"values.{name}", "is missing", f"the median of times.{setup}")
+    elif not (close(found, wanted, ROUNDING) or _is_thinned(found, kept)):
+        wrong = f"{found:.6g} is not the median of times.{setup}"
         yield Problem(f"values.{name}.mean", wrong, f"{wanted:.6g}")
 
 
-def _thinned(found: float, kept: Sequence[float]) -> bool:
+def _is_thinned(found: float, kept: Sequence[float]) -> bool:
     """Return whether a number may be the median of times of which these are only a part."""
     if len(kept) <= MOST_TIMES // 2 or (around := spread(kept)) is None:
         return False
