@@ -64,9 +64,7 @@ def write_site(sections: Sequence[Section], site: Path) -> Path:
 
 
 def _write_assets(folder: Path) -> None:
-    package = files("prunebench.leaderboard.site")
-    for part in ("assets", "vendor/datatables"):
-        with as_file(package / part) as source:
-            shutil.copytree(source, folder, dirs_exist_ok=True)
+    with as_file(files("prunebench.leaderboard.site") / "assets") as source:
+        shutil.copytree(source, folder)
     with as_file(files("plotly") / "package_data" / "plotly.min.js") as source:
         shutil.copy(source, folder)

@@ -78,8 +78,8 @@ def test_all_rows_are_there_in_the_boards_order(
 ) -> None:
     page = visit().open(published, "index.html#rows=1000")
     assert names(page) == [row_name(entry.row) for entry in rows]
-    assert page.locator("#board_info").inner_text() == f"1 to {len(rows)} of {len(rows)} rows"
-    assert page.locator("#board_info").get_attribute("aria-live") == "polite"
+    assert page.locator("#board-info").inner_text() == f"1 to {len(rows)} of {len(rows)} rows"
+    assert page.locator("#board-info").get_attribute("aria-live") == "polite"
 
 
 @pytest.mark.parametrize("title", ["Sp2PS grad-cam++", "Latency CPU b1 ratio", "Change", "Rank"])
@@ -218,7 +218,7 @@ def test_another_page_is_in_the_address_too(
     page = visit().open(published, "index.html#rows=25&page=3")
     third = [row_name(entry.row) for entry in rows[50:75]]
     assert names(page) == third
-    page.locator(".dt-paging-button.next").click()
+    page.locator(".turns .next").click()
     until(page, lambda: "page=4" in page.url)
     page.go_back()
     until(page, lambda: names(page) == third)
@@ -258,7 +258,7 @@ def test_the_first_part_is_shown_before_the_last_is_there(
     page = opened.page
     page.goto((site / "index.html").as_uri())
     page.get_by_text("part-002.js could not be loaded").wait_for()
-    assert page.locator("#board_info").inner_text() == "1 to 20 of 20 rows"
+    assert page.locator("#board-info").inner_text() == "1 to 20 of 20 rows"
     assert any("ERR_FILE_NOT_FOUND" in problem for problem in opened.problems)
     opened.problems.clear()
     (site / "kept").rename(site / "board" / "part-002.js")

@@ -1,6 +1,7 @@
 // The board's state in the address, after #: what differs from how the page opens.
 "use strict";
 const BoardAddress = (() => {
+  const LENGTH = 50; // rows of a page, unless the address tells another
   const families = (form) => [...form.querySelectorAll('input[name="columns"]')];
   const fields = (form) => [...form.elements].filter((field) => field.name && field.name !== "columns");
   const isBox = (field) => field.type === "checkbox";
@@ -19,7 +20,7 @@ const BoardAddress = (() => {
   };
 
   // The address's text for a form and the table's order, page and length.
-  const write = (form, { order, page, rows }) => {
+  const write = (form, { order, page, length }) => {
     const parts = new URLSearchParams();
     for (const field of fields(form)) {
       if (isBox(field) && field.checked !== field.defaultChecked) {
@@ -36,7 +37,7 @@ const BoardAddress = (() => {
       parts.append("sort", `${key}:${direction}`);
     }
     if (page) parts.set("page", String(page + 1));
-    if (rows !== 50) parts.set("rows", String(rows));
+    if (length !== LENGTH) parts.set("rows", String(length));
     return parts.toString();
   };
 
@@ -68,9 +69,9 @@ const BoardAddress = (() => {
       .map((one) => [one.slice(0, one.lastIndexOf(":")), one.slice(one.lastIndexOf(":") + 1)])
       .filter(([key, direction]) => key && ["asc", "desc"].includes(direction));
     const page = Math.max(Number.parseInt(parts.get("page"), 10) || 1, 1) - 1;
-    const rows = Number.parseInt(parts.get("rows"), 10) || 50;
-    return { order, page, rows: [25, 50, 100, 250, 1000].includes(rows) ? rows : 50 };
+    const rows = Number.parseInt(parts.get("rows"), 10);
+    return { order, page, length: BoardTable.LENGTHS.includes(rows) ? rows : LENGTH };
   };
 
-  return { wanted, write, fill, view };
+  return { wanted, write, fill, view, LENGTH };
 })();
