@@ -12,7 +12,7 @@ from time import perf_counter
 import pytest
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.everything import write_everything
+from prunebench.leaderboard.outputs import write_everything
 from prunebench.record import Record, Value, read_records
 from prunebench.record.reading import keeping_all
 

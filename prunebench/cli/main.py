@@ -74,7 +74,7 @@ def run(
 ) -> None:
     """Run a suite, or what is missing of it."""
     from prunebench.leaderboard.board import board
-    from prunebench.leaderboard.everything import write_everything
+    from prunebench.leaderboard.outputs import write_everything
     from prunebench.leaderboard.writers.terminal import to_terminal
     from prunebench.record import read_record
     from prunebench.results import list_records
@@ -259,7 +259,7 @@ def leaderboard(
 ) -> None:
     """Write the leaderboard from records: tables, JSON, pictures and a site to open."""
     from prunebench.leaderboard.board import board
-    from prunebench.leaderboard.everything import write_everything
+    from prunebench.leaderboard.outputs import write_everything
     from prunebench.leaderboard.writers.readme import update_readme
     from prunebench.leaderboard.writers.terminal import to_terminal
     from prunebench.record import read_record, read_records

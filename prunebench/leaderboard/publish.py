@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.writers.board_json import board_json
+from prunebench.leaderboard.writers.board_json import to_json
 from prunebench.leaderboard.writers.markdown import to_markdown
 from prunebench.record import Record, read_record
 from prunebench.record.checking import RecordIndex, check_record
@@ -16,7 +16,7 @@ from prunebench.store.writing import write_files
 
 
 def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> list[Path]:
-    """Copies chosen records into a folder of results, as ``ID.json``: all of them or none.
+    """Copy chosen records into a folder of results, as ``ID.json``: all of them or none.
 
     Args:
         records: Files of records.
@@ -46,28 +46,26 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
             if known != record:
                 raise RequestError(
                     f"id: {record.id!r} is taken by a record with another "
-                    f"{_difference(known, record)}; use replace, or another id",
+                    f"{_find_difference(known, record)}; use replace, or another id",
                     where=str(source),
                 )
         chosen[target] = (source, record)
     staying = {path: read_record(path) for path in sorted(present.values()) if path not in chosen}
     others = RecordIndex([*staying.values(), *(record for _, record in chosen.values())])
-    texts = {
-        target: _checked(record, others, source) for target, (source, record) in chosen.items()
-    }
+    texts = {target: _check(record, others, source) for target, (source, record) in chosen.items()}
     coming = {record.id for _, record in chosen.values()}
     for path, record in staying.items():
         baseline = others.baseline_of(record)
         if baseline is not None and baseline.id in coming:
-            _checked(record, others, path)
+            _check(record, others, path)
     results.mkdir(parents=True, exist_ok=True)
     # A file that says the same may be of an older schema, and stays as it was published.
-    write_files({path: text for path, text in texts.items() if not _says(path, chosen[path][1])})
+    write_files({path: text for path, text in texts.items() if not _is_same(path, chosen[path][1])})
     return list(chosen)
 
 
 def write_board(sections: Sequence[Section], out: Path) -> Path:
-    """Writes ``README.md`` and ``board.json`` into a folder; equal records give equal bytes.
+    """Write ``README.md`` and ``board.json`` into a folder; equal records give equal bytes.
 
     Args:
         sections: From ``board``.
@@ -77,22 +75,20 @@ def write_board(sections: Sequence[Section], out: Path) -> Path:
         The file ``README.md``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_files(
-        {out / "board.json": board_json(sections), out / "README.md": to_markdown(sections)}
-    )
+    write_files({out / "board.json": to_json(sections), out / "README.md": to_markdown(sections)})
     return out / "README.md"
 
 
-def _says(path: Path, record: Record) -> bool:
-    """Whether a file holds a record already."""
+def _is_same(path: Path, record: Record) -> bool:
+    """Return whether a file holds a record already."""
     try:
         return path.is_file() and read_record(path) == record
     except RequestError:
         return False
 
 
-def _checked(record: Record, others: RecordIndex, source: Path) -> str:
-    """The record's text as it is published: what was checked and nothing else."""
+def _check(record: Record, others: RecordIndex, source: Path) -> str:
+    """Return the record's text as it is published: what was checked and nothing else."""
     if problems := check_record(record, others, published=True):
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise RequestError(f"{problems[0]}{more}", where=str(source))
@@ -102,7 +98,7 @@ def _checked(record: Record, others: RecordIndex, source: Path) -> str:
     return text
 
 
-def _difference(known: Record, record: Record) -> str:
-    """The first field in which two records differ."""
+def _find_difference(known: Record, record: Record) -> str:
+    """Return the first field in which two records differ."""
     names = type(record).model_fields
     return next(name for name in names if getattr(known, name) != getattr(record, name))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.writers.readme import BEGIN, END, MOST_ROWS, sample
+from prunebench.leaderboard.writers.readme import BEGIN, END, MOST_ROWS, make_sample
 from prunebench.plugins import entries
 from prunebench.record import read_records
 from prunebench.suite import load_suite
@@ -70,17 +70,21 @@ def test_the_readme_names_every_plugin_of_the_tables() -> None:
 
 def test_the_board_of_the_readme_is_the_generated_one() -> None:
     written = README.partition(BEGIN)[2].partition(END)[0].strip()
-    assert written == sample(board(read_records(REPOSITORY / "leaderboard" / "results"))).strip()
+    assert (
+        written == make_sample(board(read_records(REPOSITORY / "leaderboard" / "results"))).strip()
+    )
 
 
 def test_the_sample_is_a_board_that_can_be_read_and_tells_times() -> None:
     sections = board(read_records(REPOSITORY / "leaderboard" / "results"))
-    lines = [line for line in sample(sections).splitlines() if line.startswith("| ")]
+    lines = [line for line in make_sample(sections).splitlines() if line.startswith("| ")]
     assert 3 < len(lines) <= MOST_ROWS + 3
     assert "×" in lines[-1]
     large = max(sections, key=lambda section: len(section.rows))
-    assert sample([large]) != sample(sections)  # though it is shown where there is no other
-    assert "| rank" in sample([large])
+    assert make_sample([large]) != make_sample(
+        sections
+    )  # though it is shown where there is no other
+    assert "| rank" in make_sample([large])
 
 
 def test_every_file_that_the_documents_link_to_is_there() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from synthetic import CONDITIONS, baseline, control, png, record
 
-from prunebench.leaderboard.papers.cards.work import Experiment
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment
 from prunebench.record import Conditions, Heatmap, Record
 
 CAMS = ("grad-cam", "grad-cam++")
@@ -20,7 +20,7 @@ KEPT = tuple(
 )
 
 
-def experiment(**changes: Any) -> Experiment:
+def experiment(**changes: Any) -> PublishedExperiment:
     """Two figures of curves and one of heatmaps about the digits."""
     content: dict[str, Any] = {
         "name": "drawn",
@@ -50,7 +50,7 @@ def experiment(**changes: Any) -> Experiment:
         "ours": {"datasets": ["digits", "copies"], "models": ["digits-cnn"]},
         "similar": [{"datasets": ["digits"], "models": ["*"], "pruners": ["l1-filter"]}],
     }
-    return Experiment.model_validate(content | changes)
+    return PublishedExperiment.model_validate(content | changes)
 
 
 def measured(

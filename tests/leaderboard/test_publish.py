@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from publishable import publishable, publishable_baseline, renamed
@@ -128,16 +127,16 @@ def test_another_baseline_must_fit_the_rows_that_stay(tmp_path: Path, results: P
 def test_nothing_is_written_where_not_all_can_be(
     tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = Path.write_text
+    full = Path.write_bytes
 
-    def fails(path: Path, text: str, **options: Any) -> int:
+    def fails(path: Path, content: bytes) -> int:
         if "l1-filter" in path.name:
             raise OSError(28, "No space left on device")
-        return full(path, text, **options)
+        return full(path, content)
 
     base = write(BASE.model_copy(update={"images_seen": 5}), tmp_path, "base.json")
     mine = write(MINE, tmp_path)
-    monkeypatch.setattr(Path, "write_text", fails)
+    monkeypatch.setattr(Path, "write_bytes", fails)
     with pytest.raises(OSError, match="No space left"):
         submit([base, mine], results, replace=True)
     assert read_records(results) == [BASE]

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from prunebench.datasets import cifar10, mnist, stl10
-from prunebench.leaderboard.papers.cards.printed import number
+from prunebench.leaderboard.papers.cards.printed import parse_number
 from prunebench.leaderboard.papers.cards.registry import read_works
-from prunebench.leaderboard.papers.cards.work import Experiment, Work
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment, Work
 from prunebench.leaderboard.papers.differences import matches
 from prunebench.plan.environment import Environment
 from prunebench.plan.identities import Identities
@@ -98,12 +98,14 @@ def test_a_small_suite_has_no_method_that_its_whole_one_has_not(path: Path) -> N
     assert {dataset.name for dataset in whole.datasets} == {"cifar10"}
 
 
-def repeated(experiment: Experiment) -> Suite:
+def repeated(experiment: PublishedExperiment) -> Suite:
     return load_suite(SUITES.parent.parent / str(experiment.suite))
 
 
 @pytest.mark.parametrize(("work", "experiment"), REPEATED)
-def test_a_suite_has_the_rows_that_its_card_looks_for(work: Work, experiment: Experiment) -> None:
+def test_a_suite_has_the_rows_that_its_card_looks_for(
+    work: Work, experiment: PublishedExperiment
+) -> None:
     suite = repeated(experiment)
     datasets, models, pruners = (
         [use.label for use in uses] for uses in (suite.datasets, suite.models, suite.pruners)
@@ -122,12 +124,14 @@ def test_a_suite_has_the_rows_that_its_card_looks_for(work: Work, experiment: Ex
         assert not row.pruners or finds(row.pruners), f"nothing for {row.label}"
         level = row.values.get("flops")
         if row.label.startswith(work.short) and isinstance(level, str):
-            there = number(level) / 100 in [pytest.approx(one, abs=0.005) for one in suite.levels]
+            there = parse_number(level) / 100 in [
+                pytest.approx(one, abs=0.005) for one in suite.levels
+            ]
             assert there != ("No suite has this level." in (row.note or "")), row.label
 
 
 @pytest.mark.parametrize(("work", "experiment"), REPEATED)
-def test_a_whole_suite_has_the_works_own_data(work: Work, experiment: Experiment) -> None:
+def test_a_whole_suite_has_the_works_own_data(work: Work, experiment: PublishedExperiment) -> None:
     suite, ours = repeated(experiment), experiment.ours
     same = any(matches(use.label, ours.models) for use in suite.models)
     assert same or all(rows.differs for rows in experiment.similar)
@@ -159,7 +163,7 @@ def test_the_rows_of_a_small_suite_are_found_but_never_as_the_experiment_itself(
 
 @pytest.mark.parametrize(("work", "experiment"), REPEATED)
 def test_a_suite_is_run_under_the_conditions_that_its_card_states(
-    work: Work, experiment: Experiment
+    work: Work, experiment: PublishedExperiment
 ) -> None:
     suite, stated = repeated(experiment), experiment.conditions
     if stated.recovery is not None:

@@ -9,18 +9,26 @@ from itertools import combinations
 
 import numpy as np
 
-from prunebench.leaderboard.board.orders import Height, Order, Swaps, swaps
-from prunebench.leaderboard.board.rank import CLOSE, Axis, by_pruner, interpolate
-from prunebench.leaderboard.board.rows import Estimate, Row, the
-from prunebench.leaderboard.writers.cells import undefined_note
+from prunebench.leaderboard.board.orders import Height, Order, Swaps, count_swaps
+from prunebench.leaderboard.board.rank import CLOSE, Axis, group_by_pruner, interpolate
+from prunebench.leaderboard.board.rows import Estimate, Row, find_role
+from prunebench.leaderboard.writers.cells import explain_undefined
 
-__all__ = ["LEAST_PRUNERS", "Agreement", "Order", "agree", "agree_between", "in_words", "leaders"]
+__all__ = [
+    "LEAST_PRUNERS",
+    "Order",
+    "OrderAgreement",
+    "compare_orders",
+    "compare_orders_between",
+    "describe_taus",
+    "list_leaders",
+]
 
 LEAST_PRUNERS = 3
 
 
 @dataclass(frozen=True)
-class Agreement:
+class OrderAgreement:
     """The orders of the same pruners by several values.
 
     Attributes:
@@ -38,7 +46,7 @@ class Agreement:
     left_out: dict[str, str]
 
     def tau(self, first: str, second: str) -> float | None:
-        """Kendall's tau-b between two orders: 1 the same, 0 unrelated, -1 reversed.
+        """Return Kendall's tau-b of two orders: 1 the same, 0 unrelated, -1 reversed.
 
         Returns:
             None with fewer than three pruners, or where a value is the same for all.
@@ -54,7 +62,7 @@ class Agreement:
         return float(kendalltau(*ranks).statistic)
 
     def taus(self, names: Sequence[str]) -> list[list[float | None]]:
-        """Kendall's tau-b between each two of some orders, a symmetric matrix."""
+        """Return Kendall's tau-b between each two of some orders, a symmetric matrix."""
         found = {pair: self.tau(*pair) for pair in combinations(names, 2)}
         return [
             [self.tau(a, a) if a == b else found.get((a, b), found.get((b, a))) for b in names]
@@ -62,11 +70,11 @@ class Agreement:
         ]
 
     def swaps(self, first: str, second: str) -> Swaps:
-        """The pairs of pruners that two orders both tell apart, and those that they turn round."""
-        return swaps(self.order(first), self.order(second))
+        """Count the pairs of pruners that both orders separate, and those that they reverse."""
+        return count_swaps(self.order(first), self.order(second))
 
     def order(self, name: str) -> Order:
-        """The order of this name."""
+        """Return the order of this name."""
         return next(order for order in self.orders if order.name == name)
 
 
@@ -78,15 +86,15 @@ class _Side:
     lines: dict[str, list[Row]]
 
 
-def agree(
+def compare_orders(
     rows: Sequence[Row],
     axis: Axis,
     names: Sequence[str],
     *,
     undefined: float = 1.0,
     least: int = 2,
-) -> Agreement | None:
-    """Orders the pruners of one protocol by several values at one compression.
+) -> OrderAgreement | None:
+    """Order the pruners of one protocol by several values at one compression.
 
     Each pruner's value is a line over the compression that it really reached, from the ``none``
     control at 0 through all its levels, read as the ranking reads it; unlike there, levels that
@@ -103,22 +111,22 @@ def agree(
     Returns:
         None without a control, or where fewer pruners than ``least`` can be compared.
     """
-    side = _side(rows, axis)
+    side = _make_side(rows, axis)
     if side is None:
         return None
     known = [name for name in names if side.control.get(name).mean is not None]
-    return _agreement(axis, {name: (side, name) for name in known}, undefined, least)
+    return _make_agreement(axis, {name: (side, name) for name in known}, undefined, least)
 
 
-def agree_between(
+def compare_orders_between(
     sections: Mapping[str, Sequence[Row]],
     axis: Axis,
     name: str,
     *,
     undefined: float = 1.0,
     least: int = 2,
-) -> Agreement | None:
-    """Orders the pruners of several protocols by the same value at one compression.
+) -> OrderAgreement | None:
+    """Order the pruners of several protocols by the same value at one compression.
 
     Args:
         sections: Rows of each protocol, the control among them, by what its order is called. It is
@@ -131,7 +139,7 @@ def agree_between(
     Returns:
         As ``agree``; None also where a control has no such value.
     """
-    sides = {title: _side(rows, axis) for title, rows in sections.items()}
+    sides = {title: _make_side(rows, axis) for title, rows in sections.items()}
     found = {
         title: (side, name)
         for title, side in sides.items()
@@ -139,47 +147,49 @@ def agree_between(
     }
     if len(found) < len(sections):
         return None
-    return _agreement(axis, found, undefined, least)
+    return _make_agreement(axis, found, undefined, least)
 
 
-def _side(rows: Sequence[Row], axis: Axis) -> _Side | None:
-    control = the(rows, "control")
-    return None if control is None else _Side(control, dict(by_pruner(rows, axis)))
+def _make_side(rows: Sequence[Row], axis: Axis) -> _Side | None:
+    control = find_role(rows, "control")
+    return None if control is None else _Side(control, dict(group_by_pruner(rows, axis)))
 
 
-def _agreement(
+def _make_agreement(
     axis: Axis, values: Mapping[str, tuple[_Side, str]], undefined: float, least: int
-) -> Agreement | None:
-    """The orders by some values, each of a side, over the pruners that can be compared in all."""
+) -> OrderAgreement | None:
+    """Order by each value the pruners that can be compared in all of them."""
     if not values:
         return None
     sides = list({id(side): side for side, _ in values.values()}.values())
     left_out: dict[str, str] = {}
     pruners: list[str] = []
     for pruner in sides[0].lines:
-        reason = _objection(pruner, values.values(), undefined)
+        reason = _find_objection(pruner, values.values(), undefined)
         if reason:
             left_out[pruner] = reason
         else:
             pruners.append(pruner)
     if len(pruners) < least:
         return None
-    ends = [max(row.removed() for row in side.lines[p]) for side in sides for p in pruners]
+    ends = [max(row.pruned for row in side.lines[p]) for side in sides for p in pruners]
     at = min(ends, default=0.0)
     orders = []
     for title, (side, name) in values.items():
-        heights = {p: _height(side.control, side.lines[p], name, at) for p in pruners}
+        heights = {p: _find_height(side.control, side.lines[p], name, at) for p in pruners}
         best = sorted(heights, key=lambda pruner: (-heights[pruner].value, pruner))
         orders.append(Order(title, {pruner: heights[pruner] for pruner in best}))
-    return Agreement(axis, at, tuple(sorted(pruners)), tuple(orders), left_out)
+    return OrderAgreement(axis, at, tuple(sorted(pruners)), tuple(orders), left_out)
 
 
-def _objection(pruner: str, values: Iterable[tuple[_Side, str]], undefined: float) -> str | None:
+def _find_objection(
+    pruner: str, values: Iterable[tuple[_Side, str]], undefined: float
+) -> str | None:
     for side, name in values:
         levels = side.lines.get(pruner)
         if not levels:
             return "it was not measured everywhere"
-        if max(row.removed() for row in levels) <= CLOSE:
+        if max(row.pruned for row in levels) <= CLOSE:
             return "nothing is removed on this axis"
         for row in levels:
             if row.missing:
@@ -188,12 +198,12 @@ def _objection(pruner: str, values: Iterable[tuple[_Side, str]], undefined: floa
             if value.mean is None:
                 return f"a level has no {name}"
             if value.undefined > undefined:
-                return f"at a level {name} is {undefined_note(row, value)}"
+                return f"at a level {name} is {explain_undefined(row, value)}"
     return None
 
 
-def _height(control: Row, levels: Sequence[Row], name: str, at: float) -> Height:
-    xs = [0.0, *(row.removed() for row in levels)]
+def _find_height(control: Row, levels: Sequence[Row], name: str, at: float) -> Height:
+    xs = [0.0, *(row.pruned for row in levels)]
     values = [row.get(name) for row in (control, *levels)]
     value, low, high = (
         interpolate(xs, [_bound(each, side) for each in values], [at])[0]
@@ -208,16 +218,16 @@ def _bound(value: Estimate, side: str) -> float:
     return found if found is not None else value.mean or 0.0
 
 
-def leaders(orders: Iterable[Order]) -> dict[str, tuple[str, ...]]:
-    """Who leads by which values: most often first, then by name."""
+def list_leaders(orders: Iterable[Order]) -> dict[str, tuple[str, ...]]:
+    """Return the leading pruners with the values by which they lead, most values first."""
     led: dict[str, list[str]] = {}
     for order in orders:
         led.setdefault(order.leader, []).append(order.name)
     return {pruner: tuple(led[pruner]) for pruner in sorted(led, key=lambda p: (-len(led[p]), p))}
 
 
-def in_words(taus: Sequence[float]) -> str:
-    """How well orders agree, by the least of their Kendall's tau-b."""
+def describe_taus(taus: Sequence[float]) -> str:
+    """Say in two words how well orders agree, by the lowest of their Kendall's tau-b."""
     least = min(taus, default=math.nan)
     if least >= 0.8:
         return "nearly the same"

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from prunebench.leaderboard.board.horizon import Horizon, horizons
-from prunebench.leaderboard.board.rank import Axis, Place, Ranking, by_pruner, rank
-from prunebench.leaderboard.board.rescaling import Rescaled, preservation, rescale
-from prunebench.leaderboard.board.rows import Row, group, the
+from prunebench.leaderboard.board.horizon import Horizon, find_horizons
+from prunebench.leaderboard.board.rank import Axis, AxisRanking, PrunerRank, group_by_pruner, rank
+from prunebench.leaderboard.board.rescaling import Rescaled, list_preservation_values, rescale_row
+from prunebench.leaderboard.board.rows import Row, find_role, group_records
 from prunebench.record import Record
 
 AXES: tuple[Axis, ...] = ("dense", "masked")
@@ -36,17 +36,17 @@ class Section:
     @cached_property
     def baseline(self) -> Row | None:
         """The untouched baseline."""
-        return the(self.rows, "baseline")
+        return find_role(self.rows, "baseline")
 
     @cached_property
     def control(self) -> Row | None:
         """The ``none`` control: recovery only."""
-        return the(self.rows, "control")
+        return find_role(self.rows, "control")
 
     @cached_property
     def floor(self) -> Row | None:
         """The same architecture with random weights."""
-        return the(self.rows, "floor")
+        return find_role(self.rows, "floor")
 
     @cached_property
     def cams(self) -> tuple[str, ...]:
@@ -57,32 +57,32 @@ class Section:
     @cached_property
     def rescalable(self) -> tuple[str, ...]:
         """Values to show rescaled: Sp2PS, and the preservation that both controls have, by name."""
-        both = preservation(self.control) & preservation(self.floor)
+        both = list_preservation_values(self.control) & list_preservation_values(self.floor)
         return tuple(sorted(both | {f"sp2ps/{cam}" for cam in self.cams}))
 
     def rescaled(self, row: Row, name: str) -> Rescaled:
-        """A row's value on the scale from random weights (0) to the ``none`` control (1)."""
-        return rescale(row, name, self.control, self.floor)
+        """Return a row's value on the scale from random weights (0) to ``none`` (1)."""
+        return rescale_row(row, name, self.control, self.floor)
 
     @cached_property
-    def rankings(self) -> dict[Axis, Ranking]:
+    def rankings(self) -> dict[Axis, AxisRanking]:
         """The ranking on each axis that has rows."""
-        return {axis: rank(self.rows, axis) for axis in AXES if by_pruner(self.rows, axis)}
+        return {axis: rank(self.rows, axis) for axis in AXES if group_by_pruner(self.rows, axis)}
 
     @cached_property
     def horizons(self) -> tuple[Horizon, ...]:
         """Trust horizons, by axis, pruner, method and threshold."""
-        return tuple(found for axis in AXES for found in horizons(self.rows, axis))
+        return tuple(found for axis in AXES for found in find_horizons(self.rows, axis))
 
-    def table(self, axis: str) -> list[tuple[Row, Place | None]]:
-        """The rows of an axis as a table shows them, each with its pruner's place.
+    def table(self, axis: str) -> list[tuple[Row, PrunerRank | None]]:
+        """Return the rows of an axis in a table's order, each with its pruner's rank.
 
         The baseline, the control and the floor come first, without a place; then pruners as ranked,
         each by rising compression. Rows of an axis in ``UNRANKED`` have no place.
         """
-        shown: list[tuple[Row, Place | None]] = []
+        shown: list[tuple[Row, PrunerRank | None]] = []
         shown += [(row, None) for row in (self.baseline, self.control, self.floor) if row]
-        levels = dict(by_pruner(self.rows, axis))
+        levels = dict(group_by_pruner(self.rows, axis))
         ranking = next((found for name, found in self.rankings.items() if name == axis), None)
         if ranking is None:
             return shown + [(row, None) for rows in levels.values() for row in rows]
@@ -96,4 +96,4 @@ def board(records: Iterable[Record]) -> tuple[Section, ...]:
 
     The result does not depend on the records' order.
     """
-    return tuple(Section(tuple(rows)) for rows in group(records))
+    return tuple(Section(tuple(rows)) for rows in group_records(records))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.intervals import LEAST_SEEDS, seed_interval
-from prunebench.leaderboard.board.rank import by_pruner
-from prunebench.leaderboard.board.rows import Row, the
+from prunebench.leaderboard.board.rank import group_by_pruner
+from prunebench.leaderboard.board.rows import Row, find_role
 
 LEAST_POINTS = 3
 LEAST_FOR_RANKS = 10
@@ -63,28 +63,28 @@ class Correlation:
     reason: str | None = None
 
 
-def explanation_values(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Names of the values of maps that any row has, such as ``sp2ps/grad-cam``, by metric."""
+def list_explanation_values(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the names of the maps' values that any row has, such as ``sp2ps/grad-cam``."""
     names = {name for row in rows for name in row.estimates if "/" in name}
     return tuple(sorted(names))
 
 
-def lines(rows: Sequence[Row], axis: str) -> list[tuple[str, list[Row]]]:
-    """Each pruner's levels on an axis, after the ``none`` control at 0, from where they start."""
-    control = the(rows, "control")
+def list_pruner_lines(rows: Sequence[Row], axis: str) -> list[tuple[str, list[Row]]]:
+    """Return each pruner's levels on an axis, with the ``none`` control at 0 before them."""
+    control = find_role(rows, "control")
     start = [control] if control else []
-    return [(pruner, start + levels) for pruner, levels in by_pruner(rows, axis)]
+    return [(pruner, start + levels) for pruner, levels in group_by_pruner(rows, axis)]
 
 
-def all_networks(rows: Sequence[Row], axis: str) -> list[Row]:
-    """All compressed rows on an axis and the ``none`` control, each once."""
-    control = the(rows, "control")
-    levels = [row for _, levels in by_pruner(rows, axis) for row in levels]
+def list_networks(rows: Sequence[Row], axis: str) -> list[Row]:
+    """Return all compressed rows on an axis and the ``none`` control, each once."""
+    control = find_role(rows, "control")
+    levels = [row for _, levels in group_by_pruner(rows, axis) for row in levels]
     return ([control] if control else []) + levels
 
 
 def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
-    """Correlates accuracy with values over rows: Pearson's r and Spearman's rho.
+    """Correlate accuracy with values over rows: Pearson's r and Spearman's rho.
 
     Coefficients are of the means over seeds. Where all rows have the same three seeds or more,
     each seed has a coefficient of its own, and the interval is Student's t of these by Fisher's
@@ -115,19 +115,19 @@ def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
         else:
             by_rows.setdefault(present, []).append(name)
     for present, alike in by_rows.items():
-        for each in _over([rows[index] for index in present], alike):
+        for each in _correlate_rows([rows[index] for index in present], alike):
             found[each.name] = each
     return [found[name] for name in names]
 
 
-def _over(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
-    """All names at once; every row has a value of each."""
+def _correlate_rows(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
+    """Correlate accuracy with all values at once; every row has each of them."""
     accuracy = _means(rows, ["accuracy"])[0]
     values = _means(rows, names)
     n = len(rows)
-    if _constant(accuracy):
+    if _is_constant(accuracy):
         return [Correlation(name, n, reason="accuracy is the same at all points") for name in names]
-    changing = [index for index in range(len(names)) if not _constant(values[index])]
+    changing = [index for index in range(len(names)) if not _is_constant(values[index])]
     found = {
         name: Correlation(name, n, reason="the value is the same at all points") for name in names
     }
@@ -135,7 +135,7 @@ def _over(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
         chosen = [names[index] for index in changing]
         pearson = _coefficients(accuracy, values[changing])
         spearman = _coefficients(_ranks(accuracy), _ranks(values[changing]))
-        spreads = _spreads(rows, chosen)
+        spreads = _find_intervals(rows, chosen)
         for index, name in enumerate(chosen):
             rho, p = spearman[index]
             found[name] = Correlation(
@@ -151,7 +151,7 @@ def _means(rows: Sequence[Row], names: Sequence[str]) -> Floats:
     return np.array([[row.get(name).mean for row in rows] for name in names], dtype=np.float64)
 
 
-def _constant(values: Floats) -> bool:
+def _is_constant(values: Floats) -> bool:
     return bool(np.ptp(values) <= 1e-12)
 
 
@@ -162,7 +162,7 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _coefficients(accuracy: Floats, values: Floats) -> list[tuple[float, float]]:
-    """Pearson's r of each line of values with accuracy, and its p-value by Student's t."""
+    """Return each value's Pearson's r with accuracy, and its p-value by Student's t."""
     from scipy.special import stdtr
 
     found = _pearson(np.broadcast_to(accuracy, values.shape), values)
@@ -173,7 +173,7 @@ def _coefficients(accuracy: Floats, values: Floats) -> list[tuple[float, float]]
 
 
 def _pearson(first: Floats, second: Floats) -> Floats:
-    """Pearson's r along the last axis; NaN where one of the two is constant."""
+    """Return Pearson's r along the last axis; NaN where one of the two is constant."""
     first = first - first.mean(axis=-1, keepdims=True)
     second = second - second.mean(axis=-1, keepdims=True)
     size = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
@@ -184,28 +184,28 @@ def _pearson(first: Floats, second: Floats) -> Floats:
 Spread = list[tuple[float | None, float | None]]
 
 
-def _spreads(rows: Sequence[Row], names: Sequence[str]) -> tuple[Spread, Spread]:
-    """The 95% intervals over seeds of Pearson's r and Spearman's rho, for each name."""
+def _find_intervals(rows: Sequence[Row], names: Sequence[str]) -> tuple[Spread, Spread]:
+    """Return each name's 95% intervals over seeds of Pearson's r and of Spearman's rho."""
     seeds = {tuple(record.seed for record in row.records) for row in rows}
     count = len(rows[0].records)
     if len(seeds) != 1 or count < LEAST_SEEDS:
         nothing: Spread = [(None, None)] * len(names)
         return nothing, nothing
-    accuracy = _by_seed(rows, "accuracy")
-    values = np.stack([_by_seed(rows, name) for name in names])
+    accuracy = _collect_by_seed(rows, "accuracy")
+    values = np.stack([_collect_by_seed(rows, name) for name in names])
     pearson = _pearson(accuracy, values)
     spearman = _pearson(_ranks(accuracy), _ranks(values))
-    return [_interval(each) for each in pearson], [_interval(each) for each in spearman]
+    return [_find_interval(each) for each in pearson], [_find_interval(each) for each in spearman]
 
 
-def _by_seed(rows: Sequence[Row], name: str) -> Floats:
-    """One line a seed, one column a row."""
+def _collect_by_seed(rows: Sequence[Row], name: str) -> Floats:
+    """Return a value as a matrix, one line a seed, one column a row."""
     columns = [[record.mean(name) for record in row.records] for row in rows]
     return np.array(columns, dtype=np.float64).T
 
 
-def _interval(found: Floats) -> tuple[float | None, float | None]:
-    """Student's t over the seeds' coefficients on Fisher's z; nothing where that is not defined."""
+def _find_interval(found: Floats) -> tuple[float | None, float | None]:
+    """Return Student's t over the seeds' coefficients on Fisher's z, if it is defined."""
     if not np.all(np.abs(found) < 1 - EXACT) or np.ptp(found) <= EXACT:
         return None, None
     z = seed_interval(np.arctanh(found))

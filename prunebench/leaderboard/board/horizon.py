@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from prunebench.leaderboard.board.rank import CLOSE, MOST_ACCURACY_LOST, Axis, by_pruner, cams_of
-from prunebench.leaderboard.board.rows import Row, level_name, the
+from prunebench.leaderboard.board.rank import (
+    CLOSE,
+    MOST_ACCURACY_LOST,
+    Axis,
+    group_by_pruner,
+    list_cams,
+)
+from prunebench.leaderboard.board.rows import Row, find_role, format_level
 from prunebench.trust import THRESHOLDS
 
 BELOW_CONTROL = 0.05
@@ -16,7 +22,7 @@ BELOW_CONTROL = 0.05
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HorizonOutcome:
     """Where a line gave way.
 
     Attributes:
@@ -60,11 +66,11 @@ class Horizon:
     cam: str
     versus: Literal["published", "none - 0.05"]
     threshold: float
-    outcome: Outcome
+    outcome: HorizonOutcome
 
 
 @dataclass(frozen=True)
-class Point:
+class HorizonPoint:
     """What is known of one level.
 
     Attributes:
@@ -80,34 +86,34 @@ class Point:
     missing: str = "not measured"
 
 
-def horizons(rows: Sequence[Row], axis: Axis) -> list[Horizon]:
-    """The trust horizons of all pruners of one protocol on one axis.
+def find_horizons(rows: Sequence[Row], axis: Axis) -> list[Horizon]:
+    """Find the trust horizons of all pruners of one protocol on one axis.
 
     Args:
         rows: Rows of one protocol, baseline and control among them.
         axis: Which axis; rows on the other are ignored.
     """
-    baseline = the(rows, "baseline")
-    control = the(rows, "control")
+    baseline = find_role(rows, "baseline")
+    control = find_role(rows, "control")
     if control is None:
         return []
     found = []
-    for pruner, levels in by_pruner(rows, axis):
-        for cam in cams_of(control):
-            start = _point(control, baseline, cam)
-            points = [start, *(_point(row, baseline, cam) for row in levels)]
+    for pruner, levels in group_by_pruner(rows, axis):
+        for cam in list_cams(control):
+            start = _make_point(control, baseline, cam)
+            points = [start, *(_make_point(row, baseline, cam) for row in levels)]
             if cam in THRESHOLDS:
-                outcome = cross(points, THRESHOLDS[cam])
+                outcome = find_crossing(points, THRESHOLDS[cam])
                 found.append(Horizon(pruner, axis, cam, "published", THRESHOLDS[cam], outcome))
             if start.sp2ps is not None:
                 threshold = start.sp2ps - BELOW_CONTROL
-                outcome = cross(points, threshold)
+                outcome = find_crossing(points, threshold)
                 found.append(Horizon(pruner, axis, cam, "none - 0.05", threshold, outcome))
     return found
 
 
-def cross(points: Sequence[Point], threshold: float) -> Outcome:
-    """Follows the lines between measured levels to the first place where one gives way.
+def find_crossing(points: Sequence[HorizonPoint], threshold: float) -> HorizonOutcome:
+    """Follow the lines between measured levels to the first limit that one crosses.
 
     Args:
         points: The control at 0, then the levels by rising compression.
@@ -115,34 +121,34 @@ def cross(points: Sequence[Point], threshold: float) -> Outcome:
     """
     start = points[0]
     if start.sp2ps is None or start.drop is None:
-        return Outcome("unknown", reason=start.missing)
+        return HorizonOutcome("unknown", reason=start.missing)
     if start.sp2ps < threshold - CLOSE:
-        return Outcome("unreachable", cause="sp2ps")
+        return HorizonOutcome("unreachable", cause="sp2ps")
     if start.drop > MOST_ACCURACY_LOST + CLOSE:
-        return Outcome("unreachable", cause="accuracy")
+        return HorizonOutcome("unreachable", cause="accuracy")
     left_x, left_sp2ps, left_drop = start.x, start.sp2ps, start.drop
     for point in points[1:]:
         if point.sp2ps is None or point.drop is None:
-            return Outcome("unknown", left_x, reason=point.missing)
+            return HorizonOutcome("unknown", left_x, reason=point.missing)
         # How far along the segment each line is when it passes its limit; above 1 it does not.
-        kept = _share(left_sp2ps - threshold, left_sp2ps - point.sp2ps)
-        spent = _share(MOST_ACCURACY_LOST - left_drop, point.drop - left_drop)
+        kept = _find_share_used(left_sp2ps - threshold, left_sp2ps - point.sp2ps)
+        spent = _find_share_used(MOST_ACCURACY_LOST - left_drop, point.drop - left_drop)
         if min(kept, spent) < 1:
             at = left_x + min(kept, spent) * (point.x - left_x)
-            return Outcome("at", at, "sp2ps" if kept <= spent else "accuracy")
+            return HorizonOutcome("at", at, "sp2ps" if kept <= spent else "accuracy")
         left_x, left_sp2ps, left_drop = point.x, point.sp2ps, point.drop
-    return Outcome("beyond", left_x)
+    return HorizonOutcome("beyond", left_x)
 
 
-def _share(reserve: float, fall: float) -> float:
-    """The part of a fall that uses up a reserve; infinite where it is not used up."""
+def _find_share_used(reserve: float, fall: float) -> float:
+    """Return the part of a fall that uses up a reserve; infinite if it does not."""
     return max(reserve, 0.0) / fall if fall > reserve + CLOSE and fall > 0 else math.inf
 
 
-def _point(row: Row, baseline: Row | None, cam: str) -> Point:
-    x = 0.0 if row.first.role == "control" else max(row.removed(), 0.0)
+def _make_point(row: Row, baseline: Row | None, cam: str) -> HorizonPoint:
+    x = 0.0 if row.first.role == "control" else max(row.pruned, 0.0)
     if row.missing:
-        return Point(x, None, None, f"{level_name(row)} has {row.seeds} seeds")
+        return HorizonPoint(x, None, None, f"{format_level(row)} has {row.seeds} seeds")
     value, drop = row.get(f"sp2ps/{cam}"), row.drop(baseline)
     missing = f"sp2ps/{cam}" if value.mean is None else "accuracy"
-    return Point(x, value.mean, drop, f"{level_name(row)} has no {missing}")
+    return HorizonPoint(x, value.mean, drop, f"{format_level(row)} has no {missing}")

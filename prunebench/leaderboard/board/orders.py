@@ -1,4 +1,4 @@
-"""Orders of pruners by a value, and the pairs that two of them turn round beyond noise."""
+"""Orders of pruners by a value, and the pairs that two of them reverse beyond noise."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Order:
         """The pruner with the highest value."""
         return next(iter(self.heights))
 
-    def tells_apart(self, better: str, worse: str) -> bool:
-        """Whether one pruner's 95% interval lies above another's."""
+    def separates(self, better: str, worse: str) -> bool:
+        """Return whether one pruner's 95% interval lies above another's."""
         one, other = self.heights[better], self.heights[worse]
         return one.bounded and other.bounded and one.low > other.high + CLOSE
 
     @property
-    def beside(self) -> tuple[str, ...]:
+    def tied(self) -> tuple[str, ...]:
         """Other pruners whose interval overlaps the leader's."""
         low = self.heights[self.leader].low
         others = (pruner for pruner in self.heights if pruner != self.leader)
@@ -62,23 +62,23 @@ class Order:
 
 @dataclass(frozen=True)
 class Swaps:
-    """What two orders say of the pairs of pruners that both of them tell apart.
+    """The pairs of pruners that two orders separate, and those that they reverse.
 
     Attributes:
-        told: Pairs whose 95% intervals overlap in neither order.
-        turned: Those of them of which each order prefers the other pruner.
-        moved: The pruners of these, in the first order's order.
+        separated: Pairs whose 95% intervals overlap in neither order.
+        reversed: Separated pairs of which each order prefers the other pruner.
+        moved: The pruners of reversed pairs, in the first order's order.
     """
 
-    told: int
-    turned: int
+    separated: int
+    reversed: int
     moved: tuple[str, ...]
 
 
-def swaps(first: Order, second: Order) -> Swaps:
-    """Counts the pairs that two orders both tell apart, and those on which they disagree.
+def count_swaps(first: Order, second: Order) -> Swaps:
+    """Count the pairs of pruners that two orders both separate, and those that they reverse.
 
-    A pruner without intervals is told apart from none. Memory is linear in the pruners.
+    A pruner without intervals is separated from none. Memory is linear in the pruners.
 
     Args:
         first: An order.
@@ -87,18 +87,18 @@ def swaps(first: Order, second: Order) -> Swaps:
     pruners = list(first.heights)
     low, high = _bounds(first, pruners)
     other_low, other_high = _bounds(second, pruners)
-    kept = lost = 0
+    same = swapped = 0
     moved = np.zeros(len(pruners), dtype=bool)
     for index in range(len(pruners)):
         above = low[index] > high + CLOSE
         below = above & (other_high[index] < other_low - CLOSE)
-        kept += int(np.count_nonzero(above & (other_low[index] > other_high + CLOSE)))
+        same += int(np.count_nonzero(above & (other_low[index] > other_high + CLOSE)))
         if below.any():
-            lost += int(np.count_nonzero(below))
+            swapped += int(np.count_nonzero(below))
             moved |= below
             moved[index] = True
-    names = tuple(pruner for pruner, turned in zip(pruners, moved, strict=True) if turned)
-    return Swaps(kept + lost, lost, names)
+    names = tuple(pruner for pruner, is_moved in zip(pruners, moved, strict=True) if is_moved)
+    return Swaps(same + swapped, swapped, names)
 
 
 def _bounds(order: Order, pruners: list[str]) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from prunebench.intervals import seed_interval
-from prunebench.leaderboard.board.rows import Estimate, Row, level_name, the
+from prunebench.leaderboard.board.rows import Estimate, Row, find_role, format_level
 
 MOST_ACCURACY_LOST = 0.02  # of the untouched baseline: 2 points
 CLOSE = 1e-9  # reached compressions nearer than this are one
@@ -22,7 +22,7 @@ Axis = Literal["dense", "masked"]
 
 
 @dataclass(frozen=True)
-class Place:
+class PrunerRank:
     """One pruner's place.
 
     Attributes:
@@ -45,7 +45,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class AxisRanking:
     """The places of all pruners of one protocol on one axis.
 
     Attributes:
@@ -58,11 +58,11 @@ class Ranking:
     axis: Axis
     cams: tuple[str, ...]
     at: tuple[float, ...]
-    places: tuple[Place, ...]
+    places: tuple[PrunerRank, ...]
 
 
-def rank(rows: Sequence[Row], axis: Axis) -> Ranking:
-    """Ranks the pruners of one protocol on one axis.
+def rank(rows: Sequence[Row], axis: Axis) -> AxisRanking:
+    """Rank the pruners of one protocol on one axis.
 
     Each pruner's Sp2PS is a line over the compression that it really reached, from the ``none``
     control at 0 through its levels within 2 points of accuracy. All lines are read at the same
@@ -75,53 +75,55 @@ def rank(rows: Sequence[Row], axis: Axis) -> Ranking:
         rows: Rows of one protocol, baseline and control among them.
         axis: Which axis; rows on the other are ignored.
     """
-    baseline = the(rows, "baseline")
-    control = the(rows, "control")
-    cams = cams_of(control)
+    baseline = find_role(rows, "baseline")
+    control = find_role(rows, "control")
+    cams = list_cams(control)
     names = [f"sp2ps/{cam}" for cam in cams]
-    unranked: list[Place] = []
+    unranked: list[PrunerRank] = []
     lines: dict[str, list[Row]] = {}
-    for pruner, levels in by_pruner(rows, axis):
+    for pruner, levels in group_by_pruner(rows, axis):
         eligible = [row for row in levels if is_eligible(row, baseline)]
-        reason = _objection(levels, eligible, baseline, control, names)
+        reason = _find_objection(levels, eligible, baseline, control, names)
         if reason:
-            unranked.append(Place(pruner, reason=reason))
+            unranked.append(PrunerRank(pruner, reason=reason))
         else:
             lines[pruner] = eligible
-    at = _common(lines.values())
-    places = [_score(pruner, control, line, at, names) for pruner, line in lines.items() if control]
+    at = _find_common_compressions(lines.values())
+    places = [
+        _score_pruner(pruner, control, line, at, names) for pruner, line in lines.items() if control
+    ]
     ranked = _share_ranks(places)
-    return Ranking(axis, cams, at, (*ranked, *sorted(unranked, key=lambda place: place.pruner)))
+    return AxisRanking(axis, cams, at, (*ranked, *sorted(unranked, key=lambda place: place.pruner)))
 
 
-def by_pruner(rows: Iterable[Row], axis: str) -> list[tuple[str, list[Row]]]:
-    """The compressed rows on an axis by pruner, each by rising compression."""
+def group_by_pruner(rows: Iterable[Row], axis: str) -> list[tuple[str, list[Row]]]:
+    """Return the compressed rows on an axis by pruner, each by rising compression."""
     there = [row for row in rows if row.first.role == "compressed" and row.first.axis == axis]
-    there.sort(key=lambda row: (row.first.pruner, row.removed(), row.first.round or 0))
+    there.sort(key=lambda row: (row.first.pruner, row.pruned, row.first.round or 0))
     return [(name, list(same)) for name, same in groupby(there, key=lambda row: row.first.pruner)]
 
 
-def cams_of(control: Row | None) -> tuple[str, ...]:
-    """Explanation methods for which the control has an Sp2PS, but for maps drawn at random."""
+def list_cams(control: Row | None) -> tuple[str, ...]:
+    """Return the explanation methods under which the control has an Sp2PS, but not random maps."""
     names = [] if control is None else list(control.estimates)
     cams = (name.partition("/")[2] for name in names if name.startswith("sp2ps/"))
     return tuple(cam for cam in cams if cam != DRAWN)
 
 
 def is_eligible(row: Row, baseline: Row | None) -> bool:
-    """Whether a level's accuracy is within 2 points of the untouched baseline's."""
+    """Return whether a level's accuracy is within 2 points of the baseline's."""
     drop = row.drop(baseline)
     return drop is not None and drop <= MOST_ACCURACY_LOST + CLOSE
 
 
-def _objection(
+def _find_objection(
     levels: Sequence[Row],
     eligible: Sequence[Row],
     baseline: Row | None,
     control: Row | None,
     names: Sequence[str],
 ) -> str | None:
-    """Why a pruner cannot be ranked; None if it can."""
+    """Say why a pruner cannot be ranked; None if it can."""
     if control is None:
         return "no `none` control to start from"
     if not names:
@@ -130,7 +132,7 @@ def _objection(
         return f"the `none` control has {control.seeds} seeds"
     for row in levels:
         if row.missing:
-            return f"{level_name(row)} has {row.seeds} seeds"
+            return f"{format_level(row)} has {row.seeds} seeds"
     if any(row.drop(baseline) is None for row in levels):
         return "the accuracy lost is not known"
     if not eligible:
@@ -138,15 +140,15 @@ def _objection(
     for row in (control, *eligible):
         for name in names:
             if row.get(name).mean is None:
-                return f"{level_name(row)} has no {name}: {row.get(name).reason}"
-    if max(row.removed() for row in eligible) <= CLOSE:
+                return f"{format_level(row)} has no {name}: {row.get(name).reason}"
+    if max(row.pruned for row in eligible) <= CLOSE:
         return "nothing is removed on this axis"
     return None
 
 
-def _common(lines: Iterable[Sequence[Row]]) -> tuple[float, ...]:
-    """Compressions that some pruner reached and none has to be extrapolated to."""
-    reached = [[row.removed() for row in line] for line in lines]
+def _find_common_compressions(lines: Iterable[Sequence[Row]]) -> tuple[float, ...]:
+    """Return the compressions that some pruner reached and that all others cover."""
+    reached = [[row.pruned for row in line] for line in lines]
     if not reached:
         return ()
     end = min(max(line) for line in reached)
@@ -158,16 +160,16 @@ def _common(lines: Iterable[Sequence[Row]]) -> tuple[float, ...]:
     return tuple(at)
 
 
-def _score(
+def _score_pruner(
     pruner: str, control: Row, line: Sequence[Row], at: Sequence[float], names: Sequence[str]
-) -> Place:
-    """The mean over places and methods, with its interval.
+) -> PrunerRank:
+    """Average a pruner's Sp2PS over compressions and methods, with its interval.
 
     The mean is linear in the values, so seeds and bounds pass through it as the mean does: with
     three seeds or more that all rows share, it is taken for each seed and the interval is a
     t-interval of these; otherwise its bounds are the means of the rows' bounds.
     """
-    removed = [0.0, *(row.removed() for row in line)]
+    removed = [0.0, *(row.pruned for row in line)]
 
     def mean_of(value: Callable[[Row, str], float]) -> float:
         heights = [
@@ -181,17 +183,17 @@ def _score(
     rows = (control, *line)
     per_seed = []
     if len(control.records) >= 3 and len({_seeds(row) for row in rows}) == 1:
-        per_seed = [mean_of(_at_seed(index)) for index in range(len(control.records))]
+        per_seed = [mean_of(_read_at_seed(index)) for index in range(len(control.records))]
     if per_seed and max(per_seed) > min(per_seed):
         interval = seed_interval(per_seed)
         low, high = interval.low, interval.high
     else:
         low = mean_of(lambda row, name: _bound(row.get(name), "low"))
         high = mean_of(lambda row, name: _bound(row.get(name), "high"))
-    return Place(pruner, score=score, low=low, high=high, upto=max(row.removed() for row in line))
+    return PrunerRank(pruner, score=score, low=low, high=high, upto=max(row.pruned for row in line))
 
 
-def _at_seed(index: int) -> Callable[[Row, str], float]:
+def _read_at_seed(index: int) -> Callable[[Row, str], float]:
     return lambda row, name: row.records[index].mean(name) or 0.0
 
 
@@ -205,7 +207,7 @@ def _bound(value: Estimate, side: Literal["low", "high"]) -> float:
 
 
 def interpolate(xs: Sequence[float], ys: Sequence[float], at: Sequence[float]) -> list[float]:
-    """The heights at some places of the line through points; points of equal x are averaged.
+    """Return the heights at some places of the line through points; equal x are averaged.
 
     Before the first point and after the last the line is level.
     """
@@ -222,10 +224,10 @@ def interpolate(xs: Sequence[float], ys: Sequence[float], at: Sequence[float]) -
     return [float(height) for height in np.interp(at, there, heights)]
 
 
-def _share_ranks(places: Iterable[Place]) -> list[Place]:
-    """Gives ranks from the top; a gap between intervals starts the next one."""
+def _share_ranks(places: Iterable[PrunerRank]) -> list[PrunerRank]:
+    """Give ranks from the top; a gap between intervals starts the next one."""
     order = sorted(places, key=lambda place: (-_number(place.high), place.pruner))
-    ranked: list[Place] = []
+    ranked: list[PrunerRank] = []
     current, floor = 1, math.inf
     for position, place in enumerate(order, start=1):
         if _number(place.high) < floor and ranked:

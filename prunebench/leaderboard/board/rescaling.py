@@ -26,7 +26,7 @@ class Rescaled:
     reason: str | None = None
 
 
-def rescaled(value: Estimate, reference: Estimate, floor: Estimate) -> Rescaled:
+def rescale_estimate(value: Estimate, reference: Estimate, floor: Estimate) -> Rescaled:
     """Brings a value to the scale between the controls: (s − floor) / (reference − floor).
 
     All three are means over seeds. The result is not clipped: above 1 is nearer to the baseline
@@ -59,8 +59,8 @@ def rescaled(value: Estimate, reference: Estimate, floor: Estimate) -> Rescaled:
     return Rescaled((value.mean - floor.mean) / apart)
 
 
-def rescale(row: Row, name: str, control: Row | None, floor: Row | None) -> Rescaled:
-    """Rescales one of a row's values between the controls of its protocol.
+def rescale_row(row: Row, name: str, control: Row | None, floor: Row | None) -> Rescaled:
+    """Rescale one of a row's values between the controls of its protocol.
 
     Args:
         row: Any row of the protocol.
@@ -78,11 +78,11 @@ def rescale(row: Row, name: str, control: Row | None, floor: Row | None) -> Resc
     for whose, found in (("`none` has", control), ("random weights have", floor), ("it has", row)):
         if found.missing:
             return Rescaled(None, f"not rescaled: {whose} {found.seeds} seeds")
-    return rescaled(row.get(name), control.get(name), floor.get(name))
+    return rescale_estimate(row.get(name), control.get(name), floor.get(name))
 
 
-def preservation(row: Row | None) -> set[str]:
-    """Names of a row's values that can be rescaled, such as ``ssim/grad-cam``."""
+def list_preservation_values(row: Row | None) -> set[str]:
+    """Return the names of a row's values that can be rescaled, such as ``ssim/grad-cam``."""
     return {name for name in (row.estimates if row else ()) if compares_maps(name)}
 
 

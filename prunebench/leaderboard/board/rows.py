@@ -77,7 +77,11 @@ class Row:
     @property
     def flags(self) -> tuple[str, ...]:
         """Things to know about any of the seeds' networks."""
-        found = {flag for record in self.records for flag in (*record.flags, *unsteady(record))}
+        found = {
+            flag
+            for record in self.records
+            for flag in (*record.flags, *list_unsteady_times(record))
+        }
         return tuple(sorted(found))
 
     @property
@@ -98,7 +102,7 @@ class Row:
         """All values over the seeds, by name."""
         names = sorted({name for record in self.records for name in record.values})
         return {
-            name: estimate(
+            name: combine_seeds(
                 [record.values.get(name) for record in self.records],
                 [record.seed for record in self.records],
             )
@@ -106,15 +110,16 @@ class Row:
         }
 
     def get(self, name: str) -> Estimate:
-        """A value over the seeds; one without a mean where nobody measured it."""
+        """Return a value over the seeds; one without a mean where nobody measured it."""
         return self.estimates.get(name, MISSING)
 
-    def removed(self) -> float:
-        """The fraction removed on this row's own axis: MACs, or weights where they are masked."""
+    @property
+    def pruned(self) -> float:
+        """The fraction pruned on this row's own axis: of MACs, or of weights if they are masked."""
         return self.reached.weights if self.first.axis == "masked" else self.reached.macs
 
     def drop(self, baseline: Row | None) -> float | None:
-        """Accuracy lost against the untouched baseline, a fraction (0.02 is 2 points).
+        """Return the accuracy lost against the baseline, a fraction (0.02 is 2 points).
 
         The paired difference of the record, or the difference of the means where there is none.
         """
@@ -126,8 +131,8 @@ class Row:
         return None if here is None or there is None else there - here
 
 
-def unsteady(record: Record) -> Iterator[str]:
-    """Where times say little, since their ratio to the baseline's differs from pass to pass."""
+def list_unsteady_times(record: Record) -> Iterator[str]:
+    """Yield a note for each timing whose ratio to the baseline's differs from pass to pass."""
     for place, times in sorted(record.times.items()):
         pairs = zip(times.baseline, times.network, strict=False)
         ratios = [network / baseline for baseline, network in pairs if baseline > 0]
@@ -139,13 +144,13 @@ def unsteady(record: Record) -> Iterator[str]:
             yield f"times of {place} are unsteady: {middle}"
 
 
-def the(rows: Iterable[Row], role: str) -> Row | None:
-    """The row of this role, such as the baseline; None if there is none."""
+def find_role(rows: Iterable[Row], role: str) -> Row | None:
+    """Return the row of a role, such as the baseline; None if there is none."""
     return next((row for row in rows if row.first.role == role), None)
 
 
-def level_name(row: Row) -> str:
-    """What a row's level is called: ``40%``, ``round 3 (49%)``, a dash, or ``none``."""
+def format_level(row: Row) -> str:
+    """Write a row's level: ``40%``, ``round 3 (49%)``, a dash, or ``none``."""
     record = row.first
     if record.role == "control":
         return "none"
@@ -153,7 +158,7 @@ def level_name(row: Row) -> str:
     return level if record.round is None else f"round {record.round} ({level})"
 
 
-def estimate(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
+def combine_seeds(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
     """Brings the values of several seeds together.
 
     With three seeds or more the interval is a t-interval over seeds; with fewer, or where all
@@ -165,7 +170,7 @@ def estimate(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
         seeds: The seeds.
     """
     if len(values) == 1 and (only := values[0]) is not None:
-        return _of_one(only)
+        return _estimate_single_seed(only)
     present = [value for value in values if value is not None]
     left_out = sum(value.undefined for value in present)
     images = sum(value.n or 0 for value in present) + left_out
@@ -177,12 +182,12 @@ def estimate(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
             reason = why if len(seeds) == 1 else f"seed {seed}: {why}"
             return Estimate(None, undefined=undefined, reason=reason, measured=measured)
     means = [value.mean for value in present if value.mean is not None]
-    low, high, interval = _interval(present, means)
+    low, high, interval = _find_interval(present, means)
     return Estimate(_mean(means), low, high, interval, len(means), undefined, measured=measured)
 
 
-def _of_one(value: Value) -> Estimate:
-    """What ``estimate`` says of a single seed; most rows have one, and boards many rows."""
+def _estimate_single_seed(value: Value) -> Estimate:
+    """Return what ``combine_seeds`` would of one seed; faster, and most rows have one."""
     left_out = value.undefined
     undefined = left_out / ((value.n or 0) + left_out) if left_out else 0.0
     if value.mean is None:
@@ -194,7 +199,7 @@ def _of_one(value: Value) -> Estimate:
     return Estimate(value.mean, value.low, value.high, kind, 1, undefined, measured=value.measured)
 
 
-def _interval(
+def _find_interval(
     values: Sequence[Value], means: Sequence[float]
 ) -> tuple[float | None, float | None, str | None]:
     if len(means) >= 3 and max(means) > min(means):
@@ -214,8 +219,8 @@ def _mean(numbers: Sequence[float]) -> float:
     return math.fsum(numbers) / len(numbers)
 
 
-def group(records: Iterable[Record]) -> list[list[Row]]:
-    """Sorts records into rows, and rows by what must be equal for them to be compared.
+def group_records(records: Iterable[Record]) -> list[list[Row]]:
+    """Group records into rows, and rows by what must be equal for them to be compared.
 
     The result does not depend on the records' order. Where two records are of one network under
     one seed, the one with more values stands.
@@ -226,10 +231,10 @@ def group(records: Iterable[Record]) -> list[list[Row]]:
     protocols: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         protocols.setdefault(section_key(record), []).append(record)
-    return [_rows(protocols[key]) for key in sorted(protocols)]
+    return [_make_rows(protocols[key]) for key in sorted(protocols)]
 
 
-def _rows(records: Sequence[Record]) -> list[Row]:
+def _make_rows(records: Sequence[Record]) -> list[Row]:
     networks: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         networks.setdefault(row_key(record), []).append(record)

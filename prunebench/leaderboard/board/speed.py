@@ -67,7 +67,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedTiming:
     """A timing with what explains it.
 
     Attributes:
@@ -81,14 +81,14 @@ class Explained:
     evidence: str
 
 
-def timings(row: Row) -> tuple[Timing, ...]:
-    """Every place where a row was timed: PyTorch before ONNX Runtime, by device and batch."""
+def list_timings(row: Row) -> tuple[Timing, ...]:
+    """Return where a row was timed: PyTorch before ONNX Runtime, by device and batch."""
     found = []
     for name, value in row.estimates.items():
         match = _RATIO.fullmatch(name) if "latency_" in name else None
         if match and value.mean is not None and value.mean > 0:
             base = name.removesuffix("_ratio")
-            low, high = _bounds(row, base, value.mean)
+            low, high = _find_bounds(row, base, value.mean)
             macs = 1 - row.reached.macs
             deployed = match[1] is not None
             found.append(
@@ -97,8 +97,8 @@ def timings(row: Row) -> tuple[Timing, ...]:
     return tuple(sorted(found, key=lambda each: (each.deployed, each.device, each.batch)))
 
 
-def _bounds(row: Row, name: str, ratio: float) -> tuple[float, float]:
-    """Between which ratios the time may lie."""
+def _find_bounds(row: Row, name: str, ratio: float) -> tuple[float, float]:
+    """Return the ratios between which the time may lie."""
     place = name.replace("latency_", "", 1)
     kept = [record.times[place] for record in row.records if place in record.times]
     pairs = [
@@ -114,18 +114,19 @@ def _bounds(row: Row, name: str, ratio: float) -> tuple[float, float]:
     return ratio - noise, ratio + noise
 
 
-def explained(row: Row) -> tuple[Explained, ...]:
-    """For each place where a compressed row was timed, why it is not faster; none for controls."""
+def explain_timings(row: Row) -> tuple[ExplainedTiming, ...]:
+    """Explain each timing of a compressed row, why it is not faster; none of controls."""
     if row.first.role != "compressed":
         return ()
-    places = timings(row)
+    places = list_timings(row)
     return tuple(
-        Explained(each, cause(row, each, places), evidence(row, each, places)) for each in places
+        ExplainedTiming(each, find_cause(row, each, places), describe_evidence(row, each, places))
+        for each in places
     )
 
 
-def cause(row: Row, timing: Timing, places: Sequence[Timing]) -> str | None:
-    """Why a compressed network's time does not follow its MACs.
+def find_cause(row: Row, timing: Timing, places: Sequence[Timing]) -> str | None:
+    """Find why a compressed network's time does not follow its MACs.
 
     Args:
         row: A compressed row.
@@ -147,13 +148,13 @@ def cause(row: Row, timing: Timing, places: Sequence[Timing]) -> str | None:
         return None
     if timing.low <= timing.macs:
         return NOISE
-    if _larger(timing, places):
+    if _find_larger_batch(timing, places):
         return OVERHEAD
     return SMALL if timing.batch == 1 else TRAFFIC
 
 
-def note(row: Row, name: str) -> str | None:
-    """Why a compressed network is not measurably faster than the baseline; None if it is.
+def explain_slow_latency(row: Row, name: str) -> str | None:
+    """Say why a compressed network is not measurably faster; None if it is.
 
     Args:
         row: Any row.
@@ -163,36 +164,36 @@ def note(row: Row, name: str) -> str | None:
     slowest = ratio.high if ratio.high is not None else ratio.mean
     if row.first.role != "compressed" or slowest is None:
         return None
-    places = timings(row)
+    places = list_timings(row)
     timing = next((each for each in places if each.name == name), None)
     if timing is None:
         return None
-    found = cause(row, timing, places)
+    found = find_cause(row, timing, places)
     if slowest < 1 and found not in (MASKED, ROUNDED):
         return None
     return NOISE if found is None and slowest >= 1 else found
 
 
-def evidence(row: Row, timing: Timing, places: Sequence[Timing]) -> str:
-    """The numbers of the record that tell why, in words."""
+def describe_evidence(row: Row, timing: Timing, places: Sequence[Timing]) -> str:
+    """Write the numbers of the record that tell why, in words."""
     told = [f"MACs ×{timing.macs:.2f}, time ×{timing.ratio:.2f}"]
     if row.first.axis == "masked":
         told.append(f"{100 * row.reached.weights:.3g}% of the weights are zeros, and are computed")
     elif row.first.axis == "dense" and row.reached.macs > 0:
         told.append(f"{timing.pace:.2f} times the baseline's MACs per ms")
-        larger = _larger(timing, places)
+        larger = _find_larger_batch(timing, places)
         if larger:
             told.append(f"at batch {larger.batch} time ×{larger.ratio:.2f}")
     size = row.get("size_bytes").mean
     if size is not None and row.first.axis == "dense":
-        told.append(f"{_bytes(size)} of parameters")
+        told.append(f"{_format_bytes(size)} of parameters")
     if timing.high - timing.low > LEAST_GAP:
         told.append(f"between ×{timing.low:.2f} and ×{timing.high:.2f}")
     return "; ".join(told)
 
 
-def _larger(timing: Timing, places: Sequence[Timing]) -> Timing | None:
-    """The larger batch in the same place, if it gains more than the noise of both."""
+def _find_larger_batch(timing: Timing, places: Sequence[Timing]) -> Timing | None:
+    """Find the larger batch of the same timing, if it gains more than the noise of both."""
     for other in reversed(places):
         same = (other.device, other.deployed) == (timing.device, timing.deployed)
         gains = other.ratio < timing.ratio - LEAST_GAP and other.high < timing.low
@@ -201,7 +202,7 @@ def _larger(timing: Timing, places: Sequence[Timing]) -> Timing | None:
     return None
 
 
-def _bytes(number: float) -> str:
+def _format_bytes(number: float) -> str:
     for unit in ("B", "kB", "MB"):
         if number < 999.5:
             return f"{number:.3g} {unit}"

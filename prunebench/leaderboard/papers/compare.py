@@ -8,23 +8,27 @@ from typing import Literal
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.papers.cards.work import Experiment, PublishedRow, Work
-from prunebench.leaderboard.papers.differences import differences
-from prunebench.leaderboard.papers.nearest import (
-    candidates,
-    levels_of_one_method,
-    nearest,
-    other_level,
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment, PublishedRow, Work
+from prunebench.leaderboard.papers.differences import list_differences
+from prunebench.leaderboard.papers.matching_sections import (
+    MatchingSection,
+    find_matching_sections,
+    measure_suite_distance,
 )
-from prunebench.leaderboard.papers.numbers import Number, compare_number, printed_numbers
-from prunebench.leaderboard.papers.places import Place, from_suite, places_of
-from prunebench.leaderboard.papers.regenerated import Regenerated, regenerate
+from prunebench.leaderboard.papers.nearest import (
+    choose_levels,
+    explain_other_level,
+    find_nearest,
+    list_candidates,
+)
+from prunebench.leaderboard.papers.numbers import Number, compare_number, list_printed_numbers
+from prunebench.leaderboard.papers.regenerated import RegeneratedFigures, regenerate
 
 State = Literal["run", "similar rows only", "not run yet"]
 
 
 @dataclass(frozen=True)
-class Beside:
+class Counterpart:
     """A published row and the row of ours that stands beside it.
 
     Attributes:
@@ -44,14 +48,14 @@ class Beside:
     why: tuple[str, ...] = ()
     levels: tuple[Row, ...] = ()
 
-    def chosen_by(self, experiment: Experiment) -> str | None:
-        """The column by which the level was chosen; None where there was no choice."""
+    def chosen_by(self, experiment: PublishedExperiment) -> str | None:
+        """Return the column by which the level was chosen; None if there was no choice."""
         chosen = self.row and self.published.role == "compressed" and not self.levels
         return experiment.nearest if chosen else None
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnRow:
     """A row of ours with its readings of a table's columns, and what is known to differ."""
 
     row: Row
@@ -59,12 +63,12 @@ class Own:
     why: tuple[str, ...] = ()
 
     def get(self, key: str) -> float | None:
-        """Its reading of a column, in the unit of the source."""
+        """Return its reading of a column, in the unit of the source."""
         return next((number.ours for number in self.numbers if number.key == key), None)
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedExperiment:
     """An experiment of a work with what we have measured of it.
 
     Attributes:
@@ -75,10 +79,10 @@ class Compared:
         figures: Its figures drawn again, by the protocols that draw them.
     """
 
-    experiment: Experiment
-    rows: tuple[Beside, ...]
-    own: tuple[Own, ...] = ()
-    figures: tuple[Regenerated, ...] = ()
+    experiment: PublishedExperiment
+    rows: tuple[Counterpart, ...]
+    own: tuple[OwnRow, ...] = ()
+    figures: tuple[RegeneratedFigures, ...] = ()
 
     @property
     def state(self) -> State:
@@ -92,8 +96,8 @@ class Compared:
 
 def compare_works(
     works: Mapping[str, Work], sections: Sequence[Section]
-) -> dict[str, tuple[Compared, ...]]:
-    """Compares all experiments of all works with the board.
+) -> dict[str, tuple[ComparedExperiment, ...]]:
+    """Compare all experiments of all works with the board.
 
     Args:
         works: By name.
@@ -103,13 +107,15 @@ def compare_works(
         The comparisons by the work's name, in the order of its experiments.
     """
     return {
-        name: tuple(compare(experiment, sections) for experiment in work.experiments)
+        name: tuple(compare_experiment(experiment, sections) for experiment in work.experiments)
         for name, work in works.items()
     }
 
 
-def compare(experiment: Experiment, sections: Sequence[Section]) -> Compared:
-    """Finds the nearest row of ours for every published row of one experiment.
+def compare_experiment(
+    experiment: PublishedExperiment, sections: Sequence[Section]
+) -> ComparedExperiment:
+    """Find the nearest row of ours for every published row of one experiment.
 
     Rows of the same data set, network and method come first, and among them those of the suite
     that repeats the experiment; only where there are none, similar ones. All columns of a row are
@@ -119,33 +125,37 @@ def compare(experiment: Experiment, sections: Sequence[Section]) -> Compared:
         experiment: The experiment.
         sections: The board.
     """
-    ours = list(places_of(experiment.ours, sections, exact=True))
+    ours = list(find_matching_sections(experiment.ours, sections, exact=True))
     places = list(ours)
     for similar in experiment.similar:
-        places += places_of(similar, sections, exact=False)
-    rows = tuple(_beside(experiment, published, places) for published in experiment.rows)
-    own, figures = tuple(_own(experiment, ours)), regenerate(experiment, sections)
-    return Compared(experiment, rows, own, figures)
+        places += find_matching_sections(similar, sections, exact=False)
+    rows = tuple(_find_counterpart(experiment, published, places) for published in experiment.rows)
+    own, figures = tuple(_list_own_rows(experiment, ours)), regenerate(experiment, sections)
+    return ComparedExperiment(experiment, rows, own, figures)
 
 
-def not_run(experiment: Experiment) -> str:
-    """What to say of an experiment beside which nothing of ours stands."""
+def explain_not_run(experiment: PublishedExperiment) -> str:
+    """Say of an experiment without a row of ours that it was not run, and what repeats it."""
     return f"not run yet: {experiment.suite or 'no suite repeats it so far'}"
 
 
-def _beside(experiment: Experiment, published: PublishedRow, places: Iterable[Place]) -> Beside:
-    reason = _unmatched(experiment, published)
+def _find_counterpart(
+    experiment: PublishedExperiment, published: PublishedRow, places: Iterable[MatchingSection]
+) -> Counterpart:
+    reason = _explain_unmatched(experiment, published)
     if reason:
-        return Beside(published, printed_numbers(published), why=(reason,))
-    found = [_in_place(experiment, published, place) for place in places]
+        return Counterpart(published, list_printed_numbers(published), why=(reason,))
+    found = [_find_in_section(experiment, published, place) for place in places]
     choices = [beside for beside in found if beside is not None]
     if not choices:
-        return Beside(published, printed_numbers(published), why=(not_run(experiment),))
-    return min(choices, key=lambda beside: _order(experiment, beside))
+        return Counterpart(
+            published, list_printed_numbers(published), why=(explain_not_run(experiment),)
+        )
+    return min(choices, key=lambda beside: _rank_counterpart(experiment, beside))
 
 
-def _unmatched(experiment: Experiment, published: PublishedRow) -> str | None:
-    """Why no row of ours could ever stand beside a published one; None if one could."""
+def _explain_unmatched(experiment: PublishedExperiment, published: PublishedRow) -> str | None:
+    """Say why no row of ours could ever match a published one; None if one could."""
     if published.role != "compressed":
         return None
     if published.pruners == ():
@@ -156,8 +166,8 @@ def _unmatched(experiment: Experiment, published: PublishedRow) -> str | None:
     return None
 
 
-def _order(experiment: Experiment, beside: Beside) -> tuple[object, ...]:
-    """The same experiment first, then its own suite or one reduced from it, then the rest.
+def _rank_counterpart(experiment: PublishedExperiment, beside: Counterpart) -> tuple[object, ...]:
+    """Return a sort key: the same experiment first, then its own suite, then the rest.
 
     Among these, what answers more columns and differs less. How near our numbers are to the
     published ones does not count: the choice would flatter us. Nor does, for that reason, whether
@@ -166,39 +176,45 @@ def _order(experiment: Experiment, beside: Beside) -> tuple[object, ...]:
     assert beside.row is not None
     record = beside.row.first
     missing = sum(number.printed is not None and number.ours is None for number in beside.numbers)
-    suite = from_suite(experiment, record.suite)
-    level = other_level(experiment, beside.published, beside.numbers)
+    suite = measure_suite_distance(experiment, record.suite)
+    level = explain_other_level(experiment, beside.published, beside.numbers)
     differing = sum(text not in level for text in beside.why)
     return (not beside.exact, suite, missing, differing, record.protocol, record.id)
 
 
-def _in_place(experiment: Experiment, published: PublishedRow, place: Place) -> Beside | None:
-    """The row of one section that stands beside a published one; None if there is none."""
+def _find_in_section(
+    experiment: PublishedExperiment, published: PublishedRow, place: MatchingSection
+) -> Counterpart | None:
+    """Find the row of one section that matches a published one; None if there is none."""
     section, quantities = place.section, experiment.quantities
-    rows = candidates(place.rows, published)
+    rows = list_candidates(place.rows, published)
     if not rows:
         return None
     readings = [quantities[key].reading for key in published.values]
     if any(reading and reading.levels for reading in readings):
-        levels = levels_of_one_method(rows, section)
+        levels = choose_levels(rows, section)
         row = levels[-1]
     else:
         levels = []
-        row = nearest(experiment, published, rows, section)
+        row = find_nearest(experiment, published, rows, section)
     numbers = tuple(
         compare_number(key, quantities[key], published, row, section.baseline, levels)
         for key in published.values
     )
     why = (
         *place.meant.differs,
-        *other_level(experiment, published, numbers),
-        *differences(experiment.conditions, experiment.ours, row, section),
+        *explain_other_level(experiment, published, numbers),
+        *list_differences(experiment.conditions, experiment.ours, row, section),
     )
-    return Beside(published, numbers, row, place.exact, tuple(dict.fromkeys(why)), tuple(levels))
+    return Counterpart(
+        published, numbers, row, place.exact, tuple(dict.fromkeys(why)), tuple(levels)
+    )
 
 
-def _own(experiment: Experiment, places: Iterable[Place]) -> Iterator[Own]:
-    """All our compressed rows of the same data set and network, for a sorted table or a figure.
+def _list_own_rows(
+    experiment: PublishedExperiment, places: Iterable[MatchingSection]
+) -> Iterator[OwnRow]:
+    """Yield our compressed rows of the same data set and network, for a table or a figure.
 
     Left out is what lies at 0 of the column they are sorted by: masks, where that is FLOPs.
     """
@@ -216,7 +232,7 @@ def _own(experiment: Experiment, places: Iterable[Place]) -> Iterator[Own]:
                     compare_number(key, quantity, None, row, place.section.baseline)
                     for key, quantity in columns.items()
                 )
-                why = differences(experiment.conditions, experiment.ours, row, place.section)
-                own = Own(row, numbers, why)
+                why = list_differences(experiment.conditions, experiment.ours, row, place.section)
+                own = OwnRow(row, numbers, why)
                 if experiment.sorted_by is None or own.get(experiment.sorted_by):
                     yield own

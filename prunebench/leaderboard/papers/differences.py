@@ -9,8 +9,8 @@ from typing import Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.papers.cards.printed import number
-from prunebench.leaderboard.papers.cards.work import Rows, Stated
+from prunebench.leaderboard.papers.cards.printed import parse_number
+from prunebench.leaderboard.papers.cards.work import RowPatterns, StatedConditions
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Record
 
@@ -18,8 +18,10 @@ FAR = 0.005
 """Baselines whose accuracy is farther apart than this (half a point) are said to differ."""
 
 
-def differences(stated: Stated, ours: Rows, row: Row, section: Section) -> tuple[str, ...]:
-    """What is known to differ, in words; nothing where the work states nothing.
+def list_differences(
+    stated: StatedConditions, ours: RowPatterns, row: Row, section: Section
+) -> tuple[str, ...]:
+    """List in words what is known to differ from what the work states.
 
     Args:
         stated: Conditions of the work.
@@ -27,21 +29,23 @@ def differences(stated: Stated, ours: Rows, row: Row, section: Section) -> tuple
         row: Our row.
         section: Its section.
     """
-    return tuple(_differences(stated, ours, row, section))
+    return tuple(_yield_differences(stated, ours, row, section))
 
 
-def _differences(stated: Stated, ours: Rows, row: Row, section: Section) -> Iterator[str]:
+def _yield_differences(
+    stated: StatedConditions, ours: RowPatterns, row: Row, section: Section
+) -> Iterator[str]:
     record = row.first
     conditions = record.conditions
-    if not of_model(record, ours):
+    if not is_of_model(record, ours):
         name = plain(record.model).partition("(")[0]
         yield f"another network: {name} ({stated.model} there)"
     if not matches(record.dataset, ours.datasets[:1]):
         yield f"data: {plain(record.dataset)} ({stated.dataset} there)"
-    if record.role == "compressed" and not of_pruner(record, ours.pruners):
+    if record.role == "compressed" and not is_of_pruner(record, ours.pruners):
         yield f"another method: {plain(record.pruner)}"
     if record.role != "baseline":
-        yield from _recovery(stated.recovery, conditions.recovery)
+        yield from _compare_recovery(stated.recovery, conditions.recovery)
     if conditions.explained_images and stated.explained_images not in (
         None,
         conditions.explained_images,
@@ -53,29 +57,30 @@ def _differences(stated: Stated, ours: Rows, row: Row, section: Section) -> Iter
         yield f"class explained: {plain(conditions.class_policy)} ({stated.class_policy} there)"
     if stated.target_layer not in (None, conditions.target_layer):
         yield f"layer explained: {plain(conditions.target_layer)} ({stated.target_layer} there)"
-    yield from _baseline(stated, section)
-    yield from _seeds(stated, row)
+    yield from _compare_baseline(stated, section)
+    yield from _compare_seeds(stated, row)
 
 
-def _recovery(stated: dict[str, Any] | None, found: dict[str, Any] | None) -> Iterator[str]:
+def _compare_recovery(stated: dict[str, Any] | None, found: dict[str, Any] | None) -> Iterator[str]:
     if found is None:
         yield "no training after compression"
     elif stated is None:
         epochs, images = found.get("epochs"), found.get("images")
         length = f"{epochs} epoch{'' if epochs == 1 else 's'}"
-        yield f"training after compression: {length} on {_told(images)} images"
+        yield f"training after compression: {length} on {_format_option(images)} images"
     else:
         for name, there in stated.items():
             here = found.get(name)
-            if here != there and not (_empty(here) and _empty(there)):
-                yield f"recovery {name.replace('_', ' ')} {_told(here)} ({_told(there)} there)"
+            if here != there and not (_is_empty(here) and _is_empty(there)):
+                values = f"{_format_option(here)} ({_format_option(there)} there)"
+                yield f"recovery {name.replace('_', ' ')} {values}"
 
 
-def _empty(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     return value is None or value == []
 
 
-def _told(value: Any) -> str:
+def _format_option(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, list):
@@ -83,29 +88,29 @@ def _told(value: Any) -> str:
     return "all" if value is None else plain(f"{value}")
 
 
-def _baseline(stated: Stated, section: Section) -> Iterator[str]:
+def _compare_baseline(stated: StatedConditions, section: Section) -> Iterator[str]:
     accuracy = section.baseline.get("accuracy").mean if section.baseline else None
     if stated.baseline_accuracy is None or accuracy is None:
         return
-    there = number(stated.baseline_accuracy) / 100
+    there = parse_number(stated.baseline_accuracy) / 100
     if abs(accuracy - there) > FAR:
         yield f"baseline accuracy {100 * accuracy:.2f}% ({stated.baseline_accuracy} there)"
 
 
-def _seeds(stated: Stated, row: Row) -> Iterator[str]:
+def _compare_seeds(stated: StatedConditions, row: Row) -> Iterator[str]:
     if row.missing:
         yield f"{row.seeds} seeds"
     elif stated.seeds not in (None, len(row.records)):
         yield f"{len(row.records)} seed{'s' * (len(row.records) > 1)} ({stated.seeds} there)"
 
 
-def of_model(record: Record, rows: Rows) -> bool:
-    """Whether a record's network is one of those meant."""
+def is_of_model(record: Record, rows: RowPatterns) -> bool:
+    """Return whether a record's network is one of those meant."""
     return matches(record.model, rows.models)
 
 
-def of_pruner(record: Record, patterns: tuple[str, ...]) -> bool:
-    """Whether a record's compressor fits a pattern, by name or label; no pattern fits all."""
+def is_of_pruner(record: Record, patterns: tuple[str, ...]) -> bool:
+    """Return whether a record's pruner fits a pattern, by name or label; no pattern fits all."""
     return not patterns or any(
         matches(text, patterns) for text in (record.pruner_name, record.pruner)
     )
@@ -113,6 +118,6 @@ def of_pruner(record: Record, patterns: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=1 << 16)  # few labels, asked for again with every published row
 def matches(label: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a label, or its plugin's name, fits one of some shell patterns."""
+    """Return whether a label, or its plugin's name, fits one of some shell patterns."""
     texts = (label, label.partition("(")[0])
     return any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)

@@ -7,39 +7,41 @@ from itertools import groupby
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.papers.cards.printed import decimals, number
-from prunebench.leaderboard.papers.cards.work import Experiment, PublishedRow
-from prunebench.leaderboard.papers.differences import of_pruner
-from prunebench.leaderboard.papers.numbers import Number, scale
-from prunebench.leaderboard.papers.readings import read
+from prunebench.leaderboard.papers.cards.printed import count_decimals, parse_number
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment, PublishedRow
+from prunebench.leaderboard.papers.differences import is_of_pruner
+from prunebench.leaderboard.papers.numbers import Number, find_scale
+from prunebench.leaderboard.papers.readings import read_value
 
 
-def candidates(rows: Iterable[Row], published: PublishedRow) -> list[Row]:
-    """The rows of the published row's role and, where it names any, of its compressors."""
+def list_candidates(rows: Iterable[Row], published: PublishedRow) -> list[Row]:
+    """Return the rows of the published row's role and, if it names any, of its pruners."""
     own = (published.pruners or ()) if published.role == "compressed" else ()
-    return [row for row in rows if row.first.role == published.role and of_pruner(row.first, own)]
+    return [
+        row for row in rows if row.first.role == published.role and is_of_pruner(row.first, own)
+    ]
 
 
-def nearest(
-    experiment: Experiment, published: PublishedRow, rows: Sequence[Row], section: Section
+def find_nearest(
+    experiment: PublishedExperiment, published: PublishedRow, rows: Sequence[Row], section: Section
 ) -> Row:
-    """The row whose level is nearest by the card's column; the first where it gives none."""
+    """Return the row whose level is nearest by the card's column; the first if it gives none."""
     key = experiment.nearest or ""
     wanted, quantity = published.values.get(key), experiment.quantities.get(key)
     reading = quantity.reading if quantity else None
     if quantity is None or reading is None or not isinstance(wanted, str):
         return rows[0]
-    target = number(wanted) / scale(quantity)
+    target = parse_number(wanted) / find_scale(quantity)
 
     def distance(row: Row) -> tuple[float, str]:
-        value = read(reading, row, section.baseline).value
+        value = read_value(reading, row, section.baseline).value
         return (float("inf") if value is None else abs(value - target), row.first.id)
 
     return min(rows, key=distance)
 
 
-def levels_of_one_method(rows: Sequence[Row], section: Section) -> list[Row]:
-    """All levels of the method that has most, after the uncompressed network.
+def choose_levels(rows: Sequence[Row], section: Section) -> list[Row]:
+    """Return all levels of the method that has most, after the uncompressed network.
 
     The first is the ``none`` control, trained as long as the others; else the baseline.
     """
@@ -49,16 +51,16 @@ def levels_of_one_method(rows: Sequence[Row], section: Section) -> list[Row]:
     return ([start] if start else []) + max(methods, key=len)
 
 
-def other_level(
-    experiment: Experiment, published: PublishedRow, found: Sequence[Number]
+def explain_other_level(
+    experiment: PublishedExperiment, published: PublishedRow, found: Sequence[Number]
 ) -> tuple[str, ...]:
-    """Says that the nearest level is another than the published one, where it is."""
+    """Say that the nearest level is another than the published one, if it is."""
     key = experiment.nearest or ""
     wanted = published.values.get(key)
     here = next((number for number in found if number.key == key), None)
     if here is None or here.difference is None or not isinstance(wanted, str):
         return ()
-    digits, quantity = decimals(wanted), experiment.quantities[key]
+    digits, quantity = count_decimals(wanted), experiment.quantities[key]
     if round(abs(here.difference), digits) == 0:
         return ()
     percent = "%" if quantity.unit == "percent" else ""

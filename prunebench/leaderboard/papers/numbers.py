@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.papers.cards.printed import Words, number
+from prunebench.leaderboard.papers.cards.printed import Words, parse_number
 from prunebench.leaderboard.papers.cards.work import PublishedRow, Quantity
-from prunebench.leaderboard.papers.readings import Read, read, read_levels
+from prunebench.leaderboard.papers.readings import ReadValue, read_levels, read_value
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Number:
     note: str | None = None
 
 
-def printed_numbers(published: PublishedRow) -> tuple[Number, ...]:
-    """A published row with nothing beside it."""
-    return tuple(Number(key, _printed(value)) for key, value in published.values.items())
+def list_printed_numbers(published: PublishedRow) -> tuple[Number, ...]:
+    """Return a published row's numbers with nothing of ours beside them."""
+    return tuple(Number(key, _to_text(value)) for key, value in published.values.items())
 
 
 def compare_number(
@@ -47,7 +47,7 @@ def compare_number(
     baseline: Row | None,
     levels: Sequence[Row] = (),
 ) -> Number:
-    """Reads a column off our row, and the difference to what was published.
+    """Read a column off our row, and the difference to what was published.
 
     Args:
         key: The column.
@@ -60,25 +60,25 @@ def compare_number(
     value = published.values.get(key) if published else None
     reading = quantity.reading
     if reading is None:
-        return Number(key, _printed(value), note="nothing of ours answers it")
-    found = read_levels(reading, levels) if reading.levels else read(reading, row, baseline)
+        return Number(key, _to_text(value), note="nothing of ours answers it")
+    found = read_levels(reading, levels) if reading.levels else read_value(reading, row, baseline)
     if found.value is None:
-        return Number(key, _printed(value), note=found.note)
-    ours, low, high = _scaled(quantity, found)
-    difference = ours - number(value) if isinstance(value, str) else None
-    return Number(key, _printed(value), ours, low, high, difference, found.note)
+        return Number(key, _to_text(value), note=found.note)
+    ours, low, high = _scale(quantity, found)
+    difference = ours - parse_number(value) if isinstance(value, str) else None
+    return Number(key, _to_text(value), ours, low, high, difference, found.note)
 
 
-def scale(quantity: Quantity) -> float:
-    """By what our fractions are multiplied to stand beside the source's."""
+def find_scale(quantity: Quantity) -> float:
+    """Return the factor that brings our fractions to the unit of the source."""
     return 100.0 if quantity.unit == "percent" else 1.0
 
 
-def _scaled(quantity: Quantity, found: Read) -> tuple[float, float | None, float | None]:
-    by = scale(quantity)
+def _scale(quantity: Quantity, found: ReadValue) -> tuple[float, float | None, float | None]:
+    by = find_scale(quantity)
     low, high = (None if end is None else by * end for end in (found.low, found.high))
     return by * (found.value or 0.0), low, high
 
 
-def _printed(value: str | Words | None) -> str | None:
+def _to_text(value: str | Words | None) -> str | None:
     return value.words if isinstance(value, Words) else value

@@ -18,7 +18,7 @@ CAUTION = (
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadValue:
     """What was read.
 
     Attributes:
@@ -34,8 +34,8 @@ class Read:
     note: str | None = None
 
 
-def read(reading: Reading, row: Row, baseline: Row | None) -> Read:
-    """Reads a value off one row.
+def read_value(reading: Reading, row: Row, baseline: Row | None) -> ReadValue:
+    """Read a value off one row.
 
     Args:
         reading: Not one over levels.
@@ -44,9 +44,9 @@ def read(reading: Reading, row: Row, baseline: Row | None) -> Read:
     """
     if reading.of_baseline:
         if baseline is None:
-            return Read(None, note="its baseline was not recorded")
+            return ReadValue(None, note="its baseline was not recorded")
         row = baseline
-    found = _named(reading.name, row, baseline)
+    found = _read_named(reading.name, row, baseline)
     if found.value is None or reading.form == "plain":
         return found
     shift = 1.0 if reading.form == "complement" else 0.0
@@ -54,24 +54,24 @@ def read(reading: Reading, row: Row, baseline: Row | None) -> Read:
     return replace(found, value=shift - found.value, low=low, high=high)
 
 
-def _named(name: str, row: Row, baseline: Row | None) -> Read:
+def _read_named(name: str, row: Row, baseline: Row | None) -> ReadValue:
     record = row.first
     kind, _, part = name.partition(".")
     if kind == "reached" and part in Reached.model_fields:
-        return Read(getattr(row.reached, part))
+        return ReadValue(getattr(row.reached, part))
     if name == "level":
-        return Read(record.level, note=None if record.level is not None else "it has no level")
+        return ReadValue(record.level, note=None if record.level is not None else "it has no level")
     if name == "round":
         rounds = record.round if record.role == "compressed" else 0
-        return Read(rounds, note=None if rounds is not None else "it has no rounds")
+        return ReadValue(rounds, note=None if rounds is not None else "it has no rounds")
     estimate: Estimate = row.get(name)
     if estimate.mean is None and name == "accuracy_drop":
-        return Read(row.drop(baseline), note="a difference of means")
-    return Read(estimate.mean, estimate.low, estimate.high, estimate.reason)
+        return ReadValue(row.drop(baseline), note="a difference of means")
+    return ReadValue(estimate.mean, estimate.low, estimate.high, estimate.reason)
 
 
-def read_levels(reading: Reading, rows: Sequence[Row]) -> Read:
-    """Reads a value over the levels of one method.
+def read_levels(reading: Reading, rows: Sequence[Row]) -> ReadValue:
+    """Read a value over the levels of one method.
 
     Args:
         reading: One over levels.
@@ -82,33 +82,33 @@ def read_levels(reading: Reading, rows: Sequence[Row]) -> Read:
         range over seeds. No value below three levels, or where one of the two is constant.
     """
     if len(rows) < LEAST_LEVELS:
-        return Read(None, note=f"{len(rows)} levels, of which {LEAST_LEVELS} are needed")
+        return ReadValue(None, note=f"{len(rows)} levels, of which {LEAST_LEVELS} are needed")
     names = (reading.name, reading.other or reading.name)
     for name in names:
         for row in rows:
             if row.get(name).mean is None:
-                return Read(None, note=f"{name} of one level: {row.get(name).reason}")
+                return ReadValue(None, note=f"{name} of one level: {row.get(name).reason}")
     first, second = ([_mean(row, name) for row in rows] for name in names)
     if reading.levels == "max":
-        return Read(max(first), note=f"of {len(rows)} levels")
-    value = _correlation(first, second)
+        return ReadValue(max(first), note=f"of {len(rows)} levels")
+    value = _correlate(first, second)
     if value is None:
-        return Read(None, note="one of the two is the same at all levels")
-    by_seed = _by_seed(rows, names)
+        return ReadValue(None, note="one of the two is the same at all levels")
+    by_seed = _correlate_by_seed(rows, names)
     spread = ""
     if len(by_seed) > 1:
         spread = f"; by seed {min(by_seed):.3f} to {max(by_seed):.3f}".replace("-", "−")
-    return Read(value, note=f"over {len(rows)} levels{spread}; {CAUTION}")
+    return ReadValue(value, note=f"over {len(rows)} levels{spread}; {CAUTION}")
 
 
-def _by_seed(rows: Sequence[Row], names: tuple[str, str]) -> list[float]:
-    """The correlation under each seed that all levels share."""
+def _correlate_by_seed(rows: Sequence[Row], names: tuple[str, str]) -> list[float]:
+    """Return the correlation under each seed that all levels share."""
     shared = set.intersection(*({record.seed for record in row.records} for row in rows))
     found = []
     for seed in sorted(shared):
         records = [next(r for r in row.records if r.seed == seed) for row in rows]
-        first, second = ([_of(record, name) for record in records] for name in names)
-        value = _correlation(first, second)
+        first, second = ([_read_mean(record, name) for record in records] for name in names)
+        value = _correlate(first, second)
         if value is not None:
             found.append(value)
     return found
@@ -118,11 +118,11 @@ def _mean(row: Row, name: str) -> float:
     return row.get(name).mean or 0.0
 
 
-def _of(record: Record, name: str) -> float:
+def _read_mean(record: Record, name: str) -> float:
     return record.mean(name) or 0.0
 
 
-def _correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+def _correlate(first: Sequence[float], second: Sequence[float]) -> float | None:
     if len(set(first)) < 2 or len(set(second)) < 2:
         return None
     return statistics.correlation(first, second)

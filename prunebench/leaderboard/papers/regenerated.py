@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.papers.cards.figures import Curves, Heatmaps
-from prunebench.leaderboard.papers.cards.work import Experiment
-from prunebench.leaderboard.papers.differences import differences, of_pruner
-from prunebench.leaderboard.papers.places import Place, from_suite, places_of
-from prunebench.leaderboard.papers.readings import read
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment
+from prunebench.leaderboard.papers.differences import is_of_pruner, list_differences
+from prunebench.leaderboard.papers.matching_sections import (
+    MatchingSection,
+    find_matching_sections,
+    measure_suite_distance,
+)
+from prunebench.leaderboard.papers.readings import read_value
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class Figure:
+class RegeneratedFigure:
     """A figure that a card asks for, and the methods that draw it, in the figure's order."""
 
     asked: Curves | Heatmaps
@@ -36,7 +40,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Regenerated:
+class RegeneratedFigures:
     """Figures of one experiment, drawn by rows of one protocol.
 
     Attributes:
@@ -45,8 +49,8 @@ class Regenerated:
         why: What is known to differ from the work, row by row.
     """
 
-    place: Place
-    figures: tuple[Figure, ...]
+    place: MatchingSection
+    figures: tuple[RegeneratedFigure, ...]
     why: tuple[tuple[str, ...], ...]
 
     @property
@@ -55,8 +59,10 @@ class Regenerated:
         return self.place.section.control or self.place.section.baseline
 
 
-def regenerate(experiment: Experiment, sections: Sequence[Section]) -> tuple[Regenerated, ...]:
-    """Finds the rows that draw an experiment's figures again.
+def regenerate(
+    experiment: PublishedExperiment, sections: Sequence[Section]
+) -> tuple[RegeneratedFigures, ...]:
+    """Find the rows that draw an experiment's figures again.
 
     Rows of the same experiment come first, similar ones after them. A figure for which the first
     protocol found has a single level a method stands there as points; the next protocol that has
@@ -69,12 +75,12 @@ def regenerate(experiment: Experiment, sections: Sequence[Section]) -> tuple[Reg
     Returns:
         The protocols that draw at least one figure; none where nothing was run.
     """
-    found: list[Regenerated] = []
+    found: list[RegeneratedFigures] = []
     done: list[Curves | Heatmaps] = []
     for meant in (experiment.ours, *experiment.similar):
-        places = places_of(meant, sections, exact=meant is experiment.ours)
-        drawn = [_drawn(experiment, place) for place in places]
-        for each in sorted(drawn, key=lambda one: _order(experiment, one)):
+        places = find_matching_sections(meant, sections, exact=meant is experiment.ours)
+        drawn = [_make_figures(experiment, place) for place in places]
+        for each in sorted(drawn, key=lambda one: _rank_figures(experiment, one)):
             figures = tuple(
                 figure
                 for figure in each.figures
@@ -86,15 +92,15 @@ def regenerate(experiment: Experiment, sections: Sequence[Section]) -> tuple[Reg
     return tuple(found)
 
 
-def _order(experiment: Experiment, drawn: Regenerated) -> tuple[object, ...]:
-    """The same experiment first, then its own suite, then what draws more and differs less.
+def _rank_figures(experiment: PublishedExperiment, drawn: RegeneratedFigures) -> tuple[object, ...]:
+    """Return a sort key: the same experiment first, then its own suite, then what draws more.
 
     What the rows' numbers are does not count.
     """
     record = drawn.place.section.first
     return (
         not drawn.place.exact,
-        from_suite(experiment, record.suite),
+        measure_suite_distance(experiment, record.suite),
         -sum(figure.has_levels for figure in drawn.figures),
         -sum(len(method.rows) for figure in drawn.figures for method in figure.methods),
         sum(map(len, drawn.why)),
@@ -103,32 +109,32 @@ def _order(experiment: Experiment, drawn: Regenerated) -> tuple[object, ...]:
     )
 
 
-def _drawn(experiment: Experiment, place: Place) -> Regenerated:
+def _make_figures(experiment: PublishedExperiment, place: MatchingSection) -> RegeneratedFigures:
     figures = []
     for asked in experiment.figures:
-        methods = tuple(_methods(experiment, asked, place.section))
+        methods = tuple(_choose_methods(experiment, asked, place.section))
         if methods:
-            figures.append(Figure(asked, methods))
+            figures.append(RegeneratedFigure(asked, methods))
     rows = {row.first.id: row for each in figures for method in each.methods for row in method.rows}
     why = (
         (
             *place.meant.differs,
-            *differences(experiment.conditions, experiment.ours, row, place.section),
+            *list_differences(experiment.conditions, experiment.ours, row, place.section),
         )
         for row in rows.values()
     )
-    return Regenerated(place, tuple(figures), tuple(why))
+    return RegeneratedFigures(place, tuple(figures), tuple(why))
 
 
-def _methods(
-    experiment: Experiment, asked: Curves | Heatmaps, section: Section
+def _choose_methods(
+    experiment: PublishedExperiment, asked: Curves | Heatmaps, section: Section
 ) -> Iterator[Levels]:
-    """For each pattern one method: of its variants that with most levels, then the plainest."""
+    """Yield a method for each pattern: the variant with most levels, then the plainest."""
     for pattern in asked.pruners:
         variants: dict[str, list[tuple[float, Row]]] = {}
         for row in section.rows:
-            if row.first.role == "compressed" and of_pruner(row.first, (pattern,)):
-                at = _at(experiment, asked, row, section)
+            if row.first.role == "compressed" and is_of_pruner(row.first, (pattern,)):
+                at = _find_position(experiment, asked, row, section)
                 if at is not None:
                     variants.setdefault(row.first.pruner, []).append((at, row))
         if variants:
@@ -137,18 +143,20 @@ def _methods(
             yield Levels(pruner, tuple(row for _, row in ordered))
 
 
-def _at(
-    experiment: Experiment, asked: Curves | Heatmaps, row: Row, section: Section
+def _find_position(
+    experiment: PublishedExperiment, asked: Curves | Heatmaps, row: Row, section: Section
 ) -> float | None:
-    """Where a row stands among its method's levels; None if it has nothing to show there."""
+    """Return where a row stands among its method's levels; None if it has nothing to show."""
     if isinstance(asked, Heatmaps):
         kept = any(heat.cam in asked.cams for heat in row.first.heatmaps)
         return row.first.level if kept else None
-    if all(_value(experiment, key, row, section) is None for key in asked.y):
+    if all(_read_value(experiment, key, row, section) is None for key in asked.y):
         return None
-    return _value(experiment, asked.x, row, section)
+    return _read_value(experiment, asked.x, row, section)
 
 
-def _value(experiment: Experiment, key: str, row: Row, section: Section) -> float | None:
+def _read_value(
+    experiment: PublishedExperiment, key: str, row: Row, section: Section
+) -> float | None:
     reading = experiment.quantities[key].reading
-    return read(reading, row, section.baseline).value if reading else None
+    return read_value(reading, row, section.baseline).value if reading else None

@@ -1,4 +1,4 @@
-"""What many comparisons answer together: each set of networks is heard once."""
+"""What many comparisons answer together: each set of networks counts once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.questions.comparison import Comparison, Gap
-from prunebench.leaderboard.questions.networks import sets_of_networks
+from prunebench.leaderboard.questions.comparison import Gap, OrderComparison
+from prunebench.leaderboard.questions.networks import group_by_networks
 from prunebench.record.comparable import section_key
 
 
 @dataclass
-class Found:
-    """What was found in one place.
+class Findings:
+    """Comparisons and gaps of one or several sections.
 
     Attributes:
         comparisons: Those that could be made.
@@ -22,14 +22,14 @@ class Found:
         unpaired: Pairs of sections not looked at, since there would be too many.
     """
 
-    comparisons: list[Comparison] = field(default_factory=list)
+    comparisons: list[OrderComparison] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     unmade: int = 0
     unpaired: int = 0
 
-    def add(self, more: Comparison | Gap) -> None:
-        """Adds what was found, a gap that is known already only once."""
-        if isinstance(more, Comparison):
+    def add(self, more: OrderComparison | Gap) -> None:
+        """Add a comparison, or a gap if it is not known already."""
+        if isinstance(more, OrderComparison):
             self.comparisons.append(more)
         elif more not in self.gaps:
             self.gaps.append(more)
@@ -48,7 +48,7 @@ class Answer:
         seeds: Of each distinct set of networks that the verdict rests on, how many seeds it has.
     """
 
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[OrderComparison, ...]
     gaps: tuple[Gap, ...]
     equal: int
     unmade: int
@@ -56,19 +56,19 @@ class Answer:
     seeds: tuple[int, ...]
 
     @property
-    def counting(self) -> tuple[Comparison, ...]:
+    def counting(self) -> tuple[OrderComparison, ...]:
         """The comparisons that the verdict rests on."""
         return tuple(each for each in self.comparisons if each.counts)
 
     @property
-    def told(self) -> int:
-        """Pairs of pruners that both orders tell apart, over the comparisons that count."""
-        return sum(each.swaps.told for each in self.counting)
+    def separated(self) -> int:
+        """Pairs of pruners that both orders separate, over the comparisons that count."""
+        return sum(each.swaps.separated for each in self.counting)
 
     @property
-    def turned(self) -> int:
-        """Those of them that are reversed."""
-        return sum(each.swaps.turned for each in self.counting)
+    def reversed(self) -> int:
+        """Separated pairs of which each order prefers the other pruner."""
+        return sum(each.swaps.reversed for each in self.counting)
 
     @property
     def taus(self) -> list[float]:
@@ -76,15 +76,15 @@ class Answer:
         return sorted(each.tau for each in self.counting if each.tau is not None)
 
 
-def answer_within(sections: Iterable[Section], ask: Callable[[Section], Found]) -> Answer:
-    """Asks every section; of those with the same networks, the first that answers counts.
+def answer_within(sections: Iterable[Section], ask: Callable[[Section], Findings]) -> Answer:
+    """Ask every section; of those with the same networks, the first that answers counts.
 
     Args:
         sections: The board.
         ask: The question.
     """
-    sets = sets_of_networks(sections)
-    whole = Found()
+    sets = group_by_networks(sections)
+    whole = Findings()
     for same in sets:
         answered = False
         for section in same:
@@ -96,8 +96,8 @@ def answer_within(sections: Iterable[Section], ask: Callable[[Section], Found]) 
     return answer(whole, sets)
 
 
-def answer(found: Found, sets: Sequence[Sequence[Section]]) -> Answer:
-    """Sorts comparisons by tau-b, then by reversed pairs, and sets apart those that say nothing.
+def answer(found: Findings, sets: Sequence[Sequence[Section]]) -> Answer:
+    """Sort comparisons by tau-b, then by reversed pairs, and set apart those of equal values.
 
     Args:
         found: Comparisons without a tau-b are put last.
@@ -108,7 +108,7 @@ def answer(found: Found, sets: Sequence[Sequence[Section]]) -> Answer:
         key=lambda each: (
             not each.counts,
             2.0 if each.tau is None else each.tau,
-            -each.swaps.turned,
+            -each.swaps.reversed,
         )
     )
     return Answer(
@@ -121,8 +121,10 @@ def answer(found: Found, sets: Sequence[Sequence[Section]]) -> Answer:
     )
 
 
-def _seeds(comparisons: Iterable[Comparison], sets: Sequence[Sequence[Section]]) -> tuple[int, ...]:
-    """How many seeds the networks have, once for each set that any comparison is of."""
+def _seeds(
+    comparisons: Iterable[OrderComparison], sets: Sequence[Sequence[Section]]
+) -> tuple[int, ...]:
+    """Count the networks' seeds, once for each set of networks that is compared."""
     place = {section_key(each.first): index for index, same in enumerate(sets) for each in same}
     seeds: dict[int, int] = {}
     for each in comparisons:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.agreement import LEAST_PRUNERS, Agreement
+from prunebench.leaderboard.board.agreement import LEAST_PRUNERS, OrderAgreement
 from prunebench.leaderboard.board.orders import Order, Swaps
 from prunebench.leaderboard.board.rank import DRAWN, Axis
-from prunebench.leaderboard.board.rows import Row, level_name
-from prunebench.leaderboard.writers.cells import undefined_note
+from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.writers.cells import explain_undefined
 from prunebench.trust import MOST_UNDEFINED
 
 EQUAL = 1e-6
@@ -18,7 +18,7 @@ EQUAL = 1e-6
 
 
 @dataclass(frozen=True)
-class Comparison:
+class OrderComparison:
     """Two orders of the same pruners at the same compression.
 
     Attributes:
@@ -29,7 +29,7 @@ class Comparison:
         first: An order.
         second: An order of the same pruners.
         tau: Kendall's tau-b; None where a value is the same for all.
-        swaps: The pairs that both tell apart, and those that they turn round.
+        swaps: The pairs that both separate, and those that they reverse.
         left_out: Pruners that are not compared, with the reason.
         counts: Whether a verdict rests on it: not where another section, whose networks are the
             same, has answered already.
@@ -55,7 +55,7 @@ class Comparison:
     def changes_beyond_noise(self) -> bool:
         """Whether the best pruners differ, and each order tells them apart its own way round."""
         one, other = self.first.leader, self.second.leader
-        return self.first.tells_apart(one, other) and self.second.tells_apart(other, one)
+        return self.first.separates(one, other) and self.second.separates(other, one)
 
     @property
     def equal(self) -> bool:
@@ -82,10 +82,10 @@ class Gap:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def compared(
-    sections: tuple[Section, Section], cam: str | None, found: Agreement
-) -> Comparison | Gap:
-    """The comparison of an agreement's two orders, or why there is none.
+def compare_two_orders(
+    sections: tuple[Section, Section], cam: str | None, found: OrderAgreement
+) -> OrderComparison | Gap:
+    """Compare an agreement's two orders, or say why they cannot be compared.
 
     Args:
         sections: Where each order is from.
@@ -97,9 +97,9 @@ def compared(
     """
     if len(found.pruners) < LEAST_PRUNERS:
         where = sections[:1] if sections[0] is sections[1] else sections
-        return Gap(where, found.axis, _too_few(len(found.pruners)), found.left_out)
+        return Gap(where, found.axis, _explain_too_few(len(found.pruners)), found.left_out)
     first, second = found.orders
-    return Comparison(
+    return OrderComparison(
         sections,
         cam,
         found.axis,
@@ -112,13 +112,13 @@ def compared(
     )
 
 
-def methods(section: Section) -> tuple[str, ...]:
-    """A section's explanation methods that look at the network."""
+def list_methods(section: Section) -> tuple[str, ...]:
+    """Return a section's explanation methods that look at the network."""
     return tuple(cam for cam in section.cams if cam.partition("(")[0] != DRAWN)
 
 
-def unfit(section: Section) -> str | None:
-    """Why no orders can be read in a section: without a whole control no line has a start."""
+def find_obstacle(section: Section) -> str | None:
+    """Say why no orders can be read in a section; None if they can: it takes a whole control."""
     if section.control is None:
         return "there is no `none` control"
     if section.control.missing:
@@ -126,24 +126,24 @@ def unfit(section: Section) -> str | None:
     return None
 
 
-def unread(row: Row, names: Iterable[str]) -> str | None:
-    """Why values of a row cannot be read; None where all can.
+def find_missing_value(row: Row, names: Iterable[str]) -> str | None:
+    """Say why values of a row cannot be read; None if all can.
 
     Args:
         row: Such as the ``none`` control.
         names: Such as ``sp2ps/grad-cam``. A value counts up to 5% of images without a defined one.
     """
     control = row.first.role == "control"
-    who = "the `none` control" if control else f"{row.first.pruner_name} {level_name(row)}"
+    who = "the `none` control" if control else f"{row.first.pruner_name} {format_level(row)}"
     for name in names:
         value = row.get(name)
         if value.mean is None:
             return f"{who} has no {name}: {value.reason}"
         if value.undefined > MOST_UNDEFINED:
-            return f"{name} of {who} is {undefined_note(row, value)}"
+            return f"{name} of {who} is {explain_undefined(row, value)}"
     return None
 
 
-def _too_few(pruners: int) -> str:
+def _explain_too_few(pruners: int) -> str:
     counted = "1 pruner" if pruners == 1 else f"{pruners or 'no'} pruners"
     return f"{counted} can be compared, and it takes {LEAST_PRUNERS}"

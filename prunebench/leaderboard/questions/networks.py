@@ -12,8 +12,8 @@ from prunebench.record.comparable import section_key
 Networks = frozenset[tuple[Any, ...]]
 
 
-def sets_of_networks(sections: Iterable[Section]) -> list[list[Section]]:
-    """Sections brought together by the networks that they compare: pruned ones and controls.
+def group_by_networks(sections: Iterable[Section]) -> list[list[Section]]:
+    """Group sections by the networks that they compare: pruned ones and controls.
 
     A section all of whose networks are in another one belongs with that one. One with a network
     that is not known is a set of its own.
@@ -37,8 +37,8 @@ def sets_of_networks(sections: Iterable[Section]) -> list[list[Section]]:
     return [found for _, found in sets]
 
 
-def network_keys(row: Row) -> list[tuple[int, str]]:
-    """The key of each seed's network, by seed; none at all where a record does not tell it."""
+def list_network_keys(row: Row) -> list[tuple[int, str]]:
+    """Return the key of each seed's network; nothing if any record does not tell it."""
     keys = [(record.seed, record.keys.get("network")) for record in row.records]
     known = [(seed, key) for seed, key in keys if isinstance(key, str) and key]
     return known if len(known) == len(keys) else []
@@ -46,7 +46,7 @@ def network_keys(row: Row) -> list[tuple[int, str]]:
 
 def _networks(section: Section) -> Networks:
     rows = [row for row in section.rows if row.first.role in ("control", "compressed")]
-    keys = [network_keys(row) for row in rows]
+    keys = [list_network_keys(row) for row in rows]
     if not all(keys):
         return frozenset()
     return frozenset(

@@ -8,17 +8,17 @@ from statistics import median
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES
-from prunebench.leaderboard.board.rank import by_pruner
+from prunebench.leaderboard.board.rank import group_by_pruner
 from prunebench.leaderboard.board.rows import Estimate, Row
-from prunebench.leaderboard.questions.comparison import methods, unread
-from prunebench.leaderboard.questions.networks import sets_of_networks
+from prunebench.leaderboard.questions.comparison import find_missing_value, list_methods
+from prunebench.leaderboard.questions.networks import group_by_networks
 
 LEAST_DROP = 1e-3
 """A smaller drop is nothing to take a share of."""
 
 
 @dataclass(frozen=True)
-class Part:
+class DropShare:
     """Some compressed rows' median drop, and the control's as a share of it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingDrop:
     """What training alone costs beside what compression and training cost together.
 
     Attributes:
@@ -55,9 +55,9 @@ class Training:
     none: Estimate
     rows: int
     others: int
-    every: Part
-    lightest: Part
-    heaviest: Part
+    every: DropShare
+    lightest: DropShare
+    heaviest: DropShare
     reason: str | None = None
 
     @property
@@ -67,7 +67,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Trained:
+class SectionTrainingDrops:
     """All that one section tells of training alone.
 
     Attributes:
@@ -76,11 +76,11 @@ class Trained:
             same, has answered already, or where nothing follows from any line.
     """
 
-    lines: tuple[Training, ...]
+    lines: tuple[TrainingDrop, ...]
     counts: bool
 
     @property
-    def telling(self) -> tuple[Training, ...]:
+    def telling(self) -> tuple[TrainingDrop, ...]:
         """The lines from which something follows."""
         return tuple(line for line in self.lines if line.reason is None)
 
@@ -96,25 +96,25 @@ class Trained:
         return median(shares) if shares else None
 
 
-def by_training(sections: Iterable[Section]) -> list[Trained]:
-    """What the sections tell of training alone; one of each distinct set of networks counts.
+def list_training_drops(sections: Iterable[Section]) -> list[SectionTrainingDrops]:
+    """Return the sections' training drops; one of each distinct set of networks counts.
 
     Args:
         sections: The board.
     """
     found = []
-    for same in sets_of_networks(sections):
+    for same in group_by_networks(sections):
         answered = False
         for section in same:
-            lines = training(section)
+            lines = find_training_drops(section)
             counts = not answered and any(line.reason is None for line in lines)
-            found += [Trained(lines, counts)] if lines else []
+            found += [SectionTrainingDrops(lines, counts)] if lines else []
             answered = answered or counts
     return found
 
 
-def training(section: Section) -> tuple[Training, ...]:
-    """The control's drop beside the compressed rows', by axis and explanation method.
+def find_training_drops(section: Section) -> tuple[TrainingDrop, ...]:
+    """Return the control's drop beside the compressed rows', by axis and method.
 
     Args:
         section: Rows of one protocol. Nothing is told of one without a control that trained, or
@@ -125,31 +125,33 @@ def training(section: Section) -> tuple[Training, ...]:
         return ()
     found = []
     for axis in (*AXES, "quantised"):
-        lines = [levels for _, levels in by_pruner(section.rows, axis)]
-        for cam in methods(section):
-            made = _training(section, control, lines, axis, cam)
+        lines = [levels for _, levels in group_by_pruner(section.rows, axis)]
+        for cam in list_methods(section):
+            made = _find_training_drop(section, control, lines, axis, cam)
             found += [made] if made else []
     return tuple(found)
 
 
-def _training(
+def _find_training_drop(
     section: Section, control: Row, lines: Sequence[Sequence[Row]], axis: str, cam: str
-) -> Training | None:
+) -> TrainingDrop | None:
     name = f"sp2ps/{cam}"
     none = control.get(name)
-    same = [[row for row in levels if _counts(row, control, name)] for levels in lines]
+    same = [[row for row in levels if _trained_as_long(row, control, name)] for levels in lines]
     same = [levels for levels in same if levels]
     if none.mean is None or not same:
         return None
     rows = [row for levels in same for row in levels]
-    reason = next((why for row in (control, *rows) if (why := unread(row, [name]))), None)
+    reason = next(
+        (why for row in (control, *rows) if (why := find_missing_value(row, [name]))), None
+    )
 
-    def part(which: Sequence[Row]) -> Part:
+    def part(which: Sequence[Row]) -> DropShare:
         middle = median(1 - (row.get(name).mean or 0.0) for row in which)
         share = (1 - (none.mean or 0.0)) / middle if middle >= LEAST_DROP else None
-        return Part(middle, None if reason else share)
+        return DropShare(middle, None if reason else share)
 
-    return Training(
+    return TrainingDrop(
         section,
         cam,
         axis,
@@ -163,7 +165,7 @@ def _training(
     )
 
 
-def _counts(row: Row, control: Row, name: str) -> bool:
-    """Whether a row has the value and trained as long as the control."""
+def _trained_as_long(row: Row, control: Row, name: str) -> bool:
+    """Return whether a row has the value and trained as long as the control."""
     as_long = not row.missing and row.images_seen == control.images_seen
     return as_long and row.get(name).mean is not None

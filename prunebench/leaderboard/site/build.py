@@ -33,7 +33,7 @@ OURS = "assets/theme.js"
 
 
 def write_site(sections: Sequence[Section], site: Path) -> Path:
-    """Writes the site in place of the one that was there; equal sections give equal bytes.
+    """Write the site in place of the one that was there; equal sections give equal bytes.
 
     Args:
         sections: The board.

@@ -7,43 +7,43 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.rows import Row, level_name
-from prunebench.leaderboard.site.links import row_link, section_name
+from prunebench.leaderboard.board.roles import SHORT_ROLE_NAMES
+from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.site.links import link_row, name_section
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.scripts import write_call
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 
 MOST_ROWS = 400  # of one group: some 2 MB of maps
-REFERENCES = ("baseline", "control", "floor")
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``gallery.html``, and for each group with heatmaps ``gallery/GROUP.js``."""
+    """Write ``gallery.html``, and for each group with heatmaps ``gallery/GROUP.js``."""
     folder = site / "gallery"
     groups = []
     for section in sections:
-        content = contents(section)
+        content = make_contents(section)
         if content is None:
             continue
         folder.mkdir(exist_ok=True)
-        name = section_name(section)
+        name = name_section(section)
         write_call(folder / f"{name}.js", "Gallery.show", {"name": name, **content})
-        title = f"{cells.title(section.first)} · protocol {section.first.protocol[:8]}"
+        title = f"{cells.make_title(section.first)} · protocol {section.first.protocol[:8]}"
         groups.append({"name": name, "title": title})
     render(site, "gallery.html", "gallery.html", groups=groups)
 
 
-def contents(section: Section) -> dict[str, Any] | None:
-    """What the gallery shows of a group; None where no record keeps a map.
+def make_contents(section: Section) -> dict[str, Any] | None:
+    """Return what the gallery shows of a group; None if no record keeps a map.
 
     Maps are those of the lowest seed; Sp2PS and accuracy are the rows', over all seeds and images.
     """
     rows = [row for row in section.rows if any(heat.cam for heat in row.first.heatmaps)]
     if not rows:
         return None
-    references = [row for row in rows if row.first.role in REFERENCES]
-    compressed = _ranked(section, [row for row in rows if row.first.role == "compressed"])
+    references = [row for row in rows if row.first.role in SHORT_ROLE_NAMES]
+    compressed = _sort_by_rank(section, [row for row in rows if row.first.role == "compressed"])
     kept = compressed[:MOST_ROWS]
     shown = [*references, *kept]
     photos: dict[str, str] = {}
@@ -71,8 +71,8 @@ def contents(section: Section) -> dict[str, Any] | None:
     }
 
 
-def _ranked(section: Section, rows: Sequence[Row]) -> list[Row]:
-    """By place on the board, so that what opens first is the best; levels by compression."""
+def _sort_by_rank(section: Section, rows: Sequence[Row]) -> list[Row]:
+    """Sort rows by their pruner's rank, so that the best open first; levels by compression."""
     places: dict[tuple[str, str], int] = {}
     for axis, ranking in section.rankings.items():
         for position, place in enumerate(ranking.places):
@@ -81,14 +81,13 @@ def _ranked(section: Section, rows: Sequence[Row]) -> list[Row]:
     def order(row: Row) -> tuple[int, str, str, float, int]:
         record = row.first
         place = places.get((record.axis, record.pruner), 10**9)
-        return (place, record.axis, record.pruner, row.removed(), record.round or 0)
+        return (place, record.axis, record.pruner, row.pruned, record.round or 0)
 
     return sorted(rows, key=order)
 
 
 def _row(row: Row) -> dict[str, Any]:
     record = row.first
-    role = {"baseline": "baseline", "control": "none", "floor": "random weights"}
     accuracy = row.get("accuracy").mean
     maps = {f"{heat.image} {heat.cam}": heat.png for heat in record.heatmaps if heat.cam}
     sp2ps = {
@@ -97,19 +96,19 @@ def _row(row: Row) -> dict[str, Any]:
         if heat.cam and (mean := row.get(f"sp2ps/{heat.cam}").mean) is not None
     }
     return {
-        "pruner": role.get(record.role, plain(record.pruner)),
+        "pruner": SHORT_ROLE_NAMES.get(record.role) or plain(record.pruner),
         "axis": record.axis,
-        "level": "" if record.role in role else level_name(row),
-        "at": _at(row),
-        "removed": "" if record.role in role else cells.removed(row.removed()),
+        "level": "" if record.role in SHORT_ROLE_NAMES else format_level(row),
+        "at": _find_column(row),
+        "removed": "" if record.role in SHORT_ROLE_NAMES else cells.format_pruned(row.pruned),
         "accuracy": None if accuracy is None else round(accuracy, 4),
         "sp2ps": sp2ps,
-        "link": row_link(row),
+        "link": link_row(row),
         "maps": maps,
     }
 
 
-def _at(row: Row) -> float:
-    """Where a row stands among the columns: the level asked for, or what was removed."""
+def _find_column(row: Row) -> float:
+    """Return a row's column: the level asked for, or the fraction pruned."""
     level = row.first.level
-    return round(max(row.removed(), 0.0) if level is None else level, 6)
+    return round(max(row.pruned, 0.0) if level is None else level, 6)

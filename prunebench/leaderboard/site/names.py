@@ -13,8 +13,8 @@ LONGEST = 60  # characters of a name
 Parameters = dict[str, str]
 
 
-def short_names(labels: Iterable[str], longest: int = LONGEST) -> dict[str, str]:
-    """A short name of each label, which no two of them share.
+def shorten_names(labels: Iterable[str], longest: int = LONGEST) -> dict[str, str]:
+    """Return a short name of each label, which no two of them share.
 
     A parameter is told where its value is not the one that most labels of the same plugin have:
     ``isp`` and ``isp(masks=independent)``, whatever else both say. A label that is alone with its
@@ -24,19 +24,19 @@ def short_names(labels: Iterable[str], longest: int = LONGEST) -> dict[str, str]
         labels: A plugin's name and perhaps ``(name=value, ...)``; or any text.
         longest: Characters of a name; longer ones are cut, and numbered where they become equal.
     """
-    return dict(_short_names(tuple(sorted(set(labels))), longest))
+    return dict(_shorten_sorted(tuple(sorted(set(labels))), longest))
 
 
 @lru_cache(maxsize=64)
-def _short_names(labels: tuple[str, ...], longest: int) -> tuple[tuple[str, str], ...]:
+def _shorten_sorted(labels: tuple[str, ...], longest: int) -> tuple[tuple[str, str], ...]:
     plugins: dict[str, dict[str, Parameters]] = {}
     for label in labels:
-        name, parameters = _parsed(label)
+        name, parameters = _parse_label(label)
         plugins.setdefault(name, {})[label] = parameters
     times: Counter[str] = Counter()
     found: dict[str, str] = {}
     for name, family in plugins.items():
-        for label, text in _told(name, family).items():
+        for label, text in _name_variants(name, family).items():
             short = whole = text if len(text) <= longest else f"{text[: longest - 1]}…"
             while short in found:
                 times[whole] += 1
@@ -45,8 +45,8 @@ def _short_names(labels: tuple[str, ...], longest: int) -> tuple[tuple[str, str]
     return tuple((label, short) for short, label in found.items())
 
 
-def _told(name: str, family: dict[str, Parameters]) -> dict[str, str]:
-    """The labels of one plugin: with what is unusual, or with all that differs if that is equal."""
+def _name_variants(name: str, family: dict[str, Parameters]) -> dict[str, str]:
+    """Name one plugin's labels by what is unusual, or by all that differs if that is equal."""
     usual: dict[str, str | None] = {}
     same: set[str] = set()
     for key in dict.fromkeys(key for parameters in family.values() for key in parameters):
@@ -71,8 +71,8 @@ def _told(name: str, family: dict[str, Parameters]) -> dict[str, str]:
     }
 
 
-def _parsed(label: str) -> tuple[str, Parameters]:
-    """A label's name and its parameters; a text of another form is a name."""
+def _parse_label(label: str) -> tuple[str, Parameters]:
+    """Return a label's name and its parameters; a text of another form is a name."""
     name, bracket, inside = label.partition("(")
     if not (name and bracket and inside.endswith(")")):
         return label, {}

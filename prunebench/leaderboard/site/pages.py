@@ -31,7 +31,7 @@ def _environment() -> Environment:
 
 
 def render(site: Path, page: str, template: str, **context: Any) -> None:
-    """Writes one page.
+    """Write one page.
 
     Args:
         site: The site's folder.

@@ -18,7 +18,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFigure:
     """A figure with what is said of it.
 
     Attributes:
@@ -35,19 +35,19 @@ class Drawn:
 
 
 def label(text: str) -> str:
-    """Text for a figure: plotly.js reads some HTML in labels, which this makes literal."""
+    """Escape a text for a figure: plotly.js would read some HTML in labels."""
     return html.escape(plain(text))
 
 
-def series(index: int) -> dict[str, Any]:
-    """How the n-th series of a figure looks: by colour and, where colours repeat, by symbol."""
+def style_series(index: int) -> dict[str, Any]:
+    """Return the look of a figure's n-th series: a colour and, where these repeat, a symbol."""
     colour = COLOURS[index % len(COLOURS)]
     symbol = SYMBOLS[(index + index // len(COLOURS)) % len(SYMBOLS)]
     return {"line": {"color": colour}, "marker": {"color": colour, "symbol": symbol, "size": 8}}
 
 
-def figure(data: list[dict[str, Any]], x: str, y: str, **layout: Any) -> dict[str, Any]:
-    """A figure for the ``plot`` macro.
+def make_figure(data: list[dict[str, Any]], x: str, y: str, **layout: Any) -> dict[str, Any]:
+    """Make a figure for the ``plot`` macro.
 
     Args:
         data: Traces of plotly.js, their texts made literal by ``label``.
@@ -61,6 +61,6 @@ def figure(data: list[dict[str, Any]], x: str, y: str, **layout: Any) -> dict[st
     return {"data": data, "layout": {**axes, **layout}}
 
 
-def plain_words(text: str) -> str:
-    """Text of any length on one line, without control characters."""
+def clean_words(text: str) -> str:
+    """Return text of any length on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -10,7 +10,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def write_call(path: Path, function: str, content: Any) -> None:
-    """Writes a file that calls a function of a page's script with some content.
+    """Write a file that calls a function of a page's script with some content.
 
     Args:
         path: The file.

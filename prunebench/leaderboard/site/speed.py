@@ -8,11 +8,11 @@ from statistics import median
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.rows import Row, level_name
-from prunebench.leaderboard.board.speed import LEAST_GAP, Explained, explained
-from prunebench.leaderboard.site.links import row_link, section_name
+from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.board.speed import LEAST_GAP, ExplainedTiming, explain_timings
+from prunebench.leaderboard.site.links import link_row, name_section
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, figure, label
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, label, make_figure
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 
@@ -21,14 +21,14 @@ MOST_ROWS = 300  # lines of one table
 AXES = ("dense", "masked", "quantised", "none")
 FOLLOWS = "time follows the MACs, or is better"
 
-Timed = tuple[Row, Explained]
+Timed = tuple[Row, ExplainedTiming]
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``speed.html``, and a page with all rows of each group that was timed."""
+    """Write ``speed.html``, and a page with all rows of each group that was timed."""
     groups, every = [], []
     for section in sections:
-        timed = [(row, found) for row in section.rows for found in explained(row)]
+        timed = [(row, found) for row in section.rows for found in explain_timings(row)]
         if not timed:
             continue
         every += timed
@@ -50,10 +50,10 @@ def write(sections: Sequence[Section], site: Path) -> None:
 def _group(section: Section, timed: Sequence[Timed]) -> dict[str, Any]:
     worst = sorted(timed, key=lambda pair: (-pair[1].timing.gap, pair[0].first.id))
     return {
-        "title": cells.title(section.first),
+        "title": cells.make_title(section.first),
         "protocol": section.first.protocol[:8],
-        "page": f"speed/{section_name(section)}.html",
-        "words": _words(timed),
+        "page": f"speed/{name_section(section)}.html",
+        "words": _describe_ratios(timed),
         "causes": _causes(timed),
         "figures": _figures(timed),
         "lines": [_line(row, found) for row, found in worst[:MOST_ROWS]],
@@ -61,10 +61,10 @@ def _group(section: Section, timed: Sequence[Timed]) -> dict[str, Any]:
     }
 
 
-def _words(timed: Sequence[Timed]) -> str:
-    """How much of the MACs' reduction becomes time where channels are gone, by place."""
+def _describe_ratios(timed: Sequence[Timed]) -> str:
+    """Say how much of the MACs' reduction becomes time for dense networks, by timing."""
     parts = []
-    for place, dense in _by_place([pair for pair in timed if pair[0].first.axis == "dense"]):
+    for place, dense in _group_by_place([pair for pair in timed if pair[0].first.axis == "dense"]):
         macs = median(found.timing.macs for _, found in dense)
         time = median(found.timing.ratio for _, found in dense)
         parts.append(f"{place}: median MACs ×{macs:.2f}, time ×{time:.2f}")
@@ -74,7 +74,7 @@ def _words(timed: Sequence[Timed]) -> str:
     return f"No network with channels gone was timed here, only {' and '.join(axes)} ones."
 
 
-def _by_place(timed: Iterable[Timed]) -> list[tuple[str, list[Timed]]]:
+def _group_by_place(timed: Iterable[Timed]) -> list[tuple[str, list[Timed]]]:
     found: dict[tuple[bool, str, int], list[Timed]] = {}
     for pair in timed:
         timing = pair[1].timing
@@ -83,8 +83,8 @@ def _by_place(timed: Iterable[Timed]) -> list[tuple[str, list[Timed]]]:
 
 
 def _causes(timed: Iterable[Timed]) -> list[dict[str, Any]]:
-    """How often each cause is found, with the typical ratios."""
-    found: dict[str, list[Explained]] = {}
+    """Count how often each cause is found, with the typical ratios."""
+    found: dict[str, list[ExplainedTiming]] = {}
     for _, each in timed:
         found.setdefault(each.cause or FOLLOWS, []).append(each)
     return [
@@ -98,12 +98,12 @@ def _causes(timed: Iterable[Timed]) -> list[dict[str, Any]]:
     ]
 
 
-def _line(row: Row, found: Explained) -> dict[str, Any]:
+def _line(row: Row, found: ExplainedTiming) -> dict[str, Any]:
     timing = found.timing
     return {
-        "link": row_link(row),
+        "link": link_row(row),
         "pruner": plain(row.first.pruner),
-        "level": level_name(row),
+        "level": format_level(row),
         "axis": row.first.axis,
         "place": timing.place,
         "macs": f"×{timing.macs:.2f}",
@@ -115,11 +115,11 @@ def _line(row: Row, found: Explained) -> dict[str, Any]:
 
 
 def _figures(timed: Sequence[Timed]) -> list[dict[str, Any]]:
-    return [_figure(place, same) for place, same in _by_place(timed)]
+    return [_figure(place, same) for place, same in _group_by_place(timed)]
 
 
 def _figure(place: str, timed: Sequence[Timed]) -> dict[str, Any]:
-    """MACs against time in one place, with the diagonal on which time follows MACs."""
+    """Draw MACs against time of one timing, with the diagonal on which time follows MACs."""
     by_axis = {
         axis: same for axis in AXES if (same := [p for p in timed if p[0].first.axis == axis])
     }
@@ -136,14 +136,14 @@ def _figure(place: str, timed: Sequence[Timed]) -> dict[str, Any]:
     ]
     left, told = 0, []
     for axis, same in by_axis.items():
-        drawn = _spread(same)
+        drawn = _thin_out(same)
         left += len(same) - len(drawn)
         traces.append(_points(axis, drawn))
         macs = median(found.timing.macs for _, found in same)
         time = median(found.timing.ratio for _, found in same)
         told.append(f"{len(same)} {axis} rows with median MACs ×{macs:.2f} and time ×{time:.2f}")
     highest = max(found.timing.ratio for _, found in timed)
-    drawing = figure(
+    drawing = make_figure(
         traces,
         "MACs, ratio to the baseline",
         "time, ratio to the baseline",
@@ -166,7 +166,7 @@ def _figure(place: str, timed: Sequence[Timed]) -> dict[str, Any]:
     }
 
 
-def _spread(timed: Sequence[Timed]) -> list[Timed]:
+def _thin_out(timed: Sequence[Timed]) -> list[Timed]:
     if len(timed) <= MOST_POINTS:
         return list(timed)
     return [timed[index * len(timed) // MOST_POINTS] for index in range(MOST_POINTS)]
@@ -180,7 +180,7 @@ def _points(axis: str, timed: Sequence[Timed]) -> dict[str, Any]:
         "name": axis if axis != "none" else "on no axis",
         "x": [round(found.timing.macs, 4) for _, found in timed],
         "y": [round(found.timing.ratio, 4) for _, found in timed],
-        "text": [label(f"{row.first.pruner} {level_name(row)}") for row, _ in timed],
+        "text": [label(f"{row.first.pruner} {format_level(row)}") for row, _ in timed],
         "marker": {
             "color": COLOURS[index],
             "symbol": SYMBOLS[index],

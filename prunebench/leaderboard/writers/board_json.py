@@ -9,15 +9,15 @@ from typing import Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Estimate, Row
-from prunebench.leaderboard.writers.cells import verdict
+from prunebench.leaderboard.writers.cells import judge
 
 BOARD_SCHEMA = 2
 USUAL = {field.name: field.default for field in fields(Estimate) if field.name != "mean"}
 """What an estimate's fields are unless they are told."""
 
 
-def board_json(sections: Sequence[Section]) -> str:
-    """The board as JSON. A missing number is null with a reason.
+def to_json(sections: Sequence[Section]) -> str:
+    """Return the board as JSON. A missing number is null with a reason.
 
     Of a value's fields only those are written that are not at their default (no interval,
     ``undefined`` 0, not measured by time).
@@ -40,7 +40,7 @@ def _section(section: Section) -> str:
         "horizons": [asdict(horizon) for horizon in section.horizons],
     }
     rows = ",\n".join(_json(_row(row, section)) for row in section.rows)
-    return f'{_json(_rounded(about))[:-1]}, "rows": [\n{rows}\n]}}'
+    return f'{_json(_round_floats(about))[:-1]}, "rows": [\n{rows}\n]}}'
 
 
 def _json(content: Any) -> str:
@@ -59,39 +59,39 @@ def _row(row: Row, section: Section) -> dict[str, Any]:
         "seeds": [found.seed for found in row.records],
         "planned_seeds": row.planned,
         "records": [found.id for found in row.records],
-        "reached": _rounded(row.reached.model_dump(mode="json")),
-        "accuracy_drop": _number(drop) if drop is not None else None,
+        "reached": _round_floats(row.reached.model_dump(mode="json")),
+        "accuracy_drop": _round(drop) if drop is not None else None,
         "images_seen": row.images_seen,
-        "trusted": {cam: verdict(row, cam) for cam in section.cams},
+        "trusted": {cam: judge(row, cam) for cam in section.cams},
         "flags": row.flags,
-        "values": {name: dict(_told(value)) for name, value in row.estimates.items()},
+        "values": {name: dict(_list_fields(value)) for name, value in row.estimates.items()},
         "rescaled": {name: _rescaled(row, section, name) for name in section.rescalable},
     }
 
 
-def _told(value: Estimate) -> Iterator[tuple[str, Any]]:
-    yield "mean", None if value.mean is None else _number(value.mean)
+def _list_fields(value: Estimate) -> Iterator[tuple[str, Any]]:
+    yield "mean", None if value.mean is None else _round(value.mean)
     for name, usual in USUAL.items():
         found = getattr(value, name)
         if found != usual:
-            yield name, _number(found) if isinstance(found, float) else found
+            yield name, _round(found) if isinstance(found, float) else found
 
 
 def _rescaled(row: Row, section: Section, name: str) -> dict[str, Any]:
     found = section.rescaled(row, name)
     if found.value is None:
         return {"value": None, "reason": found.reason}
-    return {"value": _number(found.value)}
+    return {"value": _round(found.value)}
 
 
-def _rounded(content: Any) -> Any:
+def _round_floats(content: Any) -> Any:
     if isinstance(content, dict):
-        return {name: _rounded(value) for name, value in content.items()}
+        return {name: _round_floats(value) for name, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_rounded(value) for value in content]
-    return _number(content) if isinstance(content, float) else content
+        return [_round_floats(value) for value in content]
+    return _round(content) if isinstance(content, float) else content
 
 
-def _number(number: float) -> float:
-    """Nine digits, so that the last bits of a sum are not news."""
+def _round(number: float) -> float:
+    """Round to nine digits, so that the last bits of a sum do not change the file."""
     return float(f"{number:.9g}")

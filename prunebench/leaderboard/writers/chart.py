@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rank import MOST_ACCURACY_LOST
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
 
@@ -22,7 +22,7 @@ INK, PALE = "#222222", "#777777"
 
 
 def draw_chart(figure: SubFigure, section: Section, lines: dict[str, list[Row]], cam: str) -> None:
-    """Draws one line a pruner, from ``none`` on, with the thresholds.
+    """Draw one line a pruner, from ``none`` on, with the thresholds.
 
     Args:
         figure: Where to draw.
@@ -41,7 +41,7 @@ def draw_chart(figure: SubFigure, section: Section, lines: dict[str, list[Row]],
                 continue
             points.append((x, 100 * y))
             if row is not control:
-                labels.append((level_name(row), x, 100 * y, COLORS[index]))
+                labels.append((format_level(row), x, 100 * y, COLORS[index]))
         axes.plot(
             [x for x, _ in points],
             [y for _, y in points],
@@ -77,7 +77,7 @@ def draw_chart(figure: SubFigure, section: Section, lines: dict[str, list[Row]],
 
 
 def _draw_labels(axes: Axes, labels: Sequence[tuple[str, float, float, str]]) -> None:
-    """Writes each label near its point, where it hides least of the others."""
+    """Write each label near its point, where it hides least of the others."""
     points: Any = axes.transData.transform([(x, y) for _, x, y, _ in labels]) if labels else []
     dot = 200 / 72  # pixels of one typographic point
     taken: list[tuple[float, float, float]] = [(x, y, 5 * dot) for x, y in points]
@@ -109,7 +109,7 @@ def _draw_labels(axes: Axes, labels: Sequence[tuple[str, float, float, str]]) ->
 
 
 def _draw_start(axes: Axes, section: Section, name: str) -> None:
-    """Marks where all lines start: the control."""
+    """Mark where all lines start: the control."""
     if section.control is None:
         return
     x, y = section.control.get(name).mean, section.control.get("accuracy").mean
@@ -128,7 +128,7 @@ def _draw_start(axes: Axes, section: Section, name: str) -> None:
 
 
 def _draw_limits(axes: Axes, section: Section, cam: str) -> None:
-    """Marks the published threshold and the accuracy that may be lost."""
+    """Mark the published threshold and the accuracy that may be lost."""
     baseline = section.baseline.get("accuracy").mean if section.baseline else None
     if baseline is not None:
         axes.axhline(

@@ -9,9 +9,9 @@ from tabulate import tabulate
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
-from prunebench.leaderboard.board.rank import Axis, Place, Ranking, is_eligible
+from prunebench.leaderboard.board.rank import Axis, AxisRanking, PrunerRank, is_eligible
 from prunebench.leaderboard.board.rescaling import LEAST_APART
-from prunebench.leaderboard.board.rows import Estimate, Row, level_name
+from prunebench.leaderboard.board.rows import Estimate, Row, format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
@@ -48,7 +48,7 @@ Does a pruned network still look where it looked? Generated from records;
 
 
 def to_markdown(sections: Sequence[Section]) -> str:
-    """The board as one text; sections for which there is no room are only counted.
+    """Return the board as one text; sections for which there is no room are only counted.
 
     Args:
         sections: From ``board``; their order is kept.
@@ -61,22 +61,22 @@ def to_markdown(sections: Sequence[Section]) -> str:
             parts.append(_section(section))
             room -= len(section.rows)
         else:
-            parts.append(_counted(section))
+            parts.append(_count_rows(section))
     if len(parts) == 1:
         parts.append("No records yet.\n")
     return "\n".join(parts)
 
 
-def _counted(section: Section) -> str:
+def _count_rows(section: Section) -> str:
     return (
-        f"## {escape(cells.title(section.first))}\n\n"
+        f"## {escape(cells.make_title(section.first))}\n\n"
         f"{len(section.rows):,} rows, too many for this page: they are in board.json and on the "
         "page that `prunebench leaderboard` writes.\n"
     )
 
 
 def escape(text: str) -> str:
-    r"""A record's text as markdown shows it literally, also inside a table.
+    r"""Return a record's text as markdown shows it literally, also inside a table.
 
     Entities stand for all that could start markup, HTML, a formula, a mention or a link; unlike
     backslashes they mean the same everywhere.
@@ -92,7 +92,7 @@ class Notes:
         self._texts: list[str] = []
 
     def mark(self, text: str | None) -> str:
-        """The mark of a footnote; the same text has the same number."""
+        """Return the mark of a footnote; the same text has the same number."""
         if not text:
             return ""
         if text not in self._texts:
@@ -108,8 +108,8 @@ class Notes:
 def _section(section: Section) -> str:
     record = section.first
     parts = [
-        f"## {escape(cells.title(record))}",
-        f"Conditions: {escape_line(cells.conditions(record.conditions, record.protocol))}.",
+        f"## {escape(cells.make_title(record))}",
+        f"Conditions: {escape_line(cells.format_conditions(record.conditions, record.protocol))}.",
     ]
     tables = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
     parts += [_table(section, axis) for axis in tables or ["none"]]
@@ -119,7 +119,7 @@ def _section(section: Section) -> str:
 
 
 def escape_line(line: str) -> str:
-    """A line of several parts, separated by semicolons, as markdown shows it literally."""
+    """Escape a line of several parts, which semicolons separate."""
     return "; ".join(escape(part) for part in line.split("; "))
 
 
@@ -131,50 +131,57 @@ def _table(section: Section, axis: Axis | str) -> str:
     table, notes = section.table(axis), Notes()
     rows = [row for row, _ in table]
     judged = [cam for cam in section.cams if cam in THRESHOLDS]
-    latency = cells.latency_name(rows)
+    latency = cells.choose_latency(rows)
     lines = []
     for row, place in table:
         line = {
             "Rank": _rank(row, place, section.baseline, notes),
             "Pruner": _pruner(row) + "".join(notes.mark(flag) for flag in row.flags),
-            "Level": level_name(row) if row.first.role == "compressed" else "",
+            "Level": format_level(row) if row.first.role == "compressed" else "",
             "Seeds": row.seeds,
-            "Accuracy %": _with(
-                cells.percent(row.get("accuracy")), cells.percent_bounds(row.get("accuracy"))
+            "Accuracy %": _add_small(
+                cells.format_percent(row.get("accuracy")),
+                cells.format_percent_bounds(row.get("accuracy")),
             ),
-            "Change": cells.change(row, section.baseline),
-            "Params": _with(cells.count(row.get("params")), cells.removed(row.reached.params)),
-            "MACs": _with(cells.count(row.get("macs")), cells.removed(row.reached.macs)),
+            "Change": cells.format_change(row, section.baseline),
+            "Params": _add_small(
+                cells.format_count(row.get("params")), cells.format_pruned(row.reached.params)
+            ),
+            "MACs": _add_small(
+                cells.format_count(row.get("macs")), cells.format_pruned(row.reached.macs)
+            ),
         }
         if axis == "masked":
-            line["Weights"] = cells.removed(row.reached.weights)
-        line["Images seen"] = cells.count(Estimate(float(row.images_seen)))
+            line["Weights"] = cells.format_pruned(row.reached.weights)
+        line["Images seen"] = cells.format_count(Estimate(float(row.images_seen)))
         if latency:
             title = latency.removeprefix("latency_").replace("_", " ")
-            line[f"Latency ({escape(title)})"] = cells.latency(row, latency) + notes.mark(
-                cells.latency_note(row, latency)
+            line[f"Latency ({escape(title)})"] = cells.format_latency(row, latency) + notes.mark(
+                cells.explain_latency(row, latency)
             )
         for cam in section.cams:
             value = row.get(f"sp2ps/{cam}")
-            line[f"Sp2PS {escape(cam)}"] = _with(
-                cells.score(value), cells.score_bounds(value)
-            ) + notes.mark(cells.undefined_note(row, value))
+            line[f"Sp2PS {escape(cam)}"] = _add_small(
+                cells.format_score(value), cells.format_score_bounds(value)
+            ) + notes.mark(cells.explain_undefined(row, value))
         if section.cams:
             line[f"Rescaled Sp2PS ({' · '.join(map(escape, section.cams))})"] = _rescaled(
                 row, section, notes
             )
             line[f"PE-score ({' · '.join(map(escape, section.cams))})"] = " · ".join(
-                cells.score(row.get(f"pe_score/{cam}")) for cam in section.cams
+                cells.format_score(row.get(f"pe_score/{cam}")) for cam in section.cams
             )
         if judged:
-            line[f"Trusted ({' · '.join(map(escape, judged))})"] = cells.verdicts(row, judged)
+            line[f"Trusted ({' · '.join(map(escape, judged))})"] = cells.format_verdicts(
+                row, judged
+            )
         lines.append(line)
-    parts = [f"### {cells.axis_title(axis)}", _tabulate(lines)]
+    parts = [f"### {cells.name_axis(axis)}", _tabulate(lines)]
     parts += [text for text in (str(notes), _legend(section, axis, rows)) if text]
     return "\n\n".join(parts)
 
 
-def _rank(row: Row, place: Place | None, baseline: Row | None, notes: Notes) -> str:
+def _rank(row: Row, place: PrunerRank | None, baseline: Row | None, notes: Notes) -> str:
     if place is None:
         return ""
     if place.rank is None:
@@ -194,22 +201,22 @@ def _pruner(row: Row) -> str:
 
 def _rescaled(row: Row, section: Section, notes: Notes) -> str:
     found = [section.rescaled(row, f"sp2ps/{cam}") for cam in section.cams]
-    cells_of = [cells.rescaled(each) + notes.mark(each.reason) for each in found]
+    cells_of = [cells.format_rescaled(each) + notes.mark(each.reason) for each in found]
     # One reason for all methods is said once.
     return cells_of[0] if found[0].reason and len(set(cells_of)) == 1 else " · ".join(cells_of)
 
 
-def _with(value: str, small: str) -> str:
+def _add_small(value: str, small: str) -> str:
     return f"{value} <sub>{small}</sub>" if small and value != "–" else value
 
 
 def _legend(section: Section, axis: Axis | str, rows: list[Row]) -> str:
-    text = f"95% intervals: {escape(cells.intervals(rows))}."
+    text = f"95% intervals: {escape(cells.name_intervals(rows))}."
     ranking = next((found for name, found in section.rankings.items() if name == axis), None)
     return text + _scores(ranking) if ranking and ranking.at else text
 
 
-def _scores(ranking: Ranking) -> str:
+def _scores(ranking: AxisRanking) -> str:
     what = "weights" if ranking.axis == "masked" else "MACs"
     at = ", ".join(f"{100 * x:.3g}%" for x in ranking.at)
     if len(ranking.at) > 8:

@@ -14,8 +14,8 @@ from PIL import Image
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.leaderboard.board import Section, board
 from prunebench.leaderboard.board.board import AXES
-from prunebench.leaderboard.board.rank import by_pruner
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.rank import group_by_pruner
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.leaderboard.writers.chart import COLORS, INK, PALE, draw_chart
@@ -35,10 +35,10 @@ SIDE = 192  # pixels of one heatmap
 LARGEST_SIDE = 4096  # pixels of a picture in a record
 
 
-def progress_picture(
+def draw_progress(
     records: Iterable[Record], cam: str, out: Path, *, pruners: Sequence[str] | None = None
 ) -> Path:
-    """Draws one image's heatmaps under rising compression above accuracy against Sp2PS.
+    """Draw one image's heatmaps under rising compression above accuracy against Sp2PS.
 
     Above: the image, the baseline's map, the ``none`` control's, then a pruner's levels, one line
     a pruner. Below: one line a pruner, from ``none`` on, with the published threshold and the
@@ -59,11 +59,11 @@ def progress_picture(
         RequestError: The records are of several protocols, keep no heatmaps of the method, lack
             the baseline or the control, or hold a picture that cannot be read.
     """
-    return _draw(_only(board(records)), cam, out, pruners)
+    return _draw(_choose_levels(board(records)), cam, out, pruners)
 
 
 def write_pictures(sections: Sequence[Section], folder: Path, cam: str = "grad-cam") -> list[Path]:
-    """Draws a picture of every protocol whose records can make one.
+    """Draw a picture of every protocol whose records can make one.
 
     Args:
         sections: From ``board``.
@@ -96,8 +96,8 @@ def _draw(section: Section, cam: str, out: Path, pruners: Sequence[str] | None =
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines = _lines(section, pruners)
-    image = _image_of(section, cam)
+    lines = _choose_lines(section, pruners)
+    image = _choose_image(section, cam)
     style: Any = {
         "text.parse_math": False,
         "font.family": "DejaVu Sans",
@@ -119,7 +119,7 @@ def _draw(section: Section, cam: str, out: Path, pruners: Sequence[str] | None =
     return out
 
 
-def _only(sections: Sequence[Section]) -> Section:
+def _choose_levels(sections: Sequence[Section]) -> Section:
     if len(sections) != 1:
         raise RequestError(f"a picture is of one protocol; these records are of {len(sections)}")
     if sections[0].baseline is None or sections[0].control is None:
@@ -127,9 +127,9 @@ def _only(sections: Sequence[Section]) -> Section:
     return sections[0]
 
 
-def _lines(section: Section, pruners: Sequence[str] | None) -> dict[str, list[Row]]:
-    """The levels of each pruner to show."""
-    found = {pruner: rows for axis in AXES for pruner, rows in by_pruner(section.rows, axis)}
+def _choose_lines(section: Section, pruners: Sequence[str] | None) -> dict[str, list[Row]]:
+    """Choose the levels of each pruner to show."""
+    found = {pruner: rows for axis in AXES for pruner, rows in group_by_pruner(section.rows, axis)}
     for pruner in pruners or ():
         if pruner not in found:
             raise RequestError(f"no pruner {pruner!r}: {did_you_mean(pruner, found)}")
@@ -139,8 +139,8 @@ def _lines(section: Section, pruners: Sequence[str] | None) -> dict[str, list[Ro
     return {pruner: found[pruner] for pruner in order[:PRUNERS]}
 
 
-def _image_of(section: Section, cam: str) -> int:
-    """The test image of which most networks keep a map."""
+def _choose_image(section: Section, cam: str) -> int:
+    """Return the test image of which most networks keep a map."""
     kept: dict[int, int] = {}
     cams: set[str] = set()
     for row in section.rows:
@@ -154,8 +154,8 @@ def _image_of(section: Section, cam: str) -> int:
     return min(kept, key=lambda image: (-kept[image], image))
 
 
-def _picture(row: Row, cam: str | None, image: int) -> Pixels | None:
-    """A record's map (H×W) or image (H×W×3), SIDE pixels wide and high, in [0, 1]."""
+def _read_picture(row: Row, cam: str | None, image: int) -> Pixels | None:
+    """Return a record's map (H×W) or image (H×W×3), SIDE pixels wide and high, in [0, 1]."""
     for heatmap in row.first.heatmaps:
         if heatmap.cam == cam and heatmap.image == image:
             return _decode(heatmap.png, row.first.id, "RGB" if cam is None else "L")
@@ -174,7 +174,7 @@ def _decode(text: str, where: str, mode: str) -> Pixels:
 
 
 def _overlay(image: Pixels | None, heat: Pixels) -> Pixels:
-    """A map in viridis over the grey image; the image shows through."""
+    """Draw a map in viridis over the grey image; the image shows through."""
     import matplotlib as mpl
 
     colored = np.asarray(mpl.colormaps["viridis"](heat))[..., :3]
@@ -196,10 +196,12 @@ def _draw_maps(
     if baseline is None or control is None:
         return
     rows = (baseline, control, *(row for levels in lines.values() for row in levels))
-    photo = next((found for row in rows if (found := _picture(row, None, image)) is not None), None)
+    photo = next(
+        (found for row in rows if (found := _read_picture(row, None, image)) is not None), None
+    )
     shown = {pruner: _spread(levels) for pruner, levels in lines.items()}
     record = section.first
-    title = f"{cells.title(record)}, {plain(cam)}"
+    title = f"{cells.make_title(record)}, {plain(cam)}"
     figure.text(
         0.02,
         0.985,
@@ -233,9 +235,9 @@ def _draw_maps(
         color = COLORS[index]
         tiles = [("image", "", photo, PALE)]
         for title, row in (("baseline", baseline), ("none", control)):
-            tiles.append((title, _sp2ps(row, cam), _heat(row, cam, image, photo), PALE))
+            tiles.append((title, _sp2ps(row, cam), _draw_heat(row, cam, image, photo), PALE))
         tiles += [
-            (level_name(row), _sp2ps(row, cam), _heat(row, cam, image, photo), color)
+            (format_level(row), _sp2ps(row, cam), _draw_heat(row, cam, image, photo), color)
             for row in levels
         ]
         for place, (title, sp2ps, pixels, frame) in enumerate(tiles):
@@ -248,14 +250,14 @@ def _draw_maps(
 
 
 def _spread(levels: Sequence[Row]) -> list[Row]:
-    """At most LEVELS of the levels, evenly, the first and the last among them."""
+    """Return at most LEVELS levels, evenly chosen, the first and the last among them."""
     if len(levels) <= LEVELS:
         return list(levels)
     return [levels[round(i * (len(levels) - 1) / (LEVELS - 1))] for i in range(LEVELS)]
 
 
-def _heat(row: Row, cam: str, image: int, photo: Pixels | None) -> Pixels | None:
-    heat = _picture(row, cam, image)
+def _draw_heat(row: Row, cam: str, image: int, photo: Pixels | None) -> Pixels | None:
+    heat = _read_picture(row, cam, image)
     return None if heat is None else _overlay(photo, heat)
 
 

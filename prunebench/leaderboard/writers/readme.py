@@ -12,7 +12,7 @@ from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES
 from prunebench.leaderboard.board.rank import is_eligible
-from prunebench.leaderboard.board.rows import level_name
+from prunebench.leaderboard.board.rows import format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.markdown import escape, escape_line
 from prunebench.store.writing import write_files
@@ -21,8 +21,8 @@ BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
 MOST_ROWS = 20  # of a sample
 
 
-def sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
-    """A small board in markdown: few columns, all axes.
+def make_sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
+    """Return a small board in markdown: few columns, all axes.
 
     Of all protocols that are small enough to be read and tell times, too, the one with the most
     networks of one pruner, since its levels show what more pruning does; of several, the one with
@@ -34,17 +34,17 @@ def sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
     """
     if not sections:
         return "No records yet."
-    section = max(sections, key=_shows)
+    section = max(sections, key=_rate_sample)
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
-    conditions = cells.conditions(section.first.conditions, section.first.protocol)
+    conditions = cells.format_conditions(section.first.conditions, section.first.protocol)
     table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
     return f"{table}\n\n<sub>{escape_line(conditions)}</sub>"
 
 
-def _shows(section: Section) -> tuple[int, ...]:
-    """How well a protocol serves as a sample: more is better."""
-    networks = _networks(section)
-    timed = cells.latency_name(section.rows) is not None
+def _rate_sample(section: Section) -> tuple[int, ...]:
+    """Return a sort key of how well a protocol serves as a sample: higher is better."""
+    networks = _count_networks(section)
+    timed = cells.choose_latency(section.rows) is not None
     return (
         0 < networks.total() <= MOST_ROWS,
         timed,
@@ -53,14 +53,14 @@ def _shows(section: Section) -> tuple[int, ...]:
     )
 
 
-def _networks(section: Section) -> Counter[str]:
-    """How many networks there are of each pruner."""
+def _count_networks(section: Section) -> Counter[str]:
+    """Count the networks of each pruner."""
     return Counter(row.first.pruner for row in section.rows if row.first.role == "compressed")
 
 
 def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
     table = section.table(axis)
-    latency = cells.latency_name(row for row, _ in table)
+    latency = cells.choose_latency(row for row, _ in table)
     for row, place in table:
         role = row.first.role
         if role in ("baseline", "floor") or (role == "control" and axis != AXES[0]):
@@ -69,19 +69,19 @@ def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
         yield {
             "rank": f"{axis} {place.rank}" if place and ranked else "–",
             "pruner": escape(row.first.pruner),
-            "level": level_name(row) if role == "compressed" else "",
-            "accuracy %": cells.percent(row.get("accuracy")),
-            "change": cells.change(row, section.baseline),
-            "weights gone": cells.removed(row.reached.weights),
-            "MACs gone": cells.removed(row.reached.macs),
-            "time": cells.latency_ratio(row, latency) if latency else "–",
-            f"Sp2PS {cam}": cells.score(row.get(f"sp2ps/{cam}")),
-            "trusted": cells.verdicts(row, [cam]),
+            "level": format_level(row) if role == "compressed" else "",
+            "accuracy %": cells.format_percent(row.get("accuracy")),
+            "change": cells.format_change(row, section.baseline),
+            "weights gone": cells.format_pruned(row.reached.weights),
+            "MACs gone": cells.format_pruned(row.reached.macs),
+            "time": cells.format_latency_ratio(row, latency) if latency else "–",
+            f"Sp2PS {cam}": cells.format_score(row.get(f"sp2ps/{cam}")),
+            "trusted": cells.format_verdicts(row, [cam]),
         }
 
 
 def update_readme(readme: Path, sections: Sequence[Section]) -> None:
-    """Writes the sample between the two marks in a README.
+    """Write the sample between the two marks in a README.
 
     Raises:
         RequestError: The marks are not there.
@@ -91,4 +91,4 @@ def update_readme(readme: Path, sections: Sequence[Section]) -> None:
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise RequestError(f"lacks the marks {BEGIN} and {END}", where=str(readme))
-    write_files({readme: f"{head}{BEGIN}\n{sample(sections)}\n{END}{tail}"})
+    write_files({readme: f"{head}{BEGIN}\n{make_sample(sections)}\n{END}{tail}"})

@@ -12,7 +12,8 @@ from rich.text import Text
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.rank import is_eligible
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.roles import SHORT_ROLE_NAMES
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
@@ -27,7 +28,7 @@ COLORS = {"✓": "green", "✗": "red", "–": "dim"}
 
 
 def to_terminal(sections: Sequence[Section]) -> Group:
-    """The board as rich tables, for ``Console.print``; text of records is never markup.
+    """Return the board as rich tables, for ``Console.print``; records' text is no markup.
 
     Args:
         sections: From ``board``; those for which there is no room are only counted.
@@ -40,8 +41,8 @@ def to_terminal(sections: Sequence[Section]) -> Group:
             continue
         room -= len(section.rows)
         record = section.first
-        parts.append(Text(cells.title(record), style="bold"))
-        line = cells.conditions(record.conditions, record.protocol)
+        parts.append(Text(cells.make_title(record), style="bold"))
+        line = cells.format_conditions(record.conditions, record.protocol)
         parts.append(Text("; ".join(map(plain, line.split("; "))), style="dim"))
         axes = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
         parts += [_table(section, axis) for axis in axes or ["none"]]
@@ -56,13 +57,13 @@ def _has(section: Section, axis: str) -> bool:
 
 def _table(section: Section, axis: str) -> Table:
     shown = section.table(axis)
-    latency = cells.latency_name(row for row, _ in shown)
+    latency = cells.choose_latency(row for row, _ in shown)
     # Those that a verdict can be given for come first; the others stand on the whole board.
     cams = sorted(section.cams, key=lambda cam: cam not in THRESHOLDS)[:MOST_CAMS]
     left = len(section.cams) - len(cams)
     more = f"; {left} more methods on the written board" if left else ""
     table = Table(
-        title=cells.axis_title(axis),
+        title=cells.name_axis(axis),
         title_justify="left",
         title_style="italic",
         box=SIMPLE_HEAD,
@@ -87,26 +88,25 @@ def _table(section: Section, axis: str) -> Table:
         table.add_row(
             rank,
             Text(_pruner(row) + seeds),
-            level_name(row) if row.first.role == "compressed" else "",
-            cells.percent(row.get("accuracy")),
-            cells.change(row, section.baseline),
-            cells.removed(row.removed()) if row.first.role == "compressed" else "",
-            *([cells.latency_ratio(row, latency)] if latency else []),
+            format_level(row) if row.first.role == "compressed" else "",
+            cells.format_percent(row.get("accuracy")),
+            cells.format_change(row, section.baseline),
+            cells.format_pruned(row.pruned) if row.first.role == "compressed" else "",
+            *([cells.format_latency_ratio(row, latency)] if latency else []),
             *(_sp2ps(row, cam) for cam in cams),
         )
     return table
 
 
 def _pruner(row: Row) -> str:
-    names = {"baseline": "baseline", "floor": "random weights"}
-    return names.get(row.first.role) or plain(row.first.pruner)
+    return SHORT_ROLE_NAMES.get(row.first.role) or plain(row.first.pruner)
 
 
 def _sp2ps(row: Row, cam: str) -> Text:
     if row.first.role == "baseline":
         return Text("")
-    text = Text(cells.score(row.get(f"sp2ps/{cam}")))
+    text = Text(cells.format_score(row.get(f"sp2ps/{cam}")))
     if row.first.role == "floor":
         return text
-    verdict = cells.verdicts(row, [cam])
+    verdict = cells.format_verdicts(row, [cam])
     return text.append(verdict, style=COLORS[verdict]) if verdict else text

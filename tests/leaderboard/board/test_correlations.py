@@ -12,10 +12,10 @@ from synthetic import baseline, control, record, suite
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.board.correlations import (
     LEAST_FOR_RANKS,
-    all_networks,
     correlate,
-    explanation_values,
-    lines,
+    list_explanation_values,
+    list_networks,
+    list_pruner_lines,
 )
 from prunebench.leaderboard.board.rows import Row
 
@@ -144,10 +144,10 @@ def test_seeds_that_agree_tell_nothing_of_chance_and_more_noise_more_doubt() -> 
 
 def test_a_pruner_s_line_starts_at_the_control_and_all_rows_hold_it_once() -> None:
     (section,) = board(suite(("a", "b"), floors=True))
-    found = lines(section.rows, "dense")
+    found = list_pruner_lines(section.rows, "dense")
     assert [pruner for pruner, _ in found] == ["a", "b"]
     assert all(levels[0].first.role == "control" and len(levels) == 5 for _, levels in found)
-    roles = [row.first.role for row in all_networks(section.rows, "dense")]
+    roles = [row.first.role for row in list_networks(section.rows, "dense")]
     assert roles.count("control") == 1
     assert roles.count("compressed") == 8
     assert set(roles) == {"control", "compressed"}
@@ -155,6 +155,6 @@ def test_a_pruner_s_line_starts_at_the_control_and_all_rows_hold_it_once() -> No
 
 def test_values_of_maps_are_those_with_a_method() -> None:
     (section,) = board([baseline(), control(), record(sp2ps={"b-cam": 0.5, "a-cam": 0.5})])
-    names = explanation_values(section.rows)
+    names = list_explanation_values(section.rows)
     assert {"sp2ps/a-cam", "sp2ps/b-cam", "sp2ps/grad-cam"} == set(names)
     assert list(names) == sorted(names)

@@ -13,12 +13,12 @@ from synthetic import baseline, control, floor, suite
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.board.rows import group
+from prunebench.leaderboard.board.rows import group_records
 from prunebench.leaderboard.publish import submit, write_board
-from prunebench.leaderboard.writers.cells import latency_note, verdicts
+from prunebench.leaderboard.writers.cells import explain_latency, format_verdicts
 from prunebench.leaderboard.writers.markdown import to_markdown
-from prunebench.leaderboard.writers.pictures import progress_picture, write_pictures
-from prunebench.leaderboard.writers.readme import sample
+from prunebench.leaderboard.writers.pictures import draw_progress, write_pictures
+from prunebench.leaderboard.writers.readme import make_sample
 from prunebench.leaderboard.writers.terminal import to_terminal
 
 SEEDS = (0, 1, 2)
@@ -45,8 +45,8 @@ def test_even_the_best_floor_has_neither_place_nor_verdict() -> None:
     (section,) = board([*suite(), floor({"grad-cam": 1.0, "ablation-cam": 1.0})])
     row = section.floor
     assert row is not None
-    assert verdicts(row, section.cams) == "– · –"
-    assert latency_note(row, "latency_cpu_b1") is None
+    assert format_verdicts(row, section.cams) == "– · –"
+    assert explain_latency(row, "latency_cpu_b1") is None
     places = [place for found, place in section.table("dense") if found is row]
     assert places == [None]
 
@@ -60,7 +60,7 @@ def test_it_stands_after_the_control(axis: str) -> None:
 
 
 def test_seeds_make_one_row() -> None:
-    (rows,) = group(suite(seeds=SEEDS, floors=True))
+    (rows,) = group_records(suite(seeds=SEEDS, floors=True))
     (row,) = [row for row in rows if row.first.role == "floor"]
     assert row.seeds == "3"
     assert row.get("sp2ps/grad-cam").mean == pytest.approx(0.213)
@@ -91,9 +91,9 @@ def test_the_terminal_shows_it_within_80_columns() -> None:
 
 def test_the_readme_and_the_picture_are_as_without_it(tmp_path: Path) -> None:
     with_floor, without = suite(maps=True, floors=True), suite(maps=True)
-    assert sample(board(with_floor)) == sample(board(without))
+    assert make_sample(board(with_floor)) == make_sample(board(without))
     pictures = [
-        progress_picture(records, "grad-cam", tmp_path / f"{number}.png").read_bytes()
+        draw_progress(records, "grad-cam", tmp_path / f"{number}.png").read_bytes()
         for number, records in enumerate((with_floor, without))
     ]
     assert pictures[0] == pictures[1]
@@ -102,14 +102,14 @@ def test_the_readme_and_the_picture_are_as_without_it(tmp_path: Path) -> None:
 def test_it_is_no_pruner_to_the_sample() -> None:
     # Two protocols with as many pruners: the floor must not tip the choice to the second.
     first, second = suite(["a"]), suite(["a"], protocol="p2", floors=True)
-    assert "protocol p1" in sample(board([*first, *second]))
+    assert "protocol p1" in make_sample(board([*first, *second]))
 
 
 def test_a_floor_alone_makes_no_picture(tmp_path: Path) -> None:
     records = [baseline(), control(), floor()]
     assert write_pictures(board(records), tmp_path) == []
     with pytest.raises(RequestError, match="no compressed network"):
-        progress_picture(records, "grad-cam", tmp_path / "a.png")
+        draw_progress(records, "grad-cam", tmp_path / "a.png")
 
 
 FLOOR = {

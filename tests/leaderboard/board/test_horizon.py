@@ -3,13 +3,20 @@ from __future__ import annotations
 import pytest
 from synthetic import baseline, control, record
 
-from prunebench.leaderboard.board.horizon import Outcome, Point, cross, horizons
-from prunebench.leaderboard.board.rows import group
+from prunebench.leaderboard.board.horizon import (
+    HorizonOutcome,
+    HorizonPoint,
+    find_crossing,
+    find_horizons,
+)
+from prunebench.leaderboard.board.rows import group_records
 from prunebench.record import Record
 
 
-def follow(*points: tuple[float, float | None, float | None], threshold: float = 0.9) -> Outcome:
-    return cross([Point(*point) for point in points], threshold)
+def follow(
+    *points: tuple[float, float | None, float | None], threshold: float = 0.9
+) -> HorizonOutcome:
+    return find_crossing([HorizonPoint(*point) for point in points], threshold)
 
 
 def test_a_crossing_between_two_levels() -> None:
@@ -34,8 +41,10 @@ def test_both_in_one_segment_takes_the_nearer() -> None:
 
 
 def test_unreachable_if_the_control_fails_already() -> None:
-    assert follow((0, 0.89, 0), (0.2, 0.99, 0)) == Outcome("unreachable", cause="sp2ps")
-    assert follow((0, 0.99, 0.03), (0.2, 0.99, 0)) == Outcome("unreachable", cause="accuracy")
+    assert follow((0, 0.89, 0), (0.2, 0.99, 0)) == HorizonOutcome("unreachable", cause="sp2ps")
+    assert follow((0, 0.99, 0.03), (0.2, 0.99, 0)) == HorizonOutcome(
+        "unreachable", cause="accuracy"
+    )
 
 
 def test_never_crossed() -> None:
@@ -55,8 +64,10 @@ def test_a_missing_value_is_no_promise() -> None:
     assert follow((0, 1.0, 0), (0.2, 0.5, 0), (0.4, None, 0)).state == "at"
 
 
-def find(records: list[Record], versus: str = "published", axis: str = "dense") -> list[Outcome]:
-    found = horizons(*group(records), axis)  # type: ignore[arg-type]
+def find(
+    records: list[Record], versus: str = "published", axis: str = "dense"
+) -> list[HorizonOutcome]:
+    found = find_horizons(*group_records(records), axis)  # type: ignore[arg-type]
     return [horizon.outcome for horizon in found if horizon.versus == versus]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.leaderboard.board.orders import Height, Order, swaps
+from prunebench.leaderboard.board.orders import Height, Order, count_swaps
 
 
 def order(bounds: list[tuple[float, float]]) -> Order:
@@ -33,7 +33,7 @@ def test_swaps_are_the_pairs_whose_intervals_say_so(bounds: list[Any]) -> None:
         if signs[0] * signs[1] < 0:
             turned += 1
             moved |= {f"p{one}", f"p{other}"}
-    found = swaps(first, second)
-    assert (found.told, found.turned, set(found.moved)) == (told, turned, moved)
-    assert swaps(second, first).turned == turned
-    assert swaps(first, first).turned == 0
+    found = count_swaps(first, second)
+    assert (found.separated, found.reversed, set(found.moved)) == (told, turned, moved)
+    assert count_swaps(second, first).reversed == turned
+    assert count_swaps(first, first).reversed == 0

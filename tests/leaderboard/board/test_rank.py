@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from synthetic import baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.board.rank import Place, Ranking, interpolate, rank
-from prunebench.leaderboard.board.rows import group
+from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank, interpolate, rank
+from prunebench.leaderboard.board.rows import group_records
 from prunebench.record import Record, Value
 
 
-def ranking(*records: Record, axis: Any = "dense") -> Ranking:
-    return rank(*group(records), axis)
+def ranking(*records: Record, axis: Any = "dense") -> AxisRanking:
+    return rank(*group_records(records), axis)
 
 
-def place(found: Ranking, pruner: str) -> Place:
+def place(found: AxisRanking, pruner: str) -> PrunerRank:
     return next(place for place in found.places if place.pruner == pruner)
 
 

@@ -9,7 +9,12 @@ from scipy import stats
 from synthetic import baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.board.agreement import Agreement, agree, in_words, leaders
+from prunebench.leaderboard.board.agreement import (
+    OrderAgreement,
+    compare_orders,
+    describe_taus,
+    list_leaders,
+)
 from prunebench.record import Record
 
 CAMS = ("a-cam", "b-cam")
@@ -17,11 +22,11 @@ NAMES = [f"sp2ps/{cam}" for cam in CAMS]
 SCORES = st.integers(0, 10).map(lambda score: score / 10)
 
 
-def compare(records: list[Record], names: list[str] = NAMES) -> Agreement | None:
+def compare(records: list[Record], names: list[str] = NAMES) -> OrderAgreement | None:
     (section,) = board(
         [baseline(sp2ps=dict.fromkeys(CAMS, 1.0)), control(dict.fromkeys(CAMS, 1.0)), *records]
     )
-    return agree(section.rows, "dense", names)
+    return compare_orders(section.rows, "dense", names)
 
 
 def at_half(scores: Mapping[str, tuple[float, float]]) -> list[Record]:
@@ -50,7 +55,7 @@ def test_orders_and_who_leads() -> None:
     assert found is not None
     assert [list(order.heights) for order in found.orders] == [["x", "y", "z"], ["z", "y", "x"]]
     assert found.tau(*NAMES) == pytest.approx(-1)
-    assert leaders(found.orders) == {"x": ("sp2ps/a-cam",), "z": ("sp2ps/b-cam",)}
+    assert list_leaders(found.orders) == {"x": ("sp2ps/a-cam",), "z": ("sp2ps/b-cam",)}
 
 
 def test_all_are_read_at_the_largest_compression_that_all_reached() -> None:
@@ -75,7 +80,7 @@ def test_those_whose_intervals_overlap_the_leader_s_are_named() -> None:
         ]
     )
     assert found is not None
-    assert found.orders[0].beside == ("y",)
+    assert found.orders[0].tied == ("y",)
 
 
 def test_pruners_that_cannot_be_compared_are_left_out_with_the_reason() -> None:
@@ -98,14 +103,14 @@ def test_pruners_that_cannot_be_compared_are_left_out_with_the_reason() -> None:
 
 def test_without_a_control_or_a_second_pruner_there_is_nothing_to_compare() -> None:
     (section,) = board([record("x"), record("y")])
-    assert agree(section.rows, "dense", ["sp2ps/grad-cam"]) is None
+    assert compare_orders(section.rows, "dense", ["sp2ps/grad-cam"]) is None
     assert compare(at_half({"x": (0.9, 0.5)})) is None
     assert compare(at_half({"x": (0.9, 0.5), "y": (0.8, 0.6)}), ["sp2ps/no-cam"]) is None
 
 
 def test_pruners_that_lost_accuracy_are_compared_too() -> None:
     (section,) = board(suite(("a", "b", "c"), levels=(0.5, 0.9)))
-    found = agree(section.rows, "dense", ["accuracy", "sp2ps/grad-cam"])
+    found = compare_orders(section.rows, "dense", ["accuracy", "sp2ps/grad-cam"])
     assert found is not None
     assert len(found.pruners) == 3
     assert found.at == pytest.approx(0.873)
@@ -116,4 +121,4 @@ def test_pruners_that_lost_accuracy_are_compared_too() -> None:
     [(0.9, "nearly the same"), (0.6, "similar"), (0.3, "partly different"), (-1, "very different")],
 )
 def test_words_follow_the_least_agreement(least: float, words: str) -> None:
-    assert in_words([1.0, least]) == words
+    assert describe_taus([1.0, least]) == words

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from synthetic import baseline, control, floor, record, suite
 
 from prunebench.leaderboard.board import Section, board
-from prunebench.leaderboard.board.rescaling import Rescaled, rescaled
+from prunebench.leaderboard.board.rescaling import Rescaled, rescale_estimate
 from prunebench.leaderboard.board.rows import Estimate
 from prunebench.leaderboard.publish import write_board
 from prunebench.leaderboard.writers.markdown import to_markdown
@@ -22,7 +22,7 @@ SCORES = st.floats(-1, 1)
 
 
 def scale(value: float, reference: float, lowest: float) -> float:
-    found = rescaled(Estimate(value), Estimate(reference), Estimate(lowest))
+    found = rescale_estimate(Estimate(value), Estimate(reference), Estimate(lowest))
     assert found.value is not None
     return found.value
 
@@ -55,7 +55,7 @@ def test_it_is_not_clipped() -> None:
 def test_controls_closer_than_a_tenth_give_no_value(
     value: float, reference: float, apart: float
 ) -> None:
-    found = rescaled(Estimate(value), Estimate(reference), Estimate(reference - apart))
+    found = rescale_estimate(Estimate(value), Estimate(reference), Estimate(reference - apart))
     assert found.value is None
     assert "closer than 0.1" in (found.reason or "")
 
@@ -66,7 +66,7 @@ def test_exactly_a_tenth_is_enough(reference: float) -> None:
 
 
 def test_random_weights_above_the_control_turn_no_scale_around() -> None:
-    found = rescaled(Estimate(0.5), Estimate(0.4), Estimate(0.8))
+    found = rescale_estimate(Estimate(0.5), Estimate(0.4), Estimate(0.8))
     assert found == Rescaled(None, "not rescaled: `none` (0.400) is below random weights (0.800)")
 
 

@@ -19,11 +19,11 @@ from prunebench.leaderboard.board.speed import (
     SMALL,
     TRAFFIC,
     WHOLE,
-    Explained,
-    explained,
-    timings,
+    ExplainedTiming,
+    explain_timings,
+    list_timings,
 )
-from prunebench.leaderboard.writers.cells import latency_note
+from prunebench.leaderboard.writers.cells import explain_latency
 from prunebench.record import Reached, Times, Value
 
 
@@ -46,7 +46,7 @@ def row(values: dict[str, Value], axis: str = "dense", reached: float = 0.5, **m
 
 
 def causes(found: Row) -> dict[str, str | None]:
-    return {each.timing.name: each.cause for each in explained(found)}
+    return {each.timing.name: each.cause for each in explain_timings(found)}
 
 
 def test_every_place_is_found_in_order_and_nothing_else() -> None:
@@ -57,7 +57,7 @@ def test_every_place_is_found_in_order_and_nothing_else() -> None:
         | times("latency_cpu_b1", 0.9)
         | {"throughput_cpu_b64": Value(mean=100.0, measured=True)}
     )
-    found = timings(row(values))
+    found = list_timings(row(values))
     assert [each.name for each in found] == [
         "latency_cpu_b1",
         "latency_cpu_b64",
@@ -74,7 +74,7 @@ def test_masks_are_the_cause_wherever_they_are_timed_even_where_noise_looks_like
     values = times("latency_cpu_b1", 0.9) | times("deployed_latency_cpu_b1", 1.0)
     found = row(values, axis="masked")
     assert set(causes(found).values()) == {MASKED}
-    assert "50% of the weights are zeros" in explained(found)[0].evidence
+    assert "50% of the weights are zeros" in explain_timings(found)[0].evidence
 
 
 def test_eight_bits_are_slow_in_pytorch_and_only_judged_when_deployed() -> None:
@@ -93,10 +93,10 @@ def test_nothing_removed_is_said_to_be_so() -> None:
 def test_a_large_batch_that_gains_tells_overhead_from_memory() -> None:
     gains = row(times("latency_cpu_b1", 0.95) | times("latency_cpu_b64", 0.54))
     assert causes(gains) == {"latency_cpu_b1": OVERHEAD, "latency_cpu_b64": None}
-    assert "at batch 64 time ×0.54" in explained(gains)[0].evidence
+    assert "at batch 64 time ×0.54" in explain_timings(gains)[0].evidence
     neither = row(times("latency_cpu_b1", 0.9) | times("latency_cpu_b64", 0.88))
     assert causes(neither) == {"latency_cpu_b1": SMALL, "latency_cpu_b64": TRAFFIC}
-    assert "0.56 times the baseline's MACs per ms" in explained(neither)[0].evidence
+    assert "0.56 times the baseline's MACs per ms" in explain_timings(neither)[0].evidence
     # Another device, or another runtime, says nothing of this one.
     apart = row(times("latency_cpu_b1", 0.95) | times("latency_cuda_b64", 0.55))
     assert causes(apart)["latency_cpu_b1"] == SMALL
@@ -105,7 +105,7 @@ def test_a_large_batch_that_gains_tells_overhead_from_memory() -> None:
 def test_a_gap_as_wide_as_the_spread_of_the_times_is_noise() -> None:
     noisy = row(times("latency_cpu_b1", 0.8, iqr=0.4))
     assert causes(noisy) == {"latency_cpu_b1": NOISE}
-    assert "between ×0.40 and ×1.20" in explained(noisy)[0].evidence
+    assert "between ×0.40 and ×1.20" in explain_timings(noisy)[0].evidence
     assert causes(row(times("latency_cpu_b1", 0.8, iqr=None))) == {"latency_cpu_b1": SMALL}
 
 
@@ -115,7 +115,7 @@ def test_single_times_tell_noise_from_a_gap_that_their_spread_would_hide() -> No
     pair = Times(baseline=tuple(before), network=tuple(0.8 * time for time in before))
     found = row(times("latency_cpu_b1", 0.8, iqr=0.5), times={"cpu_b1": pair})
     assert causes(found) == {"latency_cpu_b1": SMALL}
-    (timing,) = timings(found)
+    (timing,) = list_timings(found)
     assert (timing.low, timing.high) == pytest.approx((0.8, 0.8))
 
 
@@ -127,8 +127,8 @@ def test_single_times_tell_noise_from_a_gap_that_their_spread_would_hide() -> No
 def test_a_cause_is_given_exactly_where_less_is_gained_than_the_macs_tell(
     removed: float, ratio: float, axis: str
 ) -> None:
-    (found,) = explained(row(times("latency_cpu_b1", ratio), axis=axis, reached=removed))
-    assert isinstance(found, Explained)
+    (found,) = explain_timings(row(times("latency_cpu_b1", ratio), axis=axis, reached=removed))
+    assert isinstance(found, ExplainedTiming)
     assert found.timing.pace == pytest.approx(found.timing.macs / ratio)
     if axis == "dense":
         assert (found.cause is not None) == (found.timing.gap > LEAST_GAP)
@@ -137,16 +137,16 @@ def test_a_cause_is_given_exactly_where_less_is_gained_than_the_macs_tell(
 def test_the_note_of_the_board_is_the_page_s_cause() -> None:
     for axis in ("masked", "quantised", "dense"):
         found = row(times("latency_cpu_b1", 1.2), axis=axis)
-        assert latency_note(found, "latency_cpu_b1") == causes(found)["latency_cpu_b1"]
+        assert explain_latency(found, "latency_cpu_b1") == causes(found)["latency_cpu_b1"]
     faster = row(times("latency_cpu_b1", 0.8))
-    assert latency_note(faster, "latency_cpu_b1") is None
+    assert explain_latency(faster, "latency_cpu_b1") is None
     assert causes(faster)["latency_cpu_b1"] == SMALL  # faster, yet not as much as its MACs
     little = row(times("latency_cpu_b1", 1.01), reached=0.02)
-    assert latency_note(little, "latency_cpu_b1") == NOISE
-    assert latency_note(little, "latency_cuda_b1") is None
+    assert explain_latency(little, "latency_cpu_b1") == NOISE
+    assert explain_latency(little, "latency_cuda_b1") is None
 
 
 def test_networks_that_are_not_compressed_have_nothing_to_explain() -> None:
     (section,) = board([baseline(values=times("latency_cpu_b1", 1.0)), control()])
-    assert [explained(each) for each in section.rows] == [(), ()]
-    assert explained(row({})) == ()
+    assert [explain_timings(each) for each in section.rows] == [(), ()]
+    assert explain_timings(row({})) == ()

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from prunebench.leaderboard.papers.cards.registry import read_works
-from prunebench.leaderboard.papers.cards.work import Experiment
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment
 from prunebench.leaderboard.papers.differences import matches
 from prunebench.plugins import choose
 
 WORKS = read_works()
 
 
-def experiment_of(work: str, name: str) -> Experiment:
+def experiment_of(work: str, name: str) -> PublishedExperiment:
     return next(found for found in WORKS[work].experiments if found.name == name)
 
 

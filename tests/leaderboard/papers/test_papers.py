@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench.errors import RequestError
-from prunebench.leaderboard.papers.cards.printed import Words, decimals, number
-from prunebench.leaderboard.papers.cards.reading import Reading, parse
+from prunebench.leaderboard.papers.cards.printed import Words, count_decimals, parse_number
+from prunebench.leaderboard.papers.cards.reading import Reading, parse_reading
 from prunebench.leaderboard.papers.cards.registry import read_work, read_works
-from prunebench.leaderboard.papers.cards.work import Experiment, Work
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment, Work
 from prunebench.plugins import entries
 
 REPOSITORY = Path(__file__).parent.parent.parent.parent
@@ -27,11 +27,11 @@ EXPERIMENTS = [
 ]
 
 
-def experiment_of(work: str, name: str) -> Experiment:
+def experiment_of(work: str, name: str) -> PublishedExperiment:
     return next(found for found in WORKS[work].experiments if found.name == name)
 
 
-def column(experiment: Experiment, key: str) -> list[str]:
+def column(experiment: PublishedExperiment, key: str) -> list[str]:
     values = [row.values.get(key) for row in experiment.rows]
     return [value for value in values if isinstance(value, str)]
 
@@ -63,7 +63,7 @@ def test_suites_that_are_named_exist() -> None:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_compressors_that_are_named_exist(experiment: Experiment) -> None:
+def test_compressors_that_are_named_exist(experiment: PublishedExperiment) -> None:
     known = set(entries("pruners"))
     sets = [experiment.ours.pruners, *(rows.pruners for rows in experiment.similar)]
     for patterns in [*sets, *(row.pruners or () for row in experiment.rows)]:
@@ -72,11 +72,11 @@ def test_compressors_that_are_named_exist(experiment: Experiment) -> None:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_printed_changes_add_up_or_are_noted(experiment: Experiment) -> None:
+def test_printed_changes_add_up_or_are_noted(experiment: PublishedExperiment) -> None:
     for row in experiment.rows:
         printed = [row.values.get(key) for key in ("baseline", "pruned", "change")]
         if all(isinstance(value, str) for value in printed):
-            before, after, change = (number(str(value)) for value in printed)
+            before, after, change = (parse_number(str(value)) for value in printed)
             wrong = abs(after - before - change) > 0.0051
             assert wrong == bool(row.note and "Contradicts itself" in row.note), row.label
 
@@ -91,11 +91,11 @@ def test_the_tables_of_sp2ps_are_those_of_its_metrics_cards() -> None:
             assert cam is not None
             experiment = experiment_of("sp2ps", cam[1].lower().replace("++", "-plus-plus"))
             rows = [row for row in experiment.rows if key in row.values]
-            found = [number(str(row.values[key])) for row in rows]
+            found = [parse_number(str(row.values[key])) for row in rows]
             assert found == [float(x) for x in published["value"].rstrip("%").split(", ")]
             at = re.search(r"acc_drop ([\d., ]+)%", published["what"])
             assert at is not None
-            lost = [number(str(row.values["acc_drop"])) for row in rows]
+            lost = [parse_number(str(row.values["acc_drop"])) for row in rows]
             assert lost == [float(x) for x in at[1].split(", ")]
 
 
@@ -132,23 +132,23 @@ def test_known_contradictions_are_in_the_cards() -> None:
 )
 def test_a_printed_number_is_read_as_it_stands(sign: str, value: Any, percent: bool) -> None:
     printed = f"{sign}{value}{'%' * percent}"
-    assert number(printed) == pytest.approx(float(value) * (-1 if sign in ("-", "−") else 1))
-    assert decimals(printed) == 2
+    assert parse_number(printed) == pytest.approx(float(value) * (-1 if sign in ("-", "−") else 1))
+    assert count_decimals(printed) == 2
 
 
 @pytest.mark.parametrize("text", ["", "about 5", "5 %", "1e3", "--1", "1,5", "nan"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="as printed"):
-        number(text)
+        parse_number(text)
 
 
 def test_readings_are_taken_apart() -> None:
-    assert parse("1 - sp2ps/grad-cam++") == Reading("sp2ps/grad-cam++", "complement")
-    assert parse("- accuracy_drop") == Reading("accuracy_drop", "negative")
-    assert parse("accuracy of baseline") == Reading("accuracy", of_baseline=True)
-    assert parse("max(iou/grad-cam)") == Reading("iou/grad-cam", levels="max")
-    assert parse("pearson(a/b, c)") == Reading("a/b", levels="pearson", other="c")
-    assert parse("reached.macs").name == "reached.macs"
+    assert parse_reading("1 - sp2ps/grad-cam++") == Reading("sp2ps/grad-cam++", "complement")
+    assert parse_reading("- accuracy_drop") == Reading("accuracy_drop", "negative")
+    assert parse_reading("accuracy of baseline") == Reading("accuracy", of_baseline=True)
+    assert parse_reading("max(iou/grad-cam)") == Reading("iou/grad-cam", levels="max")
+    assert parse_reading("pearson(a/b, c)") == Reading("a/b", levels="pearson", other="c")
+    assert parse_reading("reached.macs").name == "reached.macs"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_readings_are_taken_apart() -> None:
 )
 def test_what_is_no_reading_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a value"):
-        parse(text)
+        parse_reading(text)
 
 
 CARD = """\

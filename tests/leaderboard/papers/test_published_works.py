@@ -15,26 +15,31 @@ from synthetic import CONDITIONS, baseline, control, record
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.cards.printed import Words
 from prunebench.leaderboard.papers.cards.registry import read_works
-from prunebench.leaderboard.papers.cards.work import Experiment
-from prunebench.leaderboard.papers.compare import Beside, Compared, compare, compare_works
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment
+from prunebench.leaderboard.papers.compare import (
+    ComparedExperiment,
+    Counterpart,
+    compare_experiment,
+    compare_works,
+)
 from prunebench.leaderboard.papers.readings import CAUTION
 from prunebench.leaderboard.site.papers import page as papers_page
-from prunebench.leaderboard.site.papers.table import table_of
+from prunebench.leaderboard.site.papers.table import make_table
 from prunebench.record import Reached, Record, Value, read_records
 
 REPOSITORY = Path(__file__).parent.parent.parent.parent
 WORKS = read_works()
 
 
-def published(name: str, part: str) -> Experiment:
+def published(name: str, part: str) -> PublishedExperiment:
     return next(found for found in WORKS[name].experiments if found.name == part)
 
 
-def of(compared: Compared, label: str) -> Beside:
+def of(compared: ComparedExperiment, label: str) -> Counterpart:
     return next(beside for beside in compared.rows if beside.published.label == label)
 
 
-def numbers(beside: Beside) -> dict[str, float | None]:
+def numbers(beside: Counterpart) -> dict[str, float | None]:
     return {number.key: number.ours for number in beside.numbers}
 
 
@@ -77,7 +82,7 @@ def test_the_theses_correlation_is_over_the_levels_of_seed_means_without_a_p_val
     rng = np.random.default_rng(0)
     series = {seed: (rng.uniform(0.5, 0.98, 26), rng.uniform(0.1, 0.3, 26)) for seed in (333, 334)}
     records = [r for seed, (a, b) in series.items() for r in thesis(list(a), list(b), seed)]
-    compared = compare(published("thesis-iterative", "correlation"), board(records))
+    compared = compare_experiment(published("thesis-iterative", "correlation"), board(records))
     assert compared.state == "run"
     (number,) = compared.rows[0].numbers
     means = [np.mean([series[seed][part] for seed in series], axis=0) for part in (0, 1)]
@@ -87,7 +92,9 @@ def test_the_theses_correlation_is_over_the_levels_of_seed_means_without_a_p_val
     spread = f"over 26 levels; by seed {each[0]:.3f} to {each[1]:.3f}".replace("-", "−")
     assert spread in str(number.note)
     assert CAUTION in str(number.note)
-    (peak,) = compare(published("thesis-iterative", "peak"), board(records)).rows[0].numbers
+    (peak,) = (
+        compare_experiment(published("thesis-iterative", "peak"), board(records)).rows[0].numbers
+    )
     assert peak.ours == pytest.approx(means[1].max())
 
 
@@ -99,14 +106,20 @@ def test_too_few_or_constant_levels_have_no_correlation(
     accuracies: list[float], reason: str
 ) -> None:
     records = thesis(accuracies, [0.2, 0.21, 0.22][: len(accuracies)])
-    found = compare(published("thesis-iterative", "correlation"), board(records)).rows[0].numbers[0]
+    found = (
+        compare_experiment(published("thesis-iterative", "correlation"), board(records))
+        .rows[0]
+        .numbers[0]
+    )
     assert found.ours is None
     assert reason in str(found.note)
 
 
 def test_the_thesiss_rounds_and_weights_left_are_found() -> None:
     records = thesis([0.9] * 26, [0.2] * 26)
-    beside = compare(published("thesis-iterative", "weights-left"), board(records)).rows[0]
+    beside = compare_experiment(published("thesis-iterative", "weights-left"), board(records)).rows[
+        0
+    ]
     assert beside.row is not None
     assert beside.row.first.round == 25
     assert numbers(beside)["left"] == pytest.approx(100 * 0.8**25, abs=1e-3)
@@ -138,15 +151,15 @@ def test_our_rows_stand_among_those_of_isp_sorted_by_flops() -> None:
         resnet56("fpgm(target=macs)", 0.6, 0.90),
         record("masked", 0.5, axis="masked", conditions=CIFAR),
     ]
-    compared = compare(published("isp", "cifar10-resnet56"), board(records))
+    compared = compare_experiment(published("isp", "cifar10-resnet56"), board(records))
     assert compared.state == "similar rows only"  # JPEGs of the work's data
     fpgm = of(compared, "FPGM")
     assert fpgm.row is not None
-    assert fpgm.row.removed() == pytest.approx(0.6)  # 52.6% were published
+    assert fpgm.row.pruned == pytest.approx(0.6)  # 52.6% were published
     assert numbers(fpgm)["change"] == pytest.approx(-3.0)
     assert numbers(fpgm)["baseline"] == pytest.approx(93.0)
     assert of(compared, "HRank").row is None
-    table = table_of(compared)
+    table = make_table(compared)
     flops = [float(row.cells[-1].rstrip("%")) for row in table.rows]
     assert flops == sorted(flops)
     assert [row.label for row in table.rows if row.ours] == [
@@ -163,7 +176,7 @@ def test_our_isp_would_stand_beside_theirs() -> None:
         baseline(0.93, conditions=CIFAR),
         resnet56("isp(predictor={epochs: 300})", 0.5, 0.931),
     ]
-    beside = of(compare(published("isp", "cifar10-resnet56"), board(records)), "ISP")
+    beside = of(compare_experiment(published("isp", "cifar10-resnet56"), board(records)), "ISP")
     assert not beside.exact
     assert numbers(beside)["change"] == pytest.approx(0.1)
 
@@ -183,7 +196,7 @@ def test_the_distilled_student_stands_beside_the_published_one() -> None:
         values=maps,
     )
     records = [baseline(0.95, conditions=teacher, values=maps), student]
-    first, second = compare(published("kd-explainability", "maps"), board(records)).rows
+    first, second = compare_experiment(published("kd-explainability", "maps"), board(records)).rows
     assert first.row is not None
     assert first.row.first.role == "baseline"
     assert second.row is not None
@@ -191,7 +204,7 @@ def test_the_distilled_student_stands_beside_the_published_one() -> None:
     assert numbers(second)["average_drop"] == pytest.approx(10.0)
     assert numbers(second)["complexity"] is None
     # Without a distilled network, a teacher alone is not the experiment.
-    alone = compare(published("kd-explainability", "maps"), board(records[:1]))
+    alone = compare_experiment(published("kd-explainability", "maps"), board(records[:1]))
     assert alone.state == "not run yet"
 
 

@@ -10,22 +10,22 @@ from drawing import experiment, measured
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.cards.registry import read_works
-from prunebench.leaderboard.papers.compare import compare
-from prunebench.leaderboard.papers.regenerated import Regenerated, regenerate
+from prunebench.leaderboard.papers.compare import compare_experiment
+from prunebench.leaderboard.papers.regenerated import RegeneratedFigures, regenerate
 from prunebench.record import Record
 
 OTHER = {"model": "resnet20(deep)"}
 
 
-def drawn(records: list[Record], **changes: Any) -> tuple[Regenerated, ...]:
+def drawn(records: list[Record], **changes: Any) -> tuple[RegeneratedFigures, ...]:
     return regenerate(experiment(**changes), board(records))
 
 
-def suites(found: tuple[Regenerated, ...]) -> list[str]:
+def suites(found: tuple[RegeneratedFigures, ...]) -> list[str]:
     return [each.place.section.first.suite for each in found]
 
 
-def levels(one: Regenerated) -> list[list[list[float | None]]]:
+def levels(one: RegeneratedFigures) -> list[list[list[float | None]]]:
     """Of each figure and method."""
     return [
         [[row.first.level for row in method.rows] for method in figure.methods]
@@ -65,9 +65,12 @@ def test_a_copy_of_the_data_is_similar() -> None:
     (found,) = drawn(measured(changed={"dataset": "copies"}))
     assert not found.place.exact
     one = experiment()
-    assert compare(one, board(measured(changed={"dataset": "copies"}))).state == "similar rows only"
-    assert compare(one, board(measured())).state == "run"
-    assert compare(one, ()).state == "not run yet"
+    assert (
+        compare_experiment(one, board(measured(changed={"dataset": "copies"}))).state
+        == "similar rows only"
+    )
+    assert compare_experiment(one, board(measured())).state == "run"
+    assert compare_experiment(one, ()).state == "not run yet"
 
 
 @pytest.mark.parametrize("suite", ["papers-digits", "papers-digits-small"])

@@ -7,11 +7,11 @@ from synthetic import CONDITIONS, record
 from test_questions import CAMS, UP, Scores, networks
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.questions.between import by_condition
-from prunebench.leaderboard.questions.networks import sets_of_networks
-from prunebench.leaderboard.questions.training import by_training
-from prunebench.leaderboard.questions.within import by_method
-from prunebench.leaderboard.site.questions.text import sentence
+from prunebench.leaderboard.questions.between_sections import compare_by_condition
+from prunebench.leaderboard.questions.networks import group_by_networks
+from prunebench.leaderboard.questions.training import list_training_drops
+from prunebench.leaderboard.questions.within_sections import compare_by_method
+from prunebench.leaderboard.site.questions.text import make_sentence
 from prunebench.record import Record
 
 SAME: Scores = {pruner: (means[0], means[0] - 0.01) for pruner, means in UP.items()}
@@ -29,7 +29,7 @@ def named(prefix: str) -> Any:
 
 
 def sets(*sections: list[Record]) -> list[list[str]]:
-    found = sets_of_networks(board([each for records in sections for each in records]))
+    found = group_by_networks(board([each for records in sections for each in records]))
     return [[each.first.protocol for each in same] for same in found]
 
 
@@ -56,26 +56,26 @@ def test_networks_that_are_not_known_are_a_set_of_their_own(key: dict[str, Any])
 
 def test_a_section_whose_values_are_all_equal_leaves_the_answer_to_the_next() -> None:
     equal: Scores = {pruner: (means[0], means[0]) for pruner, means in UP.items()}
-    answer = by_method(board([*section("a", equal), *section("b", SAME)]))
+    answer = compare_by_method(board([*section("a", equal), *section("b", SAME)]))
     assert [each.sections[0].first.protocol for each in answer.counting] == ["p-b"]
     assert answer.equal == 1
-    assert sentence(answer).endswith("This rests on one set of networks, under one seed.")
+    assert make_sentence(answer).endswith("This rests on one set of networks, under one seed.")
 
 
 def test_the_same_networks_are_heard_once() -> None:
     records = [*section("a"), *section("b", SAME), *section("c", SAME)]
-    answer = by_method(board(records))
+    answer = compare_by_method(board(records))
     assert [(each.sections[0].first.protocol, each.counts) for each in answer.comparisons] == [
         ("p-a", True),
         ("p-b", False),
         ("p-c", False),
     ]
-    assert (answer.told, answer.turned) == (3, 3)
+    assert (answer.separated, answer.reversed) == (3, 3)
     assert answer.taus == [pytest.approx(-1)]
     assert answer.seeds == (1,)
-    others = by_method(board([*records, *section("d", SAME, keys=named("other"))]))
+    others = compare_by_method(board([*records, *section("d", SAME, keys=named("other"))]))
     assert [each.counts for each in others.comparisons] == [True, True, False, False]
-    assert (others.told, others.turned) == (6, 3)
+    assert (others.separated, others.reversed) == (6, 3)
     assert others.seeds == (1, 1)
 
 
@@ -84,14 +84,14 @@ def test_where_the_first_cannot_answer_another_of_its_networks_does() -> None:
     extra = [record("x", 0.9, sp2ps={}, conditions=lone[0].conditions, protocol="p-a")]
     extra = [each.model_copy(update={"keys": {"network": "one more"}}) for each in extra]
     assert sets([*lone, *extra], section("b")) == [["p-a", "p-b"]]
-    (found,) = by_method(board([*lone, *extra, *section("b")])).comparisons
+    (found,) = compare_by_method(board([*lone, *extra, *section("b")])).comparisons
     assert found.counts
 
 
 def test_comparisons_between_sections_rest_on_one_set_of_networks() -> None:
     turned = {p: means[::-1] for p, means in UP.items()}
     sections = board([*section("a"), *section("b", turned), *section("c", SAME)])
-    answer = by_condition(sections, "target_layer")
+    answer = compare_by_condition(sections, "target_layer")
     assert len(answer.counting) == len(answer.comparisons) == 5
     assert answer.equal == 1  # a and c by the first method
     assert answer.seeds == (1,)
@@ -99,7 +99,7 @@ def test_comparisons_between_sections_rest_on_one_set_of_networks() -> None:
 
 def test_training_alone_counts_once_for_the_same_networks() -> None:
     records = [*section("a"), *section("b", SAME), *section("c", keys=named("other"))]
-    found = by_training(board(records))
+    found = list_training_drops(board(records))
     assert [(each.lines[0].section.first.protocol, each.counts) for each in found] == [
         ("p-a", True),
         ("p-b", False),

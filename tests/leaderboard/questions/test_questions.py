@@ -7,8 +7,13 @@ import pytest
 from synthetic import baseline, control, record
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.questions import within
-from prunebench.leaderboard.questions.within import by_measure, by_method, by_part, by_variant
+from prunebench.leaderboard.questions import within_sections
+from prunebench.leaderboard.questions.within_sections import (
+    compare_by_measure,
+    compare_by_method,
+    compare_by_part,
+    compare_by_variant,
+)
 from prunebench.record import Record, Value
 
 CAMS = ("a-cam", "b-cam")
@@ -43,11 +48,11 @@ def networks(scores: Scores, cams: tuple[str, ...] = CAMS, **fields: Any) -> lis
 
 
 def test_an_order_that_is_reversed_is_told() -> None:
-    answer = by_method(board(networks(UP)))
+    answer = compare_by_method(board(networks(UP)))
     (found,) = answer.comparisons
     assert found.tau == pytest.approx(-1)
-    assert (found.swaps.told, found.swaps.turned) == (3, 3)
-    assert (answer.told, answer.turned) == (3, 3)
+    assert (found.swaps.separated, found.swaps.reversed) == (3, 3)
+    assert (answer.separated, answer.reversed) == (3, 3)
     assert not found.stays
     assert found.changes_beyond_noise
     assert found.at == 0.5
@@ -56,11 +61,11 @@ def test_an_order_that_is_reversed_is_told() -> None:
 def test_pruners_whose_intervals_overlap_are_not_reversed() -> None:
     # The second method turns y and z round, but by less than their intervals.
     scores = {"x": (0.9, 0.9), "y": (0.7, 0.50), "z": (0.5, 0.51)}
-    (found,) = by_method(board(networks(scores))).comparisons
+    (found,) = compare_by_method(board(networks(scores))).comparisons
     assert found.tau == pytest.approx(1 / 3)
-    assert (found.swaps.told, found.swaps.turned) == (2, 0)
+    assert (found.swaps.separated, found.swaps.reversed) == (2, 0)
     scores = {"x": (0.90, 0.89), "y": (0.89, 0.90), "z": (0.5, 0.5)}
-    (found,) = by_method(board(networks(scores))).comparisons
+    (found,) = compare_by_method(board(networks(scores))).comparisons
     assert not found.stays
     assert not found.changes_beyond_noise
 
@@ -78,14 +83,14 @@ def without_intervals(*pruners: str) -> list[Record]:
 
 @pytest.mark.parametrize(("bare", "told"), [("x", 1), ("y", 1), ("z", 1), ("xyz", 0), ("", 3)])
 def test_values_without_intervals_tell_nothing_apart(bare: str, told: int) -> None:
-    (found,) = by_method(board(without_intervals(*bare))).comparisons
+    (found,) = compare_by_method(board(without_intervals(*bare))).comparisons
     assert found.tau == pytest.approx(-1)
-    assert found.swaps.told == found.swaps.turned == told
+    assert found.swaps.separated == found.swaps.reversed == told
     assert found.changes_beyond_noise == (not set(bare) & {"x", "z"})
 
 
 def test_maps_drawn_by_chance_are_no_explanation() -> None:
-    answer = by_method(board(networks(UP, ("a-cam", "random-cam"))))
+    answer = compare_by_method(board(networks(UP, ("a-cam", "random-cam"))))
     assert answer.comparisons == ()
     assert "fewer than two explanation methods" in answer.gaps[0].reason
 
@@ -100,17 +105,17 @@ def test_maps_drawn_by_chance_are_no_explanation() -> None:
     ],
 )
 def test_a_gap_says_what_is_missing(records: list[Record], reason: str) -> None:
-    answer = by_method(board(records))
+    answer = compare_by_method(board(records))
     assert answer.comparisons == ()
     (gap,) = answer.gaps
     assert reason in gap.reason
 
 
 def test_too_many_methods_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(within, "MOST_PAIRS", 1)
+    monkeypatch.setattr(within_sections, "MOST_PAIRS", 1)
     cams = ("a", "b", "c", "d")
     scores = {pruner: (*means, 0.1, 0.2) for pruner, means in UP.items()}
-    answer = by_method(board(networks(scores, cams)))
+    answer = compare_by_method(board(networks(scores, cams)))
     assert len(answer.comparisons) == 1
     assert answer.unmade == 5
 
@@ -131,22 +136,23 @@ def test_variants_are_compared_with_what_they_are_variants_of() -> None:
         measured(ssim=same, ssim_uniform=turned, sp2ps_jet=same, sam_jet=turned, soft_iou=turned)
     )
     found = {
-        (each.first.name, each.second.name): each.tau for each in by_variant(sections).comparisons
+        (each.first.name, each.second.name): each.tau
+        for each in compare_by_variant(sections).comparisons
     }
     assert found == {  # no sam beside sam_jet
         ("ssim/a-cam", "ssim_uniform/a-cam"): pytest.approx(-1),
         ("sp2ps/a-cam", "sp2ps_jet/a-cam"): pytest.approx(1),
     }
-    (part,) = by_part(sections).comparisons
+    (part,) = compare_by_part(sections).comparisons
     assert (part.first.name, part.second.name) == ("sp2ps/a-cam", "ssim/a-cam")
     assert part.tau == pytest.approx(1)
-    (other,) = by_measure(sections).comparisons
+    (other,) = compare_by_measure(sections).comparisons
     assert other.second.name == "soft_iou/a-cam"
     assert other.changes_beyond_noise
 
 
 def test_the_least_agreeing_comparison_comes_first() -> None:
     scores = {"x": (0.9, 0.9, 0.5), "y": (0.7, 0.5, 0.5), "z": (0.5, 0.7, 0.5)}
-    answer = by_method(board(networks(scores, ("a", "b", "c"))))
+    answer = compare_by_method(board(networks(scores, ("a", "b", "c"))))
     assert [each.tau for each in answer.comparisons] == [pytest.approx(1 / 3), None, None]
     assert answer.taus == [pytest.approx(1 / 3)]

@@ -7,8 +7,8 @@ from synthetic import CONDITIONS, record
 from test_questions import UP, networks
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.questions import between
-from prunebench.leaderboard.questions.between import by_condition
+from prunebench.leaderboard.questions import between_sections
+from prunebench.leaderboard.questions.between_sections import compare_by_condition
 from prunebench.record import Record, Value
 
 
@@ -22,21 +22,21 @@ def at(condition: str, value: str, first: bool, **fields: Any) -> list[Record]:
 @pytest.mark.parametrize("condition", ["target_layer", "class_policy"])
 def test_the_same_networks_are_compared_between_conditions(condition: Any) -> None:
     sections = board([*at(condition, "one", True), *at(condition, "two", False)])
-    (found,) = by_condition(sections, condition).comparisons
+    (found,) = compare_by_condition(sections, condition).comparisons
     assert (found.first.name, found.second.name) == ("one", "two")
     assert found.cam == "a-cam"
     assert found.tau == pytest.approx(-1)
-    assert (found.swaps.told, found.swaps.turned) == (3, 3)
+    assert (found.swaps.separated, found.swaps.reversed) == (3, 3)
     assert [list(each.heights) for each in (found.first, found.second)] == [
         ["x", "y", "z"],
         ["z", "y", "x"],
     ]
     other = "class_policy" if condition == "target_layer" else "target_layer"
-    assert by_condition(sections, other).comparisons == ()  # type: ignore[arg-type]
+    assert compare_by_condition(sections, other).comparisons == ()  # type: ignore[arg-type]
 
 
 def compare_layers(first: list[Record], second: list[Record]) -> Any:
-    return by_condition(board([*first, *second]), "target_layer")
+    return compare_by_condition(board([*first, *second]), "target_layer")
 
 
 def keys(other: str | None) -> Any:
@@ -94,16 +94,16 @@ def test_a_method_to_which_the_layer_is_nothing_says_nothing() -> None:
 
 
 def test_many_layers_are_compared_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(between, "MOST_SECTIONS", 2)
+    monkeypatch.setattr(between_sections, "MOST_SECTIONS", 2)
     names = ("a", "b", "c", "d")
     records = [r for i, name in enumerate(names) for r in at("target_layer", name, i % 2 == 0)]
-    answer = by_condition(board(records), "target_layer")
+    answer = compare_by_condition(board(records), "target_layer")
     assert len(answer.comparisons) == 1
     assert (answer.unpaired, answer.unmade) == (5, 0)
 
 
 def test_many_methods_between_two_layers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(between, "MOST_METHODS", 1)
+    monkeypatch.setattr(between_sections, "MOST_METHODS", 1)
     conditions = [CONDITIONS.model_copy(update={"target_layer": name}) for name in ("one", "two")]
     sides = [
         networks(UP, conditions=each, protocol=f"p-{each.target_layer}") for each in conditions

@@ -6,7 +6,7 @@ import pytest
 from synthetic import CONDITIONS, baseline, control, record
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.questions.training import training
+from prunebench.leaderboard.questions.training import find_training_drops
 from prunebench.record import Record
 
 UNTRAINED = CONDITIONS.model_copy(update={"recovery": None})
@@ -14,7 +14,7 @@ UNTRAINED = CONDITIONS.model_copy(update={"recovery": None})
 
 def drops(records: list[Record]) -> Any:
     (section,) = board(records)
-    return training(section)
+    return find_training_drops(section)
 
 
 def test_training_alone_is_a_share_of_each_drop() -> None:
@@ -60,4 +60,4 @@ def test_a_share_of_nothing_is_not_told() -> None:
 )
 def test_without_a_trained_control_nothing_is_told(records: list[Record]) -> None:
     (section,) = board(records)
-    assert training(section) == ()
+    assert find_training_drops(section) == ()

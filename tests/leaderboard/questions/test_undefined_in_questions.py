@@ -5,10 +5,10 @@ from synthetic import CONDITIONS, baseline, control, record
 from test_questions import UP, networks
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.board.agreement import agree
-from prunebench.leaderboard.questions.between import by_condition
-from prunebench.leaderboard.questions.training import by_training, training
-from prunebench.leaderboard.questions.within import by_method
+from prunebench.leaderboard.board.agreement import compare_orders
+from prunebench.leaderboard.questions.between_sections import compare_by_condition
+from prunebench.leaderboard.questions.training import find_training_drops, list_training_drops
+from prunebench.leaderboard.questions.within_sections import compare_by_method
 from prunebench.record import Record, Value
 
 CAMS = ("a-cam", "b-cam", "c-cam")
@@ -43,7 +43,7 @@ def seen(defined: int) -> Value:
 def compared(records: list[Record]) -> dict[tuple[str, str], dict[str, str]]:
     return {
         (each.first.name[-5], each.second.name[-5]): dict(each.left_out)
-        for each in by_method(board(records)).comparisons
+        for each in compare_by_method(board(records)).comparisons
     }
 
 
@@ -58,7 +58,7 @@ def test_what_one_row_lacks_removes_its_pruner_from_the_pairs_that_ask_for_it() 
 def test_what_a_control_lacks_removes_the_pairs_that_ask_for_it() -> None:
     records = changed(networks(SCORES, CAMS), "none", "b-cam", None)
     assert compared(records) == {("a", "c"): {}}
-    (gap,) = by_method(board(records)).gaps
+    (gap,) = compare_by_method(board(records)).gaps
     assert gap.reason == "the `none` control has no sp2ps/b-cam: not measured"
 
 
@@ -72,7 +72,7 @@ def test_a_value_undefined_on_many_images_is_not_compared() -> None:
 def test_a_control_undefined_on_many_images_is_not_compared() -> None:
     records = changed(networks(SCORES, CAMS), "none", "b-cam", seen(94))
     assert list(compared(records)) == [("a", "c")]
-    (gap,) = by_method(board(records)).gaps
+    (gap,) = compare_by_method(board(records)).gaps
     assert gap.reason == "sp2ps/b-cam of the `none` control is not defined on 6% of images"
 
 
@@ -80,7 +80,7 @@ def test_too_few_pruners_are_told_with_those_left_out() -> None:
     records = changed(
         networks({p: m[:2] for p, m in SCORES.items() if p != "w"}), "x", "b-cam", None
     )
-    (gap,) = by_method(board(records)).gaps
+    (gap,) = compare_by_method(board(records)).gaps
     assert gap.reason == "2 pruners can be compared, and it takes 3"
     assert gap.left_out == {"x": "a level has no sp2ps/b-cam"}
 
@@ -92,7 +92,7 @@ def test_between_layers_too_much_undefined_is_not_compared(pruner: str) -> None:
         conditions = CONDITIONS.model_copy(update={"target_layer": layer})
         scores = {p: m[turned : turned + 1] for p, m in SCORES.items()}
         sides.append(networks(scores, CAMS[:1], conditions=conditions, protocol=f"p-{layer}"))
-    answer = by_condition(
+    answer = compare_by_condition(
         board([*sides[0], *changed(sides[1], pruner, "a-cam", seen(90))]), "target_layer"
     )
     if pruner == "none":
@@ -105,7 +105,7 @@ def test_between_layers_too_much_undefined_is_not_compared(pruner: str) -> None:
 
 def test_elsewhere_what_is_undefined_is_compared() -> None:
     (section,) = board(changed(networks(SCORES, CAMS), "w", "b-cam", seen(90)))
-    found = agree(section.rows, "dense", ["sp2ps/a-cam", "sp2ps/b-cam"])
+    found = compare_orders(section.rows, "dense", ["sp2ps/a-cam", "sp2ps/b-cam"])
     assert found is not None
     assert found.left_out == {}
 
@@ -122,16 +122,16 @@ def test_training_alone_is_no_share_of_what_is_undefined(pruner: str, who: str) 
         record("y", 0.5, sp2ps=cams),
     ]
     sections = board(changed(records, pruner, "a-cam", seen(90)))
-    first, second = training(sections[0])
+    first, second = find_training_drops(sections[0])
     assert first.reason == f"sp2ps/a-cam of {who} is not defined on 10% of images"
     assert [part.share for part in (first.every, first.lightest, first.heaviest)] == [None] * 3
     assert second.reason is None
-    (found,) = by_training(sections)
+    (found,) = list_training_drops(sections)
     assert found.telling == (second,)
     assert (found.drop, found.share) == pytest.approx((0.04, 0.2))
 
 
 def test_without_a_defined_line_no_training_counts() -> None:
     records = [baseline(), control(0.9), record("x", 0.5)]
-    (found,) = by_training(board(changed(records, "none", "grad-cam", seen(90))))
+    (found,) = list_training_drops(board(changed(records, "none", "grad-cam", seen(90))))
     assert not found.counts

@@ -14,7 +14,7 @@ from prunebench.leaderboard.board.speed import MASKED
 from prunebench.leaderboard.site import speed as speed_page
 from prunebench.leaderboard.site.correlations import figures as correlation_figures
 from prunebench.leaderboard.site.correlations import page as correlations_page
-from prunebench.leaderboard.site.links import row_link, section_name
+from prunebench.leaderboard.site.links import link_row, name_section
 from prunebench.record import Record, Value
 
 
@@ -22,7 +22,7 @@ def correlations(records: list[Record], site: Path) -> tuple[Page, Page]:
     """The overview, and the page of the first group."""
     sections = board(records)
     correlations_page.write(sections, site)
-    name = section_name(sections[0])
+    name = name_section(sections[0])
     return Page(site / "correlations.html"), Page(site / "correlations" / f"{name}.html")
 
 
@@ -92,7 +92,7 @@ def test_headlines_say_no_more_than_the_coefficients(
     whole = [
         Correlation(f"sp2ps/cam{index}", points, each, each) for index, each in enumerate(spearman)
     ]
-    assert said in correlations_page._headline(whole)
+    assert said in correlations_page._make_headline(whole)
 
 
 def test_hovering_tells_pruner_and_level(tmp_path: Path) -> None:
@@ -154,9 +154,9 @@ def test_speed_tells_causes_and_leads_to_rows(tmp_path: Path) -> None:
     page = speed(records, tmp_path)
     assert MASKED in page.text
     (section,) = board(records)
-    group = Page(tmp_path / "speed" / f"{section_name(section)}.html")
+    group = Page(tmp_path / "speed" / f"{name_section(section)}.html")
     for row in section.rows:
-        assert (f"../{row_link(row)}" in group.links) == (row.first.role == "compressed")
+        assert (f"../{link_row(row)}" in group.links) == (row.first.role == "compressed")
     names = [t["name"] for t in page.figures[0]["data"]]
     assert names == ["time follows MACs", "dense", "masked"]
     symbols = {t["marker"]["symbol"] for t in page.figures[0]["data"][1:]}

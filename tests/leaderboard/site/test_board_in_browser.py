@@ -10,8 +10,8 @@ from visiting import Visit
 
 from prunebench.leaderboard.board import Section, board
 from prunebench.leaderboard.board.rank import is_eligible
-from prunebench.leaderboard.site.board.rows import Entry, entries
-from prunebench.leaderboard.site.links import row_name
+from prunebench.leaderboard.site.board.rows import BoardEntry, list_entries
+from prunebench.leaderboard.site.links import name_row
 from prunebench.record import Value, read_records
 
 COLUMN = """(title) => {
@@ -31,11 +31,11 @@ def sections() -> tuple[Section, ...]:
 
 
 @pytest.fixture(scope="module")
-def rows(sections: tuple[Section, ...]) -> list[Entry]:
-    return list(entries(sections))
+def rows(sections: tuple[Section, ...]) -> list[BoardEntry]:
+    return list(list_entries(sections))
 
 
-def is_ranked(entry: Entry) -> bool:
+def is_ranked(entry: BoardEntry) -> bool:
     if entry.place is None or entry.place.rank is None or entry.row.first.role != "compressed":
         return False
     return is_eligible(entry.row, entry.section.baseline)
@@ -74,10 +74,10 @@ def head(page: Any, title: str) -> Any:
 
 
 def test_all_rows_are_there_in_the_boards_order(
-    visit: Callable[..., Visit], published: Path, rows: list[Entry]
+    visit: Callable[..., Visit], published: Path, rows: list[BoardEntry]
 ) -> None:
     page = visit().open(published, "index.html#rows=1000")
-    assert names(page) == [row_name(entry.row) for entry in rows]
+    assert names(page) == [name_row(entry.row) for entry in rows]
     assert page.locator("#board-info").inner_text() == f"1 to {len(rows)} of {len(rows)} rows"
     assert page.locator("#board-info").get_attribute("aria-live") == "polite"
 
@@ -99,12 +99,12 @@ def test_numbers_sort_as_numbers_and_what_is_missing_comes_last(
 
 
 def test_filters_leave_the_rows_that_python_would_choose(
-    visit: Callable[..., Visit], published: Path, rows: list[Entry]
+    visit: Callable[..., Visit], published: Path, rows: list[BoardEntry]
 ) -> None:
     page = visit().open(published, "index.html#rows=1000")
 
-    def expected(wanted: Callable[[Entry], bool]) -> list[str]:
-        found = [row_name(entry.row) for entry in rows if wanted(entry)]
+    def expected(wanted: Callable[[BoardEntry], bool]) -> list[str]:
+        found = [name_row(entry.row) for entry in rows if wanted(entry)]
         assert 0 < len(found) < len(rows)
         return found
 
@@ -213,10 +213,10 @@ def test_the_keyboard_is_enough(visit: Callable[..., Visit], published: Path) ->
 
 
 def test_another_page_is_in_the_address_too(
-    visit: Callable[..., Visit], published: Path, rows: list[Entry]
+    visit: Callable[..., Visit], published: Path, rows: list[BoardEntry]
 ) -> None:
     page = visit().open(published, "index.html#rows=25&page=3")
-    third = [row_name(entry.row) for entry in rows[50:75]]
+    third = [name_row(entry.row) for entry in rows[50:75]]
     assert names(page) == third
     page.locator(".turns .next").click()
     until(page, lambda: "page=4" in page.url)

@@ -12,10 +12,10 @@ from synthetic import CONDITIONS, baseline, control, floor, record, suite
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.site.board import page as board_page
-from prunebench.leaderboard.site.board.columns import FIRST_SHOWN, VALUE, columns
-from prunebench.leaderboard.site.board.rows import entries
+from prunebench.leaderboard.site.board.columns import FIRST_SHOWN, VALUE, list_columns
+from prunebench.leaderboard.site.board.rows import list_entries
 from prunebench.leaderboard.site.families import FAMILIES, family_of, title_of
-from prunebench.leaderboard.site.links import row_name, section_name
+from prunebench.leaderboard.site.links import name_row, name_section
 from prunebench.record import Record, Value
 
 
@@ -68,7 +68,7 @@ def test_every_row_stands_once_in_the_boards_order(
     monkeypatch.setattr(board_page, "ROWS_OF_PART", 7)
     records = suite(seeds=(0, 1), floors=True) + suite(protocol="p2")
     site = written(records, tmp_path)
-    expected = [row_name(entry.row) for entry in entries(board(records))]
+    expected = [name_row(entry.row) for entry in list_entries(board(records))]
     assert [name for part in parts(site) for name in part["names"]] == expected
     assert len(set(expected)) == sum(len(section.rows) for section in board(records))
     assert [part["start"] for part in parts(site)] == list(range(0, len(expected), 7))
@@ -78,7 +78,7 @@ def test_every_row_stands_once_in_the_boards_order(
 def test_numbers_are_those_of_the_records(tmp_path: Path) -> None:
     records = suite(seeds=(0, 1, 2), floors=True)
     site = written(records, tmp_path)
-    found = list(entries(board(records)))
+    found = list(list_entries(board(records)))
     for key in ("accuracy", "macs", "sp2ps/grad-cam", "latency_cpu_b1_ratio"):
         for shown, entry in zip(column(site, VALUE + key), found, strict=True):
             mean = entry.row.get(key).mean
@@ -124,7 +124,7 @@ def test_any_new_metric_has_a_column_in_a_family_of_its_kind() -> None:
         "speed",
         "cost",
     ]
-    shown = columns(board([baseline(), control(), record(values=new)]))
+    shown = list_columns(board([baseline(), control(), record(values=new)]))
     keys = {column.key.removeprefix(VALUE): column for column in shown}
     assert {name: keys[name].family for name in new} == found
     assert keys["wonder/grad-cam"].cam == "grad-cam"
@@ -135,14 +135,14 @@ def test_any_new_metric_has_a_column_in_a_family_of_its_kind() -> None:
 
 def test_a_hundred_classes_make_no_columns() -> None:
     values = {f"sp2ps_class_{n}/grad-cam": Value(mean=0.5) for n in range(100)}
-    keys = [column.key for column in columns(board([record(values=values)]))]
+    keys = [column.key for column in list_columns(board([record(values=values)]))]
     assert not [key for key in keys if "class" in key]
     assert len(keys) == len(set(keys))
 
 
 def test_methods_that_most_rows_have_come_first() -> None:
     records = [record("a", sp2ps={"b-cam": 0.5, "a-cam": 0.5}), record("b", sp2ps={"b-cam": 0.5})]
-    keys = [column.key for column in columns(board(records)) if column.family == "sp2ps"]
+    keys = [column.key for column in list_columns(board(records)) if column.family == "sp2ps"]
     assert keys == ["value/sp2ps/b-cam", "value/sp2ps/a-cam"]
 
 
@@ -190,7 +190,7 @@ def test_groups_can_be_linked_to(tmp_path: Path) -> None:
     site = written(records, tmp_path)
     page = (site / "index.html").read_text(encoding="utf-8")
     for section in board(records):
-        name, protocol = section_name(section), section.first.protocol[:8]
+        name, protocol = name_section(section), section.first.protocol[:8]
         assert re.search(rf'<option value="{name}">.* · {protocol}</option>', page)
 
 

@@ -13,7 +13,7 @@ from visiting import Visit
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.site import gallery as gallery_page
-from prunebench.leaderboard.site.links import row_link, section_name
+from prunebench.leaderboard.site.links import link_row, name_section
 from prunebench.record import Heatmap, Record
 
 GREY, COLOUR = png(np.full((4, 4), 0.5)), png(np.full((4, 4, 3), 0.5))
@@ -21,7 +21,7 @@ GREY, COLOUR = png(np.full((4, 4), 0.5)), png(np.full((4, 4, 3), 0.5))
 
 def contents(records: list[Record]) -> dict[str, Any]:
     (section,) = board(records)
-    found = gallery_page.contents(section)
+    found = gallery_page.make_contents(section)
     assert found is not None
     return found
 
@@ -49,8 +49,8 @@ def test_a_group_s_maps_are_in_a_file_of_its_own(tmp_path: Path) -> None:
     page = Page(tmp_path / "gallery.html")
     assert page.tags.count("option") == 2
     for section in sections:
-        data = called(tmp_path / "gallery" / f"{section_name(section)}.js")
-        assert data["name"] == section_name(section)
+        data = called(tmp_path / "gallery" / f"{name_section(section)}.js")
+        assert data["name"] == name_section(section)
         assert len(data["rows"]) == 12
 
 
@@ -61,7 +61,7 @@ def test_maps_come_with_their_numbers_and_lead_to_their_rows() -> None:
     assert data["cams"][0] == "grad-cam"
     assert set(data["photos"]) == set(data["images"]) == {"3"}
     (section,) = board(records)
-    rows = {row_link(row): row for row in section.rows}
+    rows = {link_row(row): row for row in section.rows}
     for shown in data["rows"]:
         row = rows[shown["link"]]
         assert shown["accuracy"] == pytest.approx(row.get("accuracy").mean, abs=1e-4)
@@ -96,7 +96,7 @@ def test_maps_without_an_image_are_shown_alone() -> None:
 
 def test_without_maps_there_is_no_data_and_the_page_says_so(tmp_path: Path) -> None:
     (section,) = board(suite())
-    assert gallery_page.contents(section) is None
+    assert gallery_page.make_contents(section) is None
     for sections in ([], [section]):
         gallery_page.write(sections, tmp_path)
         assert "No record keeps a heatmap yet" in Page(tmp_path / "gallery.html").text

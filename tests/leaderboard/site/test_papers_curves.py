@@ -10,14 +10,14 @@ from drawing import experiment, measured
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.regenerated import regenerate
-from prunebench.leaderboard.site.papers.curves import DrawnCurves, curves_of
+from prunebench.leaderboard.site.papers.curves import DrawnCurves, draw_curves
 from prunebench.record import Record
 
 
 def drawn(records: list[Record], **changes: Any) -> list[DrawnCurves]:
     one = experiment(**changes)
     (found,) = regenerate(one, board(records))
-    return list(curves_of(one, found))
+    return list(draw_curves(one, found))
 
 
 def test_values_stand_over_the_level_from_the_control_on() -> None:
@@ -122,6 +122,6 @@ def test_text_of_records_stays_text() -> None:
     ]
     one = experiment(ours={"datasets": ["*"], "models": ["digits-cnn*"]})
     (found,) = regenerate(one, board(records))
-    text = json.dumps([each.figure for each in curves_of(one, found)])
+    text = json.dumps([each.figure for each in draw_curves(one, found)])
     assert "&lt;img" in text
     assert "<img" not in text

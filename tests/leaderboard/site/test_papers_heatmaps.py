@@ -17,7 +17,7 @@ from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.regenerated import regenerate
 from prunebench.leaderboard.site.papers import heatmaps as papers_heatmaps
 from prunebench.leaderboard.site.papers import page as papers_page
-from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, heatmaps_of
+from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, draw_heatmaps
 from prunebench.record import Heatmap, Record
 
 CIFAR = {"dataset": "parquet(path=cifar10-jpeg)", "model": "resnet20"}
@@ -26,7 +26,7 @@ METHODS = ("l1-unstructured", "random-unstructured")
 
 def drawn(records: list[Record], **changes: Any) -> DrawnHeatmaps:
     (found,) = regenerate(experiment(**changes), board(records))
-    maps = heatmaps_of(found)
+    maps = draw_heatmaps(found)
     assert maps is not None
     return maps
 

@@ -10,8 +10,8 @@ from synthetic import control, record
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.papers.nearest import levels_of_one_method
-from prunebench.leaderboard.site.papers.levels import figures_over_levels
+from prunebench.leaderboard.papers.nearest import choose_levels
+from prunebench.leaderboard.site.papers.levels import draw_over_levels
 from prunebench.record import Record, Value
 
 IOU = "mask_iou/grad-cam++"
@@ -43,7 +43,7 @@ def rounds(seed: int, **more: Any) -> list[Record]:
 def levels(*records: Record) -> list[Row]:
     (section,) = board(records)
     compressed = [row for row in section.rows if row.first.role == "compressed"]
-    return levels_of_one_method(compressed, section)
+    return choose_levels(compressed, section)
 
 
 def traces(figure: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def traces(figure: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 def test_means_and_the_range_of_seeds_stand_over_what_is_left() -> None:
-    log, linear = figures_over_levels(levels(*rounds(1), *rounds(2)), ("accuracy", IOU))
+    log, linear = draw_over_levels(levels(*rounds(1), *rounds(2)), ("accuracy", IOU))
     assert [f.figure["layout"]["xaxis"]["type"] for f in (log, linear)] == ["log", "linear"]
     assert log.figure["data"] == linear.figure["data"]
     for trace, of, axis in zip(
@@ -71,7 +71,7 @@ def test_one_seed_has_no_range_and_a_level_without_value_is_left_out() -> None:
     records = rounds(1)
     lacking = {**records[2].values, IOU: Value(mean=None, reason="no object", undefined=500)}
     records[2] = records[2].model_copy(update={"values": lacking})
-    log, _ = figures_over_levels(levels(*records), ("accuracy", IOU))
+    log, _ = draw_over_levels(levels(*records), ("accuracy", IOU))
     assert not traces(log.figure, "lines")
     accuracy, iou = traces(log.figure, "lines+markers")
     assert accuracy["x"] == [1, 0.5, 0.25, 0.125]
@@ -79,7 +79,7 @@ def test_one_seed_has_no_range_and_a_level_without_value_is_left_out() -> None:
 
 
 def test_words_tell_start_peak_and_end() -> None:
-    log, linear = figures_over_levels(levels(*rounds(1), *rounds(2)), ("accuracy", IOU))
+    log, linear = draw_over_levels(levels(*rounds(1), *rounds(2)), ("accuracy", IOU))
     assert "0.970 without compression" in log.alt
     assert "at most 0.210 (with 50.00% left) and 0.050 with 12.50% left" in log.alt
     assert log.alt != linear.alt
@@ -92,6 +92,6 @@ def test_text_of_records_stays_text() -> None:
         one.model_copy(update={"values": {**one.values, name: one.values[IOU]}})
         for one in rounds(1)
     ]
-    log, _ = figures_over_levels(levels(*records), ("accuracy", name))
+    log, _ = draw_over_levels(levels(*records), ("accuracy", name))
     assert "<img" not in json.dumps(log.figure)
     assert "&lt;img" in json.dumps(log.figure)

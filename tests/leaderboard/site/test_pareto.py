@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from synthetic import baseline, control, record
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.site.board.pareto import Point, front, pareto
+from prunebench.leaderboard.site.board.pareto import Point, mark_front, mark_pareto
 from prunebench.record import Record, Value
 
 numbers = st.integers(0, 4).map(float) | st.floats(-1, 1)
@@ -18,19 +18,19 @@ def dominates(a: Point, b: Point) -> bool:
 
 @given(points)
 def test_the_front_is_that_of_brute_force(found: list[Point]) -> None:
-    assert front(found) == [not any(dominates(a, b) for a in found) for b in found]
+    assert mark_front(found) == [not any(dominates(a, b) for a in found) for b in found]
 
 
 @given(points, st.randoms())
 def test_the_front_does_not_depend_on_the_order(found: list[Point], chance: object) -> None:
-    marked = dict(zip(found, front(found), strict=True))
+    marked = dict(zip(found, mark_front(found), strict=True))
     chance.shuffle(found)  # type: ignore[attr-defined]
-    assert dict(zip(found, front(found), strict=True)) == marked
+    assert dict(zip(found, mark_front(found), strict=True)) == marked
 
 
 @given(st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=30))
 def test_every_point_off_the_front_is_dominated_by_one_on_it(found: list[Point]) -> None:
-    marks = front(found)
+    marks = mark_front(found)
     best = [point for point, mark in zip(found, marks, strict=True) if mark]
     assert best
     for point, mark in zip(found, marks, strict=True):
@@ -39,7 +39,7 @@ def test_every_point_off_the_front_is_dominated_by_one_on_it(found: list[Point])
 
 def marks(*records: Record) -> dict[str, bool | str]:
     (section,) = board([baseline(), control(), *records])
-    return pareto(section.rows, section.control)
+    return mark_pareto(section.rows, section.control)
 
 
 def test_axes_are_apart_and_masked_networks_count_their_weights() -> None:

@@ -12,9 +12,9 @@ import pytest
 from synthetic import CONDITIONS, baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.site.links import pruner_link, row_link
+from prunebench.leaderboard.site.links import link_pruner, link_row
 from prunebench.leaderboard.site.pruners import pages as pruner_pages
-from prunebench.leaderboard.site.row.citation import address, bibtex
+from prunebench.leaderboard.site.row.citation import find_address, format_bibtex
 from prunebench.plugins import finding as plugins
 from prunebench.plugins.cards import Paper
 from prunebench.record import Record
@@ -73,15 +73,15 @@ def test_every_pruner_has_a_page_and_is_listed(tmp_path: Path) -> None:
     listed = Page(tmp_path / "pruners.html")
     names = {r.pruner_name for r in records if r.role == "compressed"}
     for name in names:
-        assert pruner_link(name) in listed.links
-        assert (tmp_path / unquote(pruner_link(name))).is_file()
+        assert link_pruner(name) in listed.links
+        assert (tmp_path / unquote(link_pruner(name))).is_file()
     assert "Magnitude" in listed.text
 
 
 def test_a_figure_for_accuracy_and_for_every_preservation_metric(tmp_path: Path) -> None:
     records = suite(("l1-filter", "other"))
     write(records, tmp_path)
-    page = Page(tmp_path / pruner_link("l1-filter"))
+    page = Page(tmp_path / link_pruner("l1-filter"))
     titles = [figure["layout"]["yaxis"]["title"]["text"] for figure in page.figures]
     assert titles == ["Accuracy", "Sp2PS", "PE score"]
     (line,) = [t for t in page.figures[1]["data"] if t["name"] == "grad-cam"]
@@ -100,11 +100,11 @@ def test_a_figure_for_accuracy_and_for_every_preservation_metric(tmp_path: Path)
 def test_rows_lead_to_their_pages_and_controls_are_told_apart(tmp_path: Path) -> None:
     records = suite(("l1-filter",))
     write(records, tmp_path)
-    page = Page(tmp_path / pruner_link("l1-filter"))
+    page = Page(tmp_path / link_pruner("l1-filter"))
     (section,) = board(records)
     for row in section.rows:
         if row.first.role in ("control", "compressed"):
-            assert f"../{row_link(row)}" in page.links
+            assert f"../{link_row(row)}" in page.links
     assert "none (recovery only)" in page.text
     assert page.unscoped == 0
 
@@ -120,7 +120,7 @@ def test_variants_are_lines_of_their_own(tmp_path: Path) -> None:
         ),
     ]
     write(records, tmp_path)
-    page = Page(tmp_path / pruner_link("l1-filter"))
+    page = Page(tmp_path / link_pruner("l1-filter"))
     names = {trace["name"] for trace in page.figures[1]["data"]}
     assert names == {"l1-filter · grad-cam", "l1-filter(scope=erk) · grad-cam"}
     dashes = {trace["line"]["dash"] for trace in page.figures[1]["data"]}
@@ -130,7 +130,7 @@ def test_variants_are_lines_of_their_own(tmp_path: Path) -> None:
 def test_horizons_and_ranks_are_told(tmp_path: Path) -> None:
     records = suite(("l1-filter", "other"))
     write(records, tmp_path)
-    page = Page(tmp_path / pruner_link("l1-filter"))
+    page = Page(tmp_path / link_pruner("l1-filter"))
     (section,) = board(records)
     horizon = next(h for h in section.horizons if h.pruner == "l1-filter" and h.cam == "grad-cam")
     assert str(horizon.outcome) in page.text
@@ -139,7 +139,7 @@ def test_horizons_and_ranks_are_told(tmp_path: Path) -> None:
 
 def test_the_card_and_its_citation(tmp_path: Path) -> None:
     write(suite(("l1-filter",)), tmp_path)
-    page = Page(tmp_path / pruner_link("l1-filter"))
+    page = Page(tmp_path / link_pruner("l1-filter"))
     assert "Pruning Filters for Efficient ConvNets" in page.text
     assert "@misc{li2017pruning," in page.text
     assert "https://arxiv.org/abs/1608.08710" in page.links
@@ -147,7 +147,7 @@ def test_the_card_and_its_citation(tmp_path: Path) -> None:
 
 def test_a_plugin_that_is_not_installed_says_so(tmp_path: Path) -> None:
     write([baseline(), control(), record("x", pruner_name="nobodys-pruner")], tmp_path)
-    page = Page(tmp_path / pruner_link("nobodys-pruner"))
+    page = Page(tmp_path / link_pruner("nobodys-pruner"))
     assert "Not installed where this page was made" in page.text
     assert page.figures
 
@@ -169,7 +169,7 @@ def test_a_card_that_cannot_be_read_says_so(
         write([baseline(), control(), record("odd", pruner_name="odd")], tmp_path / "site")
     finally:
         plugins.entries.cache_clear()
-    assert "malformed card" in Page(tmp_path / "site" / pruner_link("odd")).text
+    assert "malformed card" in Page(tmp_path / "site" / link_pruner("odd")).text
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_large_boards_are_cut_and_say_so(tmp_path: Path) -> None:
         for found in suite(("l1-filter",), protocol=f"p{number}")
     ]
     write(many, tmp_path)
-    page = Page(tmp_path / pruner_link("l1-filter"))
+    page = Page(tmp_path / link_pruner("l1-filter"))
     assert "3 more groups" in page.text
     assert len(page.figures) == 3 * pruner_pages.MOST_GROUPS
 
@@ -239,7 +239,7 @@ def test_bibtex_is_data_never_commands() -> None:
         doi="10.1/a}b",
         url="https://e.org/x y",
     )
-    text = bibtex(paper)
+    text = format_bibtex(paper)
     assert text.startswith("@misc{oneil2020")
     assert "author = {Zoë O'Neil and A. B. Müller and others}" in text
     assert r"\input" not in text
@@ -250,7 +250,7 @@ def test_bibtex_is_data_never_commands() -> None:
 
 def test_addresses_are_of_the_web_only() -> None:
     fields: dict[str, Any] = {"title": "t", "authors": "a", "year": 2020}
-    assert address(Paper(**fields, url="javascript:alert(1)")) is None
-    assert address(Paper(**fields, url="https://e.org")) == "https://e.org"
-    assert address(Paper(**fields, doi="10.1/a b")) == "https://doi.org/10.1/a%20b"
-    assert address(Paper(**fields)) is None
+    assert find_address(Paper(**fields, url="javascript:alert(1)")) is None
+    assert find_address(Paper(**fields, url="https://e.org")) == "https://e.org"
+    assert find_address(Paper(**fields, doi="10.1/a b")) == "https://doi.org/10.1/a%20b"
+    assert find_address(Paper(**fields)) is None

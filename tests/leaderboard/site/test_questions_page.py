@@ -9,8 +9,8 @@ from synthetic import CONDITIONS, baseline, control, record
 from test_pruner_pages import NASTY, Page, traces
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.questions import between
-from prunebench.leaderboard.site.links import section_name
+from prunebench.leaderboard.questions import between_sections
+from prunebench.leaderboard.site.links import name_section
 from prunebench.leaderboard.site.questions import page as questions_page
 from prunebench.leaderboard.site.questions import part
 from prunebench.record import Record, Value
@@ -57,7 +57,7 @@ def test_the_answer_is_a_sentence_from_the_numbers(tmp_path: Path) -> None:
     assert "50.0% of MACs" in found.text
     assert found.unscoped == 0
     (section,) = board(networks())
-    assert f"correlations/{section_name(section)}.html" in found.links
+    assert f"correlations/{name_section(section)}.html" in found.links
 
 
 def test_the_figure_shows_the_pruners_and_who_is_reversed(tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_a_line_of_undefined_values_has_a_reason_and_no_share(tmp_path: Path) ->
 
 
 def test_what_was_not_tried_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(between, "MOST_SECTIONS", 2)
-    monkeypatch.setattr(between, "MOST_METHODS", 1)
+    monkeypatch.setattr(between_sections, "MOST_SECTIONS", 2)
+    monkeypatch.setattr(between_sections, "MOST_METHODS", 1)
     records = [*networks("one"), *networks("two", flip=True)]
     records += [
         each.model_copy(update={"protocol": "p-three", "conditions": conditions})

@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 from visiting import Visit
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.site.row.excerpt import suite_text
+from prunebench.leaderboard.site.row.excerpt import make_suite_text
 from prunebench.record import read_records
 
 ROW = "cifar10-resnet20-parquet-resnet20-l1-filter-0.4-s0-edb637-2ecdf5"
@@ -22,7 +22,7 @@ def test_a_row_tells_what_was_run_and_what_came_out(
     sections = board(read_records(REPOSITORY / "leaderboard" / "results"))
     row = next(row for section in sections for row in section.rows if row.first.id == ROW)
     assert page.locator("h1").inner_text() == "l1-filter, 40%"
-    assert page.locator("#suite").text_content() == suite_text(row)
+    assert page.locator("#suite").text_content() == make_suite_text(row)
     assert f"prunebench reproduce {ROW}" in page.locator("pre").first.inner_text()
     accuracy = page.locator("tr", has=page.locator("th", has_text="Accuracy drop"))
     assert "11.03" in accuracy.inner_text()

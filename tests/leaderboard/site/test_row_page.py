@@ -13,11 +13,11 @@ from synthetic import baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.site.links import row_name
+from prunebench.leaderboard.site.links import name_row
+from prunebench.leaderboard.site.number_format import flatten_mapping, format_number
 from prunebench.leaderboard.site.row import page as row_page
-from prunebench.leaderboard.site.row.excerpt import suite_text
-from prunebench.leaderboard.site.row.parts import parts
-from prunebench.leaderboard.site.written import told, written
+from prunebench.leaderboard.site.row.excerpt import make_suite_text
+from prunebench.leaderboard.site.row.sp2ps_split import draw_subsets
 from prunebench.record import Epoch, Record, Times, Value
 
 
@@ -41,7 +41,7 @@ def values(content: dict[str, Any]) -> dict[str, list[Any]]:
 def test_every_row_has_a_page(tmp_path: Path) -> None:
     records = suite(seeds=(0, 1), floors=True)
     found = pages(records, tmp_path)
-    rows = {row_name(row): row for section in board(records) for row in section.rows}
+    rows = {name_row(row): row for section in board(records) for row in section.rows}
     assert set(found) == set(rows)
     assert (tmp_path / "row.html").is_file()
     for name, content in found.items():
@@ -85,7 +85,7 @@ def test_values_have_intervals_seeds_and_reasons(tmp_path: Path) -> None:
 def test_the_suite_that_is_shown_is_the_records(number: int) -> None:
     excerpt = {"name": TEXTS[number], "levels": [0.5, 1e-3], "recovery": {"lr": 1e-05, "x": None}}
     row = Row((record(suite_excerpt=excerpt),), (0,))
-    assert yaml.safe_load(suite_text(row)) == excerpt
+    assert yaml.safe_load(make_suite_text(row)) == excerpt
 
 
 def test_the_suite_of_several_seeds_has_them_all() -> None:
@@ -93,8 +93,8 @@ def test_the_suite_of_several_seeds_has_them_all() -> None:
         record(seed=seed, seeds=(3, 5), suite_excerpt={"name": "x", "seeds": [seed]})
         for seed in (3, 5)
     )
-    assert yaml.safe_load(suite_text(Row(both, (3, 5)))) == {"name": "x", "seeds": [3, 5]}
-    assert suite_text(Row((record(),), (0,))) == ""
+    assert yaml.safe_load(make_suite_text(Row(both, (3, 5)))) == {"name": "x", "seeds": [3, 5]}
+    assert make_suite_text(Row((record(),), (0,))) == ""
 
 
 def test_pictures_of_the_baseline_are_not_copied(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_parts_are_kept_flipped_then_classes_by_number() -> None:
     named = record(
         values={name: Value(mean=mean) for name, mean in split.items()}, classes=("cat", "dog")
     )
-    (found,) = parts(Row((named,), (0,)))
+    (found,) = draw_subsets(Row((named,), (0,)))
     lines = [(line[0], line[1]) for line in found["table"]["rows"]]
     assert lines == [
         ("prediction kept", "0.900"),
@@ -205,9 +205,13 @@ def test_texts_of_records_stay_texts(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_are_written_as_people_do(number: float, kind: Any, text: str) -> None:
-    assert written(number, kind) == text
+    assert format_number(number, kind) == text
 
 
 def test_nested_content_is_told_line_by_line() -> None:
     content = {"packages": {"torch": "2.11"}, "threads": 2, "gone": None, "layers": ["a", "b"]}
-    assert list(told(content)) == [("packages torch", "2.11"), ("threads", "2"), ("layers", "a, b")]
+    assert list(flatten_mapping(content)) == [
+        ("packages torch", "2.11"),
+        ("threads", "2"),
+        ("layers", "a, b"),
+    ]

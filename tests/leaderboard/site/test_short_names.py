@@ -3,13 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench.leaderboard.site.names import short_names
+from prunebench.leaderboard.site.names import shorten_names
 
 ISP = "isp(budget=100.0, {}gates={{epochs: 8, lr: 0.1}}, interpretation=1.0, {}size=1.5)"
 
 
 def shown(*labels: str) -> list[str]:
-    names = short_names(labels)
+    names = shorten_names(labels)
     return [names[label] for label in labels]
 
 
@@ -61,7 +61,7 @@ LABELS = st.text(alphabet="ab(){}[],= …#2", max_size=12)
 
 @given(st.sets(LABELS, max_size=8))
 def test_any_text_has_a_name(labels: set[str]) -> None:
-    names = short_names(labels)
+    names = shorten_names(labels)
     assert names.keys() == labels
     assert len(set(names.values())) == len(labels)
-    assert names == short_names(sorted(labels))
+    assert names == shorten_names(sorted(labels))

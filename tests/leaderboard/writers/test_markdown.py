@@ -11,9 +11,9 @@ from rich.console import Console
 from synthetic import CONDITIONS, baseline, control, record, suite
 
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.board.rows import group
+from prunebench.leaderboard.board.rows import group_records
 from prunebench.leaderboard.board.speed import MASKED, SMALL
-from prunebench.leaderboard.writers.cells import latency_note, verdicts
+from prunebench.leaderboard.writers.cells import explain_latency, format_verdicts
 from prunebench.leaderboard.writers.markdown import escape, to_markdown
 from prunebench.leaderboard.writers.terminal import to_terminal
 from prunebench.record import Record, Value
@@ -104,8 +104,8 @@ def test_text_in_square_brackets_is_not_markup_in_the_terminal() -> None:
 def test_latency_that_did_not_improve_says_why() -> None:
     def note(axis: str, ratio: float, high: float) -> str | None:
         values = {"latency_cpu_b1_ratio": Value(mean=ratio, low=ratio - 0.05, high=high)}
-        ((row,),) = group([record(axis=axis, values=values)])
-        return latency_note(row, "latency_cpu_b1")
+        ((row,),) = group_records([record(axis=axis, values=values)])
+        return explain_latency(row, "latency_cpu_b1")
 
     assert note("masked", 1.01, 1.02) == MASKED
     assert note("dense", 1.0, 1.02) == SMALL
@@ -119,8 +119,8 @@ def test_latency_that_did_not_improve_says_why() -> None:
 def test_a_verdict_uses_the_lower_bound_and_needs_defined_images() -> None:
     def verdict(mean: float, low: float, undefined: int = 0) -> str:
         value = Value(mean=mean, low=low, high=1.0, n=100 - undefined, undefined=undefined)
-        ((row,),) = group([record(values={"sp2ps/grad-cam": value})])
-        return verdicts(row, ["grad-cam", "grad-cam++"])
+        ((row,),) = group_records([record(values={"sp2ps/grad-cam": value})])
+        return format_verdicts(row, ["grad-cam", "grad-cam++"])
 
     assert verdict(0.97, 0.95) == "✓"
     assert verdict(0.97, 0.949) == "✗"

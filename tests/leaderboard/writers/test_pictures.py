@@ -9,50 +9,50 @@ from synthetic import baseline, control, record, suite
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import board
-from prunebench.leaderboard.writers.pictures import progress_picture, write_pictures
+from prunebench.leaderboard.writers.pictures import draw_progress, write_pictures
 from prunebench.record import Heatmap, read_records
 
 
 def test_a_picture_is_drawn_from_records_alone(tmp_path: Path) -> None:
-    out = progress_picture(suite(maps=True), "grad-cam", tmp_path / "new" / "a.png")
+    out = draw_progress(suite(maps=True), "grad-cam", tmp_path / "new" / "a.png")
     with Image.open(out) as picture:
         assert picture.width == 1800
         pixels = np.asarray(picture.convert("RGB"), dtype=float)
     assert pixels.std() > 10
-    again = progress_picture(list(reversed(suite(maps=True))), "grad-cam", tmp_path / "b.png")
+    again = draw_progress(list(reversed(suite(maps=True))), "grad-cam", tmp_path / "b.png")
     assert again.read_bytes() == out.read_bytes()
 
 
 def test_labels_with_dollar_signs_are_text(tmp_path: Path) -> None:
     records = suite(["x$\\frac{$", "y"], levels=(0.3,), maps=True)
-    assert progress_picture(records, "grad-cam", tmp_path / "a.png").is_file()
+    assert draw_progress(records, "grad-cam", tmp_path / "a.png").is_file()
 
 
 def test_a_level_without_a_map_leaves_a_gap(tmp_path: Path) -> None:
     records = [*suite(["a"], levels=(0.3, 0.5), maps=True), record("a", 0.8)]
-    assert progress_picture(records, "grad-cam", tmp_path / "a.png").is_file()
+    assert draw_progress(records, "grad-cam", tmp_path / "a.png").is_file()
 
 
 def test_a_method_without_maps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="did you mean 'grad-cam'"):
-        progress_picture(suite(maps=True), "grad-cma", tmp_path / "a.png")
+        draw_progress(suite(maps=True), "grad-cma", tmp_path / "a.png")
 
 
 def test_an_unknown_pruner_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="did you mean 'l1-filter'"):
-        progress_picture(suite(maps=True), "grad-cam", tmp_path / "a.png", pruners=["l1-filer"])
+        draw_progress(suite(maps=True), "grad-cam", tmp_path / "a.png", pruners=["l1-filer"])
 
 
 def test_two_protocols_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="one protocol"):
-        progress_picture([*suite(), *suite(protocol="p2")], "grad-cam", tmp_path / "a.png")
+        draw_progress([*suite(), *suite(protocol="p2")], "grad-cam", tmp_path / "a.png")
 
 
 def test_a_heatmap_that_is_no_picture_is_refused(tmp_path: Path) -> None:
     broken = (Heatmap(image=0, cam="grad-cam", png="bm8gcGljdHVyZQ=="),)
     records = [baseline(heatmaps=broken, id="base"), control(), record()]
     with pytest.raises(RequestError, match="base: heatmaps: not a picture"):
-        progress_picture(records, "grad-cam", tmp_path / "a.png")
+        draw_progress(records, "grad-cam", tmp_path / "a.png")
 
 
 @pytest.mark.slow

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from prunebench.leaderboard.papers.cards.strict import Key, Patterns, Strict, Text
+from prunebench.leaderboard.papers.cards.card_part import CardPart, Key, Patterns, Text
 
 
-class Plot(Strict):
+class Plot(CardPart):
     """A figure of an experiment: two of its columns."""
 
     x: Key
     y: Key
 
 
-class Curves(Strict):
+class Curves(CardPart):
     """A figure of curves over the levels of one or several methods, drawn again from our records.
 
     Every method has one curve for each of ``y``; all share one axis.
@@ -44,7 +44,7 @@ class Curves(Strict):
         return y
 
 
-class Heatmaps(Strict):
+class Heatmaps(CardPart):
     """Figures of one image's heatmaps at every level, drawn again from our records.
 
     Attributes:

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 _PRINTED = re.compile(r"([+\-−]?)(\d+(?:\.(\d+))?)%?")
 
 
-def number(printed: str) -> float:
-    """The number that was printed, in the unit it was printed in: ``−0.09%`` is -0.09.
+def parse_number(printed: str) -> float:
+    """Return the printed number in its printed unit: ``−0.09%`` is -0.09.
 
     Raises:
         ValueError: It is not a number.
@@ -22,8 +22,8 @@ def number(printed: str) -> float:
     return float(match[2]) * (1.0 if match[1] in ("", "+") else -1.0)
 
 
-def decimals(printed: str) -> int:
-    """How many digits were printed after the point."""
+def count_decimals(printed: str) -> int:
+    """Count the digits that were printed after the point."""
     match = _PRINTED.fullmatch(printed)
     return len(match[3] or "") if match else 0
 
@@ -35,7 +35,7 @@ def _is_text(value: Any) -> Any:
 
 
 def _is_number(value: str) -> str:
-    number(value)
+    parse_number(value)
     return value
 
 

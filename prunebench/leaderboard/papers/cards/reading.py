@@ -40,8 +40,8 @@ class Reading:
     other: str | None = None
 
 
-def parse(text: str) -> Reading:
-    """Takes a reading apart.
+def parse_reading(text: str) -> Reading:
+    """Parse a reading as cards write it.
 
     Raises:
         ValueError: It is not one.
@@ -68,7 +68,7 @@ def _is_text(value: Any) -> Any:
 
 
 def _is_reading(value: str) -> str:
-    parse(value)
+    parse_reading(value)
     return value
 
 

@@ -13,7 +13,7 @@ from prunebench.yaml_source import read_yaml
 
 
 def read_work(path: Path) -> Work:
-    """Reads one work's card.
+    """Read one work's card.
 
     Raises:
         RequestError: The card is malformed; the message names the line and the entry.
@@ -27,15 +27,15 @@ def read_work(path: Path) -> Work:
         return Work.model_validate(source.data)
     except ValidationError as error:
         first = error.errors()[0]
-        below = first["ctx"]["place"] if first["type"] == "misplaced" else ()
-        place = (*first["loc"], *below)
-        name = ".".join(map(str, place)) or "card"
+        below = first["ctx"]["location"] if first["type"] == "misplaced" else ()
+        location = (*first["loc"], *below)
+        name = ".".join(map(str, location)) or "card"
         message = first["msg"].removeprefix("Value error, ")
-        raise RequestError(f"{name}: {message}", where=source.where(place)) from None
+        raise RequestError(f"{name}: {message}", where=source.where(location)) from None
 
 
 def read_works(folder: Path | None = None) -> dict[str, Work]:
-    """Reads all works' cards, by file name.
+    """Read all works' cards, by file name.
 
     Args:
         folder: Where they are; by default where PruneBench keeps its own.

@@ -8,14 +8,21 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from prunebench.errors import did_you_mean
+from prunebench.leaderboard.papers.cards.card_part import (
+    CardPart,
+    Key,
+    Name,
+    Patterns,
+    Text,
+    make_misplaced_error,
+)
 from prunebench.leaderboard.papers.cards.figures import Curves, Heatmaps, Plot
 from prunebench.leaderboard.papers.cards.printed import Printed, Words
-from prunebench.leaderboard.papers.cards.reading import Reading, ReadingText, parse
-from prunebench.leaderboard.papers.cards.strict import Key, Name, Patterns, Strict, Text, misplaced
+from prunebench.leaderboard.papers.cards.reading import Reading, ReadingText, parse_reading
 from prunebench.plugins.recipe import Recipe
 
 
-class Quantity(Strict):
+class Quantity(CardPart):
     """A column of a published table.
 
     Attributes:
@@ -33,10 +40,10 @@ class Quantity(Strict):
     @property
     def reading(self) -> Reading | None:
         """``ours``, taken apart."""
-        return parse(self.ours) if self.ours else None
+        return parse_reading(self.ours) if self.ours else None
 
 
-class PublishedRow(Strict):
+class PublishedRow(CardPart):
     """A row of a published table.
 
     Attributes:
@@ -57,7 +64,7 @@ class PublishedRow(Strict):
     note: Text | None = None
 
 
-class Rows(Strict):
+class RowPatterns(CardPart):
     """Which of our rows are meant, by shell patterns of labels or plugin names.
 
     Attributes:
@@ -73,7 +80,7 @@ class Rows(Strict):
     differs: tuple[Text, ...] = ()
 
 
-class Stated(Strict):
+class StatedConditions(CardPart):
     """Conditions of the work as far as it states them, in the terms of our records.
 
     Attributes:
@@ -108,7 +115,7 @@ class Stated(Strict):
         return recovery
 
 
-class Experiment(Strict):
+class PublishedExperiment(CardPart):
     """One experiment of a work: a table, figures, or both.
 
     Attributes:
@@ -134,15 +141,15 @@ class Experiment(Strict):
     title: Text
     source: Text
     suite: str | None = Field(None, pattern=r"^benchmarks/([a-z0-9-]+/)*[a-z0-9-]+\.yaml$")
-    conditions: Stated
+    conditions: StatedConditions
     quantities: dict[Key, Quantity] = {}
     nearest: Key | None = None
     sorted_by: Key | None = None
     plot: Plot | None = None
     curves: tuple[Curves, ...] = ()
     heatmaps: Heatmaps | None = None
-    ours: Rows
-    similar: tuple[Rows, ...] = ()
+    ours: RowPatterns
+    similar: tuple[RowPatterns, ...] = ()
     rows: tuple[PublishedRow, ...] = ()
     findings: tuple[Text, ...] = ()
     notes: tuple[Text, ...] = ()
@@ -160,13 +167,13 @@ class Experiment(Strict):
         return (*self.curves, *([self.heatmaps] if self.heatmaps else []))
 
     @model_validator(mode="after")
-    def _something_was_published(self) -> Experiment:
+    def _something_was_published(self) -> PublishedExperiment:
         if not self.rows and not self.figures:
             raise ValueError("an experiment has 'rows', 'curves' or 'heatmaps'")
         return self
 
     @model_validator(mode="after")
-    def _columns_exist(self) -> Experiment:
+    def _columns_exist(self) -> PublishedExperiment:
         for row in self.rows:
             self._require(row.values)
         used = [key for key in (self.nearest, self.sorted_by) if key]
@@ -176,7 +183,7 @@ class Experiment(Strict):
             place = ("curves", index)
             self._require((curves.x, *curves.y), read=True, place=place)
             if len({self.quantities[key].unit for key in curves.y}) > 1:
-                raise misplaced(
+                raise make_misplaced_error(
                     f"the columns {', '.join(curves.y)} share an axis, but no unit", place
                 )
         return self
@@ -184,16 +191,20 @@ class Experiment(Strict):
     def _require(
         self, keys: Iterable[str], *, read: bool = False, place: tuple[str | int, ...] = ()
     ) -> None:
-        """Refuses columns that are not there, or that are not read off one row of ours."""
+        """Refuse columns that are not there, or that are not read off one row of ours."""
         for key in keys:
             if key not in self.quantities:
-                raise misplaced(f"no quantity {key!r}; {did_you_mean(key, self.quantities)}", place)
+                raise make_misplaced_error(
+                    f"no quantity {key!r}; {did_you_mean(key, self.quantities)}", place
+                )
             reading = self.quantities[key].reading
             if read and (reading is None or reading.levels):
-                raise misplaced(f"quantity {key!r} needs 'ours', read off one row", place)
+                raise make_misplaced_error(
+                    f"quantity {key!r} needs 'ours', read off one row", place
+                )
 
 
-class Work(Strict):
+class Work(CardPart):
     """A published work.
 
     Attributes:
@@ -219,11 +230,13 @@ class Work(Strict):
     protocol: tuple[Text, ...] = Field(min_length=1)
     findings: tuple[Text, ...] = ()
     notes: tuple[Text, ...] = ()
-    experiments: tuple[Experiment, ...] = Field(min_length=1)
+    experiments: tuple[PublishedExperiment, ...] = Field(min_length=1)
 
     @field_validator("experiments")
     @classmethod
-    def _names_differ(cls, experiments: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
+    def _names_differ(
+        cls, experiments: tuple[PublishedExperiment, ...]
+    ) -> tuple[PublishedExperiment, ...]:
         names = [experiment.name for experiment in experiments]
         for name in names:
             if names.count(name) > 1:

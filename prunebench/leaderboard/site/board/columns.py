@@ -15,7 +15,7 @@ from prunebench.leaderboard.site.families import (
     kind_of,
     title_of,
 )
-from prunebench.leaderboard.site.names import short_names
+from prunebench.leaderboard.site.names import shorten_names
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Value
 from prunebench.trust import THRESHOLDS
@@ -93,8 +93,8 @@ LEFT_OUT = ("accuracy_drop",)
 """Values that another column tells."""
 
 
-def columns(sections: Sequence[Section]) -> list[Column]:
-    """All columns, by family; within a family the methods that most rows have come first."""
+def list_columns(sections: Sequence[Section]) -> list[Column]:
+    """Return all columns by family; within one, the methods that most rows have come first."""
     seen: Counter[str] = Counter()
     sample: dict[str, Value] = {}
     for section in sections:
@@ -103,23 +103,23 @@ def columns(sections: Sequence[Section]) -> list[Column]:
                 if value.mean is not None:
                     seen[name] += 1
                     sample.setdefault(name, value)
-    cams = order_of_cams(seen)
+    cams = sort_cams(seen)
     names = sorted(name for name in sample if not is_part(name) and name not in LEFT_OUT)
-    short = short_names(cams)
-    found = [*FIXED, *(_of_value(name, sample[name], short) for name in names)]
+    short = shorten_names(cams)
+    found = [*FIXED, *(_make_value_column(name, sample[name], short) for name in names)]
     for cam in cams:
         if f"sp2ps/{cam}" in sample:
-            found.append(_rescaled(cam, short[cam]))
+            found.append(_make_rescaled_column(cam, short[cam]))
             if cam in THRESHOLDS:
-                found.append(_trusted(cam))
+                found.append(_make_trusted_column(cam))
     families = list(FAMILIES)
     # Python sorts stably: fixed columns stay in front of their family.
-    found.sort(key=lambda column: (families.index(column.family), _place(column, cams)))
+    found.sort(key=lambda column: (families.index(column.family), _sort_key(column, cams)))
     return found
 
 
-def order_of_cams(seen: Counter[str]) -> list[str]:
-    """Explanation methods, those with the most values first."""
+def sort_cams(seen: Counter[str]) -> list[str]:
+    """Sort explanation methods, those with the most values first."""
     rows: Counter[str] = Counter()
     for name, number in seen.items():
         cam = name.partition("/")[2]
@@ -128,7 +128,7 @@ def order_of_cams(seen: Counter[str]) -> list[str]:
     return sorted(rows, key=lambda cam: (-rows[cam], cam))
 
 
-def _place(column: Column, cams: Sequence[str]) -> tuple[int, str, int]:
+def _sort_key(column: Column, cams: Sequence[str]) -> tuple[int, str, int]:
     if column in FIXED:
         return (1, "", 0)
     name = column.key.removeprefix(VALUE)
@@ -138,7 +138,7 @@ def _place(column: Column, cams: Sequence[str]) -> tuple[int, str, int]:
     return (2, measure, cams.index(cam))
 
 
-def _of_value(name: str, value: Value, short: Mapping[str, str]) -> Column:
+def _make_value_column(name: str, value: Value, short: Mapping[str, str]) -> Column:
     measure, _, cam = name.partition("/")
     family = family_of(name, value)
     title = title_of(name) + (f" {short[cam]}" if cam else "")
@@ -149,7 +149,7 @@ def _of_value(name: str, value: Value, short: Mapping[str, str]) -> Column:
     return Column(VALUE + name, title, family, kind, plain(cam) or None, about)
 
 
-def _rescaled(cam: str, short: str) -> Column:
+def _make_rescaled_column(cam: str, short: str) -> Column:
     return Column(
         f"rescaled/{cam}",
         f"Rescaled {short}",
@@ -160,7 +160,7 @@ def _rescaled(cam: str, short: str) -> Column:
     )
 
 
-def _trusted(cam: str) -> Column:
+def _make_trusted_column(cam: str) -> Column:
     return Column(
         f"trusted/{cam}",
         f"Trusted {plain(cam)}",

@@ -14,24 +14,24 @@ from prunebench.leaderboard.board.rescaling import LEAST_APART
 from prunebench.leaderboard.site.board.columns import (
     FIRST_SHOWN,
     Column,
-    columns,
-    order_of_cams,
+    list_columns,
+    sort_cams,
 )
-from prunebench.leaderboard.site.board.rows import ROLES, Codes, Entry, Part, entries
+from prunebench.leaderboard.site.board.rows import ROLES, BoardEntry, BoardPart, Codes, list_entries
 from prunebench.leaderboard.site.families import FAMILIES
-from prunebench.leaderboard.site.links import section_name
+from prunebench.leaderboard.site.links import name_section
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.scripts import write_call
-from prunebench.leaderboard.writers.cells import plain, title
+from prunebench.leaderboard.writers.cells import make_title, plain
 from prunebench.trust import THRESHOLDS
 
 ROWS_OF_PART = 2_000
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``index.html`` and the parts of its data under ``board/``."""
-    rows = list(entries(sections))
-    shown = columns(sections)
+    """Write ``index.html`` and the parts of its data under ``board/``."""
+    rows = list(list_entries(sections))
+    shown = list_columns(sections)
     codes = {"label": Codes(), "plugin": Codes()}
     parts = _write_parts(rows, shown, codes, site / "board")
     families = {column.family for column in shown}
@@ -39,7 +39,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
         site,
         "index.html",
         "board.html",
-        data=_head(sections, shown, codes, len(rows), parts),
+        data=_make_head(sections, shown, codes, len(rows), parts),
         groups=_groups(sections),
         plugins=sorted({plain(row.row.first.pruner_name) for row in rows if _is_compressed(row)}),
         cams=[plain(cam) for cam in _cams(sections)],
@@ -53,20 +53,20 @@ def write(sections: Sequence[Section], site: Path) -> None:
     )
 
 
-def _is_compressed(entry: Entry) -> bool:
+def _is_compressed(entry: BoardEntry) -> bool:
     return entry.row.first.role == "compressed"
 
 
 def _write_parts(
-    rows: Sequence[Entry], shown: Sequence[Column], codes: dict[str, Codes], folder: Path
+    rows: Sequence[BoardEntry], shown: Sequence[Column], codes: dict[str, Codes], folder: Path
 ) -> list[str]:
-    """Writes the data; returns the parts' addresses."""
+    """Write the data; return the parts' addresses."""
     keys = {column.key for column in shown}
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for start in range(0, len(rows), ROWS_OF_PART):
         some = rows[start : start + ROWS_OF_PART]
-        part = Part(start, len(some), codes, keys)
+        part = BoardPart(start, len(some), codes, keys)
         for entry in some:
             part.add(entry)
         name = f"part-{start // ROWS_OF_PART:03d}.js"
@@ -75,14 +75,14 @@ def _write_parts(
     return names
 
 
-def _head(
+def _make_head(
     sections: Sequence[Section],
     shown: Sequence[Column],
     codes: dict[str, Codes],
     total: int,
     parts: list[str],
 ) -> dict[str, Any]:
-    """What the page's script must know before any row."""
+    """Return what the page's script must know before any row."""
     return {
         "total": total,
         "rowsOfPart": ROWS_OF_PART,
@@ -102,7 +102,7 @@ def _head(
 def _groups(sections: Sequence[Section]) -> list[tuple[str, str, str]]:
     """Name in addresses, title and the protocol's start of each section."""
     return [
-        (section_name(section), title(section.first), section.first.protocol[:8])
+        (name_section(section), make_title(section.first), section.first.protocol[:8])
         for section in sections
     ]
 
@@ -111,4 +111,4 @@ def _cams(sections: Sequence[Section]) -> list[str]:
     seen = Counter(
         name for section in sections for row in section.rows for name in row.first.values
     )
-    return order_of_cams(seen)
+    return sort_cams(seen)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from prunebench.leaderboard.board.rank import cams_of
+from prunebench.leaderboard.board.rank import list_cams
 from prunebench.leaderboard.board.rows import Row
 
 Point = tuple[float, float, float]
 
 
-def front(points: Sequence[Point]) -> list[bool]:
-    """Which points no other point dominates.
+def mark_front(points: Sequence[Point]) -> list[bool]:
+    """Return for each point whether no other point dominates it.
 
     A point dominates another if it is at least as high in all three and higher in one; equal
     points do not dominate each other. Points are taken in falling order, so that only earlier
@@ -41,8 +41,8 @@ def front(points: Sequence[Point]) -> list[bool]:
     return [point in best for point in points]
 
 
-def pareto(rows: Iterable[Row], control: Row | None) -> dict[str, bool | str]:
-    """Marks compressed rows of one protocol, axis by axis.
+def mark_pareto(rows: Iterable[Row], control: Row | None) -> dict[str, bool | str]:
+    """Mark compressed rows of one protocol, axis by axis.
 
     They compete in accuracy, in what they save on their own axis (MACs, or weights where these
     are masked), and in the mean Sp2PS over the methods that the ranking averages.
@@ -54,23 +54,23 @@ def pareto(rows: Iterable[Row], control: Row | None) -> dict[str, bool | str]:
     Returns:
         By the id of a row's first record: whether it is on the front, or why that is not known.
     """
-    names = [f"sp2ps/{cam}" for cam in cams_of(control)]
+    names = [f"sp2ps/{cam}" for cam in list_cams(control)]
     found: dict[str, bool | str] = {}
     axes: dict[str, dict[str, Point]] = {}
     for row in rows:
         if row.first.role == "compressed":
-            point = _point(row, names)
+            point = _make_point(row, names)
             if isinstance(point, str):
                 found[row.first.id] = point
             else:
                 axes.setdefault(row.first.axis, {})[row.first.id] = point
     for points in axes.values():
-        found |= zip(points, front(list(points.values())), strict=True)
+        found |= zip(points, mark_front(list(points.values())), strict=True)
     return found
 
 
-def _point(row: Row, names: Sequence[str]) -> Point | str:
-    """The row's three numbers, or which one it lacks."""
+def _make_point(row: Row, names: Sequence[str]) -> Point | str:
+    """Return the row's three numbers, or say which one it lacks."""
     if row.missing:
         return f"{row.seeds} seeds"
     accuracy = row.get("accuracy").mean
@@ -81,4 +81,4 @@ def _point(row: Row, names: Sequence[str]) -> Point | str:
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return "Sp2PS is not known under every method"
-    return accuracy, row.removed(), sum(known) / len(known)
+    return accuracy, row.pruned, sum(known) / len(known)

@@ -10,44 +10,39 @@ import numpy as np
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
-from prunebench.leaderboard.board.rank import Place, is_eligible
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
+from prunebench.leaderboard.board.roles import ROLE_NAMES
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.site.board.columns import VALUE
-from prunebench.leaderboard.site.board.pareto import pareto
-from prunebench.leaderboard.site.links import row_name
-from prunebench.leaderboard.writers.cells import plain, undefined_note, verdict
+from prunebench.leaderboard.site.board.pareto import mark_pareto
+from prunebench.leaderboard.site.links import name_row
+from prunebench.leaderboard.writers.cells import explain_undefined, judge, plain
 from prunebench.trust import THRESHOLDS
 
 ROLES = ("compressed", "baseline", "control", "floor")
-NAMES = {
-    "baseline": "untouched baseline",
-    "control": "none: recovery only",
-    "floor": "random weights",
-}
-"""What rows are called that are no compressed networks."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class BoardEntry:
     """A row where it stands on the board."""
 
     row: Row
-    place: Place | None
+    place: PrunerRank | None
     section: Section
     group: int
     pareto: bool | str | None
 
 
-def entries(sections: Sequence[Section]) -> Iterator[Entry]:
-    """All rows in the board's order: controls, then each axis as ranked."""
+def list_entries(sections: Sequence[Section]) -> Iterator[BoardEntry]:
+    """Yield all rows in the board's order: controls, then each axis as ranked."""
     for group, section in enumerate(sections):
-        marks = pareto(section.rows, section.control)
+        marks = mark_pareto(section.rows, section.control)
         shown: set[int] = set()
         for axis in (*AXES, *UNRANKED):
             for row, place in section.table(axis):
                 if id(row) not in shown:
                     shown.add(id(row))
-                    yield Entry(row, place, section, group, marks.get(row.first.id))
+                    yield BoardEntry(row, place, section, group, marks.get(row.first.id))
 
 
 @dataclass
@@ -57,7 +52,7 @@ class Codes:
     numbers: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, text: str) -> int:
-        """The number of a text."""
+        """Return the number of a text."""
         return self.numbers.setdefault(text, len(self.numbers))
 
     @property
@@ -66,7 +61,7 @@ class Codes:
         return list(self.numbers)
 
 
-class Part:
+class BoardPart:
     """Some rows, by column.
 
     A column is ``{"v": numbers, "l": lower bounds, "h": upper bounds, "n": {place: note}}``; where
@@ -86,13 +81,13 @@ class Part:
         self.columns: dict[str, dict[str, Any]] = {}
         self.notes = Codes()
 
-    def add(self, entry: Entry) -> None:
-        """Adds the next row."""
+    def add(self, entry: BoardEntry) -> None:
+        """Add the next row."""
         row, record, at = entry.row, entry.row.first, len(self.names)
-        self.names.append(row_name(row))
+        self.names.append(name_row(row))
         role = record.role
         self._set("role", at, ROLES.index(role))
-        label = NAMES.get(role) or plain(record.pruner)
+        label = ROLE_NAMES.get(role) or plain(record.pruner)
         self._set("pruner", at, self.codes["label"](label))
         self._set("plugin", at, self.codes["plugin"](plain(record.pruner_name)))
         self._set("group", at, entry.group)
@@ -111,21 +106,21 @@ class Part:
         self._of_methods(at, entry)
 
     def content(self) -> dict[str, Any]:
-        """The part as data."""
+        """Return the part as data."""
         return {
             "start": self.start,
             "names": self.names,
-            "columns": {key: _shown(column) for key, column in self.columns.items()},
+            "columns": {key: _drop_empty_sides(column) for key, column in self.columns.items()},
             "notes": self.notes.texts,
         }
 
     def _level(self, at: int, row: Row) -> None:
         level = row.first.level
         told = f"{100 * level:.4g}%" if level is not None else None
-        name = level_name(row)
+        name = format_level(row)
         self._set("level", at, level, note=name if name not in ("–", told) else None)
 
-    def _rank(self, at: int, entry: Entry) -> None:
+    def _rank(self, at: int, entry: BoardEntry) -> None:
         place = entry.place
         if place is None:
             return
@@ -142,7 +137,7 @@ class Part:
         elif mark is not None:
             self._set("pareto", at, int(mark))
 
-    def _change(self, at: int, entry: Entry) -> None:
+    def _change(self, at: int, entry: BoardEntry) -> None:
         row = entry.row
         drop = row.drop(entry.section.baseline)
         if row.first.role == "baseline" or drop is None:
@@ -161,16 +156,16 @@ class Part:
                 if value.low is not None and value.high is not None:
                     column["l"][at], column["h"][at] = value.low, value.high
                 if value.mean is None or value.undefined:
-                    self._note(column, at, undefined_note(row, value))
+                    self._note(column, at, explain_undefined(row, value))
 
-    def _of_methods(self, at: int, entry: Entry) -> None:
+    def _of_methods(self, at: int, entry: BoardEntry) -> None:
         row = entry.row
         for cam in entry.section.cams:
             if f"rescaled/{cam}" in self.keys:
                 found = entry.section.rescaled(row, f"sp2ps/{cam}")
                 self._set(f"rescaled/{cam}", at, found.value, note=found.reason)
             if cam in THRESHOLDS:
-                judged = verdict(row, cam)
+                judged = judge(row, cam)
                 if judged is not None:
                     self._set(f"trusted/{cam}", at, int(judged))
 
@@ -199,9 +194,9 @@ class Part:
         return self.columns[key]
 
 
-def _shown(column: dict[str, Any]) -> dict[str, Any]:
-    """A column without what no row has."""
-    found = {side: _short(column[side]) for side in "vlh" if any(_known(column[side]))}
+def _drop_empty_sides(column: dict[str, Any]) -> dict[str, Any]:
+    """Return a column without what no row has."""
+    found = {side: _shorten(column[side]) for side in "vlh" if any(_known(column[side]))}
     return found | ({"n": column["n"]} if column["n"] else {})
 
 
@@ -209,8 +204,8 @@ def _known(numbers: list[float | None]) -> Iterator[bool]:
     return (number is not None for number in numbers)
 
 
-def _short(numbers: list[float | None]) -> list[float | None]:
-    """What is shown of some numbers, and a digit or two more; whole numbers without a point."""
+def _shorten(numbers: list[float | None]) -> list[float | None]:
+    """Round numbers to a digit or two more than is shown; whole ones lose their point."""
     exact = np.array(numbers, dtype=np.float64)
     known = ~np.isnan(exact)
     near = np.round(exact, 5)

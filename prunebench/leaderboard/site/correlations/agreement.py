@@ -8,17 +8,17 @@ from typing import Any
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.agreement import (
     LEAST_PRUNERS,
-    Agreement,
     Order,
-    agree,
-    in_words,
-    leaders,
+    OrderAgreement,
+    compare_orders,
+    describe_taus,
+    list_leaders,
 )
 from prunebench.leaderboard.board.rank import Axis
-from prunebench.leaderboard.board.rescaling import preservation
-from prunebench.leaderboard.site.correlations.figures import matrix, value_title
+from prunebench.leaderboard.board.rescaling import list_preservation_values
+from prunebench.leaderboard.site.correlations.figures import draw_matrix, title_value
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.site.pruners.lines import name_pruned_count
 from prunebench.leaderboard.writers.cells import plain
 
 MOST_COMPARED = 14  # orders in one matrix
@@ -26,10 +26,10 @@ MOST_METHODS = 3  # whose metrics are compared
 MOST_NAMED = 20  # pruners named as left out
 
 
-def agreement(section: Section, axis: Axis) -> dict[str, Any] | None:
-    """What a page tells of how pruners' orders agree; None where there are none to compare."""
-    kept = sorted(preservation(section.control))
-    found = agree(section.rows, axis, ["accuracy", *kept])
+def make_agreement_view(section: Section, axis: Axis) -> dict[str, Any] | None:
+    """Return what a page tells of how pruners' orders agree; None if none can be compared."""
+    kept = sorted(list_preservation_values(section.control))
+    found = compare_orders(section.rows, axis, ["accuracy", *kept])
     if found is None:
         return None
     orders = {order.name: order for order in found.orders}
@@ -41,26 +41,26 @@ def agreement(section: Section, axis: Axis) -> dict[str, Any] | None:
         comparisons.append(_comparison(found, names, "metrics", plain(cam)))
     return {
         "at": f"{100 * found.at:.1f}%",
-        "removed": removed_name(axis),
+        "removed": name_pruned_count(axis),
         "pruners": len(found.pruners),
         "comparisons": [each for each in comparisons if each],
         "summary": _summary([each for each in comparisons if each]),
-        "first": [_first(order) for order in found.orders],
+        "first": [_make_leader_line(order) for order in found.orders],
         "left_out": [(plain(p), why) for p, why in list(found.left_out.items())[:MOST_NAMED]],
     }
 
 
 def _comparison(
-    found: Agreement, names: Sequence[str], what: str, where: str
+    found: OrderAgreement, names: Sequence[str], what: str, where: str
 ) -> dict[str, Any] | None:
-    """Who leads by each of some values, and how alike their orders are."""
+    """Return who leads by each of some values, and how alike their orders are."""
     names = list(names)[:MOST_COMPARED]
     if len(names) < 2:
         return None
     methods = what == "explanation methods"
     titles = [plain(n.partition("/")[2]) if methods else title_of(n) for n in names]
     orders = [order for order in found.orders if order.name in names]
-    winners = _winners(orders, dict(zip(names, titles, strict=True)), what)
+    winners = _describe_leaders(orders, dict(zip(names, titles, strict=True)), what)
     taus = found.taus(names)
     known = [v for i, line in enumerate(taus) for v in line[:i] if v is not None]
     drawn = alt = None
@@ -69,8 +69,8 @@ def _comparison(
     )
     if known:
         ends = dict.fromkeys(f"{value:.2f}" for value in (min(known), max(known)))
-        alike = f"The orders are {in_words(known)}: Kendall's τ-b {' to '.join(ends)}."
-        drawn = matrix(titles, taus)
+        alike = f"The orders are {describe_taus(known)}: Kendall's τ-b {' to '.join(ends)}."
+        drawn = draw_matrix(titles, taus)
         pairs = [
             f"{titles[i]} and {titles[j]} {value:.2f}"
             for i, line in enumerate(taus)
@@ -90,7 +90,7 @@ def _comparison(
 
 
 def _summary(comparisons: Sequence[dict[str, Any]]) -> list[str]:
-    """The comparisons in a few sentences: methods of which the same is true are told together."""
+    """Write the comparisons in a few sentences, methods with the same outcome together."""
     told: dict[str, list[str]] = {}
     lines = []
     for each in comparisons:
@@ -98,18 +98,18 @@ def _summary(comparisons: Sequence[dict[str, Any]]) -> list[str]:
             lines.append(f"{each['winners']} {each['alike'] if each['known'] else ''}".strip())
         else:
             told.setdefault(each["winners"], []).append(each["where"])
-    lines += [f"Under {_listed(cams)}: {winners}" for winners, cams in told.items()]
+    lines += [f"Under {_join_words(cams)}: {winners}" for winners, cams in told.items()]
     return lines
 
 
-def _listed(words: Sequence[str]) -> str:
+def _join_words(words: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
-def _winners(orders: Sequence[Order], titles: dict[str, str], what: str) -> str:
-    """Such as "l1-filter leads under 3 of 4 explanation methods, fpgm under ablation-cam."."""
+def _describe_leaders(orders: Sequence[Order], titles: dict[str, str], what: str) -> str:
+    """Write such as "l1-filter leads under 3 of 4 explanation methods, fpgm under cam."."""
     by, total = ("under" if what == "explanation methods" else "by"), len(orders)
-    led = leaders(orders)
+    led = list_leaders(orders)
     parts = []
     for index, (pruner, names) in enumerate(led.items()):
         verb = "leads " if index == 0 else ""
@@ -122,11 +122,11 @@ def _winners(orders: Sequence[Order], titles: dict[str, str], what: str) -> str:
     return "; ".join(parts) + "."
 
 
-def _first(order: Order) -> dict[str, Any]:
+def _make_leader_line(order: Order) -> dict[str, Any]:
     height = order.heights[order.leader]
-    others = len(order.beside)
+    others = len(order.tied)
     return {
-        "title": value_title(order.name),
+        "title": title_value(order.name),
         "pruner": plain(order.leader),
         "value": f"{height.value:.3f}",
         "bounds": f"[{height.low:.3f}, {height.high:.3f}]" if height.high > height.low else "",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, figure, label
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, label, make_figure
 from prunebench.leaderboard.writers.cells import plain
 
 MOST_POINTS = 1500  # of one figure
@@ -21,14 +21,14 @@ DIVERGING = (
 """From orange (-1) over near white (0) to blue (1), which all eyes tell apart."""
 
 
-def value_title(name: str) -> str:
-    """A value's name with its method: ``Sp2PS, grad-cam``."""
+def title_value(name: str) -> str:
+    """Return a value's name with its method: ``Sp2PS, grad-cam``."""
     cam = name.partition("/")[2]
     return f"{title_of(name)}, {plain(cam)}" if cam else title_of(name)
 
 
-def scatter(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, Any], int]:
-    """Accuracy against one metric under several methods, each with a colour and a symbol.
+def draw_scatter(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, Any], int]:
+    """Draw accuracy against one metric under several methods, each in its own colour.
 
     Args:
         rows: The networks; hover text tells pruner and level.
@@ -37,9 +37,9 @@ def scatter(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, Any], 
     Returns:
         The figure, and how many networks it leaves out because it would have too many points.
     """
-    drawn = spread(rows, MOST_POINTS // len(names))
-    texts = [label(f"{row.first.pruner} {level_name(row)}") for row in drawn]
-    drawing = figure(
+    drawn = thin_out(rows, MOST_POINTS // len(names))
+    texts = [label(f"{row.first.pruner} {format_level(row)}") for row in drawn]
+    drawing = make_figure(
         [_points(drawn, texts, name, index) for index, name in enumerate(names)],
         "Accuracy",
         title_of(names[0]),
@@ -51,8 +51,8 @@ def scatter(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, Any], 
     return drawing, len(rows) - len(drawn)
 
 
-def spread(rows: Sequence[Row], most: int) -> list[Row]:
-    """At most so many rows, evenly chosen, in their order."""
+def thin_out(rows: Sequence[Row], most: int) -> list[Row]:
+    """Return at most so many rows, evenly chosen, in their order."""
     if len(rows) <= most:
         return list(rows)
     return [rows[index * len(rows) // most] for index in range(most)]
@@ -65,8 +65,8 @@ def _points(rows: Sequence[Row], texts: Sequence[str], name: str, index: int) ->
         "mode": "markers",
         "name": label(cam),
         "showlegend": True,
-        "x": [_rounded(row, "accuracy") for row in rows],
-        "y": [_rounded(row, name) for row in rows],
+        "x": [_round_mean(row, "accuracy") for row in rows],
+        "y": [_round_mean(row, name) for row in rows],
         "text": texts,
         "marker": {
             "color": COLOURS[index % len(COLOURS)],
@@ -80,13 +80,13 @@ def _points(rows: Sequence[Row], texts: Sequence[str], name: str, index: int) ->
     }
 
 
-def _rounded(row: Row, name: str) -> float | None:
+def _round_mean(row: Row, name: str) -> float | None:
     mean = row.get(name).mean
     return None if mean is None else round(mean, 5)
 
 
-def matrix(names: Sequence[str], values: Sequence[Sequence[float | None]]) -> dict[str, Any]:
-    """A square of coefficients in [-1, 1], each written on its cell.
+def draw_matrix(names: Sequence[str], values: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """Draw a square of coefficients in [-1, 1], each written on its cell.
 
     Args:
         names: What is compared with what, in words.
@@ -109,7 +109,7 @@ def matrix(names: Sequence[str], values: Sequence[Sequence[float | None]]) -> di
     ]
     ticks = list(range(len(names)))
     axis = {"tickvals": ticks, "ticktext": shown, "showgrid": False, "zeroline": False}
-    return figure(
+    return make_figure(
         [
             {
                 "type": "heatmap",

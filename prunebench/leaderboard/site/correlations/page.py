@@ -14,19 +14,19 @@ from prunebench.leaderboard.board.correlations import (
     LEAST_FOR_RANKS,
     Coefficient,
     Correlation,
-    all_networks,
     correlate,
-    explanation_values,
-    lines,
+    list_explanation_values,
+    list_networks,
+    list_pruner_lines,
 )
 from prunebench.leaderboard.board.rank import Axis
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.site.correlations.agreement import agreement
-from prunebench.leaderboard.site.correlations.figures import scatter, value_title
+from prunebench.leaderboard.site.correlations.agreement import make_agreement_view
+from prunebench.leaderboard.site.correlations.figures import draw_scatter, title_value
 from prunebench.leaderboard.site.families import is_part, title_of
-from prunebench.leaderboard.site.links import pruner_link, section_name
+from prunebench.leaderboard.site.links import link_pruner, name_section
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.site.pruners.lines import name_pruned_count
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 
@@ -36,12 +36,12 @@ MOST_PRUNERS = 40  # with correlations of their own on one page
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``correlations.html`` and one page a group into ``site``."""
+    """Write ``correlations.html`` and one page a group into ``site``."""
     groups = []
     for section in sections:
-        page = f"correlations/{section_name(section)}.html"
+        page = f"correlations/{name_section(section)}.html"
         group = {
-            "title": cells.title(section.first),
+            "title": cells.make_title(section.first),
             "protocol": section.first.protocol[:8],
             "page": page,
             "axes": [_axis(section, axis) for axis in AXES if axis in section.rankings],
@@ -52,36 +52,36 @@ def write(sections: Sequence[Section], site: Path) -> None:
 
 
 def _axis(section: Section, axis: Axis) -> dict[str, Any]:
-    rows = all_networks(section.rows, axis)
-    names = [name for name in explanation_values(rows) if not is_part(name)]
+    rows = list_networks(section.rows, axis)
+    names = [name for name in list_explanation_values(rows) if not is_part(name)]
     names.sort(key=lambda name: (not name.startswith("sp2ps/"), name))
     whole = correlate(rows, names)
-    pruners = lines(section.rows, axis)
+    pruners = list_pruner_lines(section.rows, axis)
     return {
         "axis": axis,
-        "title": cells.axis_title(axis),
-        "removed": removed_name(axis),
+        "title": cells.name_axis(axis),
+        "removed": name_pruned_count(axis),
         "networks": len(rows),
         "names": [(title_of(name), plain(name.partition("/")[2])) for name in names],
-        "headline": _headline(whole),
-        "whole": [_told(found) for found in whole],
+        "headline": _make_headline(whole),
+        "whole": [_make_cell(found) for found in whole],
         "pruners": [
             {
                 "name": plain(pruner),
-                "link": pruner_link(levels[-1].first.pruner_name),
+                "link": link_pruner(levels[-1].first.pruner_name),
                 "points": len(levels),
-                "cells": [_told(found) for found in correlate(levels, names)],
+                "cells": [_make_cell(found) for found in correlate(levels, names)],
             }
             for pruner, levels in pruners[:MOST_PRUNERS]
         ],
         "left": len(pruners) - MOST_PRUNERS,
-        "scatters": [_scatter(rows, same) for same in _by_metric(whole)],
-        "agreement": agreement(section, axis),
+        "scatters": [_scatter(rows, same) for same in _group_by_metric(whole)],
+        "agreement": make_agreement_view(section, axis),
     }
 
 
-def _headline(whole: Sequence[Correlation]) -> str:
-    """How closely Sp2PS follows accuracy over all rows, in words."""
+def _make_headline(whole: Sequence[Correlation]) -> str:
+    """Say how closely Sp2PS follows accuracy over all rows."""
     known = [
         (found, found.spearman)
         for found in whole
@@ -101,12 +101,12 @@ def _headline(whole: Sequence[Correlation]) -> str:
         told = " to ".join(f"{value} ({cam})" for value, cam in ends)
     points = sorted({found.points for found, _ in known})
     over = " to ".join(dict.fromkeys(str(number) for number in (points[0], points[-1])))
-    said = _strength([rho.value for _, rho in order], points[0])
+    said = _describe_strength([rho.value for _, rho in order], points[0])
     return f"{said}: Spearman's ρ {told} over {over} networks."
 
 
-def _strength(rhos: Sequence[float], points: int) -> str:
-    """What rising coefficients of so many points say: how close, and in which direction."""
+def _describe_strength(rhos: Sequence[float], points: int) -> str:
+    """Say how close rising coefficients of so many points are, and in which direction."""
     if points < LEAST_FOR_RANKS:
         return f"Fewer than {LEAST_FOR_RANKS} networks, too few to say how Sp2PS goes with accuracy"
     if rhos[0] <= -WEAK and rhos[-1] >= WEAK:
@@ -122,9 +122,9 @@ def _strength(rhos: Sequence[float], points: int) -> str:
     return "The order by accuracy tells little of the order by Sp2PS"
 
 
-def _told(found: Correlation) -> dict[str, Any]:
+def _make_cell(found: Correlation) -> dict[str, Any]:
     return {
-        "title": value_title(found.name),
+        "title": title_value(found.name),
         "points": found.points,
         "reason": found.reason,
         "pearson": _coefficient(found.pearson),
@@ -140,7 +140,7 @@ def _coefficient(found: Coefficient | None) -> dict[str, str] | None:
     return {"value": f"{found.value:.2f}".replace("-", "−"), "p": p, "bounds": bounds}
 
 
-def _by_metric(whole: Sequence[Correlation]) -> list[list[Correlation]]:
+def _group_by_metric(whole: Sequence[Correlation]) -> list[list[Correlation]]:
     found: dict[str, list[Correlation]] = {}
     for each in whole:
         found.setdefault(each.name.partition("/")[0], []).append(each)
@@ -148,7 +148,7 @@ def _by_metric(whole: Sequence[Correlation]) -> list[list[Correlation]]:
 
 
 def _scatter(rows: Sequence[Row], same: Sequence[Correlation]) -> dict[str, Any]:
-    drawn, left = scatter(rows, [found.name for found in same])
+    drawn, left = draw_scatter(rows, [found.name for found in same])
     title = title_of(same[0].name)
     told = []
     for found in same:

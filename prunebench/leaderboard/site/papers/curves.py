@@ -8,14 +8,19 @@ from typing import Any
 
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.papers.cards.figures import Curves
-from prunebench.leaderboard.papers.cards.work import Experiment, Quantity
-from prunebench.leaderboard.papers.numbers import Number, scale
-from prunebench.leaderboard.papers.regenerated import Figure, Regenerated
-from prunebench.leaderboard.site.links import row_link
-from prunebench.leaderboard.site.papers.points import Curve, Point, points_of
-from prunebench.leaderboard.site.papers.text import axis_title, measured, row_title, seeds_missing
-from prunebench.leaderboard.site.plots import BELOW, figure, label
-from prunebench.leaderboard.site.pruners.lines import look
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment, Quantity
+from prunebench.leaderboard.papers.numbers import Number, find_scale
+from prunebench.leaderboard.papers.regenerated import RegeneratedFigure, RegeneratedFigures
+from prunebench.leaderboard.site.links import link_row
+from prunebench.leaderboard.site.papers.points import CurvePoint, FigureCurve, list_curves
+from prunebench.leaderboard.site.papers.text import (
+    explain_missing_seeds,
+    format_measured,
+    title_axis,
+    title_row,
+)
+from prunebench.leaderboard.site.plots import BELOW, label, make_figure
+from prunebench.leaderboard.site.pruners.lines import style_line
 from prunebench.leaderboard.writers.cells import plain
 
 LONGEST = 44  # characters of a curve's name
@@ -23,7 +28,7 @@ ROOM = 0.03  # of an axis, beyond its ends
 
 
 @dataclass(frozen=True)
-class Line:
+class NetworkNumbers:
     """One network's numbers, as text."""
 
     label: str
@@ -49,47 +54,54 @@ class DrawnCurves:
     alt: str
     caption: str
     headings: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[NetworkNumbers, ...]
 
 
-def curves_of(experiment: Experiment, found: Regenerated) -> Iterator[DrawnCurves]:
-    """The figures of curves that rows of one protocol draw again."""
+def draw_curves(
+    experiment: PublishedExperiment, found: RegeneratedFigures
+) -> Iterator[DrawnCurves]:
+    """Draw the figures of curves for which one protocol has rows."""
     for drawn in found.figures:
         if isinstance(drawn.asked, Curves):
             yield _draw(experiment, drawn.asked, drawn, found)
 
 
-def _draw(experiment: Experiment, asked: Curves, drawn: Figure, found: Regenerated) -> DrawnCurves:
+def _draw(
+    experiment: PublishedExperiment,
+    asked: Curves,
+    drawn: RegeneratedFigure,
+    found: RegeneratedFigures,
+) -> DrawnCurves:
     quantities = experiment.quantities
-    curves = list(points_of(experiment, asked, drawn, found))
+    curves = list(list_curves(experiment, asked, drawn, found))
     points = [point for curve in curves for point in curve.points]
     across, up = quantities[asked.x], quantities[asked.y[0]]
     several = len(asked.y) > 1
-    plot = figure(
+    plot = make_figure(
         [_trace(curve, asked, across, up) for curve in curves],
-        axis_title(across),
-        asked.axis or ", ".join(axis_title(quantities[key]) for key in asked.y),
-        xaxis=_span(across, [point.x for point in points], to_end=False),
-        yaxis=_span(up, [point.value for point in points], to_end=True),
+        title_axis(across),
+        asked.axis or ", ".join(title_axis(quantities[key]) for key in asked.y),
+        xaxis=_make_axis(across, [point.x for point in points], to_end=False),
+        yaxis=_make_axis(up, [point.value for point in points], to_end=True),
         legend=BELOW,
         hovermode="closest",
     )
-    said = "; ".join(_told(curve, quantities[curve.key], across) for curve in curves)
+    said = "; ".join(_describe_curve(curve, quantities[curve.key], across) for curve in curves)
     what = " and ".join(quantities[key].title for key in asked.y) if several else up.title
     return DrawnCurves(
         f"{asked.source[0].upper()}{asked.source[1:]}: {asked.title}",
         plot,
         f"{asked.title}, {what} over {across.title}: {said}. All numbers are in the table below.",
         _caption(drawn, found, curves, quantities),
-        tuple(axis_title(quantities[key]) for key in (asked.x, *asked.y)),
-        tuple(_lines(experiment, asked, curves)),
+        tuple(title_axis(quantities[key]) for key in (asked.x, *asked.y)),
+        tuple(_list_numbers(experiment, asked, curves)),
     )
 
 
-def _trace(curve: Curve, asked: Curves, across: Quantity, up: Quantity) -> dict[str, Any]:
-    """A line with its intervals; a single level has none, since a line would invent the rest."""
+def _trace(curve: FigureCurve, asked: Curves, across: Quantity, up: Quantity) -> dict[str, Any]:
+    """Draw a curve with its intervals; a single level is a point, not a line."""
     several = sum(point.row.first.role == "compressed" for point in curve.points) > 1
-    style = look(curve.method, asked.y.index(curve.key), len(asked.y))
+    style = style_line(curve.method, asked.y.index(curve.key), len(asked.y))
     unit, digits = ("%", 2) if up.unit == "percent" else ("", 3)
     place = ":.1f}%" if across.unit == "percent" else "}"
     short = curve.name if len(curve.name) <= LONGEST else curve.name[: LONGEST - 1] + "…"
@@ -108,25 +120,25 @@ def _trace(curve: Curve, asked: Curves, across: Quantity, up: Quantity) -> dict[
             "width": 3,
             "color": f"{style['line']['color']}A0",  # the last two digits are its opacity
         },
-        "text": [label(f"{row_title(point.row)}: {curve.name}") for point in curve.points],
+        "text": [label(f"{title_row(point.row)}: {curve.name}") for point in curve.points],
         "hovertemplate": f"%{{text}}<br>%{{x{place}: %{{y:.{digits}f}}{unit}<extra></extra>",
         **style,
     }
 
 
-def _span(quantity: Quantity, values: Sequence[float], *, to_end: bool) -> dict[str, Any]:
-    """An axis from 0 on, as far as there is something or to all there can be; free otherwise."""
-    whole = scale(quantity)
+def _make_axis(quantity: Quantity, values: Sequence[float], *, to_end: bool) -> dict[str, Any]:
+    """Return an axis from 0 to the highest value, or to all there can be; free otherwise."""
+    whole = find_scale(quantity)
     if not values or min(values) < 0 or max(values) > whole:
         return {"zeroline": False}
     end = whole if to_end else max(values)
     return {"range": [-ROOM * end, end * (1 + ROOM)], "zeroline": False}
 
 
-def _told(curve: Curve, quantity: Quantity, across: Quantity) -> str:
-    """A curve in words: where it starts, its lowest point, and where it ends."""
+def _describe_curve(curve: FigureCurve, quantity: Quantity, across: Quantity) -> str:
+    """Describe a curve in words: where it starts, its lowest point, and where it ends."""
 
-    def at(point: Point) -> str:
+    def at(point: CurvePoint) -> str:
         return f"{_number(quantity, point.value)} at {_number(across, point.x)}"
 
     first, last = curve.points[0], curve.points[-1]
@@ -140,33 +152,36 @@ def _told(curve: Curve, quantity: Quantity, across: Quantity) -> str:
 
 
 def _number(quantity: Quantity, value: float | None) -> str:
-    return measured(quantity, value, 1 if quantity.unit == "percent" else 3)
+    return format_measured(quantity, value, 1 if quantity.unit == "percent" else 3)
 
 
 def _caption(
-    drawn: Figure, found: Regenerated, curves: Sequence[Curve], quantities: dict[str, Quantity]
+    drawn: RegeneratedFigure,
+    found: RegeneratedFigures,
+    curves: Sequence[FigureCurve],
+    quantities: dict[str, Quantity],
 ) -> str:
     parts = []
     rows = [row for method in drawn.methods for row in method.rows]
     if found.start is not None:
-        parts.append(f"The start is {_start(found.start, rows)}.")
+        parts.append(f"The start is {_name_start(found.start, rows)}.")
     if not drawn.has_levels:
         parts.append("A single level was measured: points, no curve.")
-    parts += seeds_missing(rows)
-    kinds = {kind for curve in curves for kind in _intervals(curve, quantities)}
+    parts += explain_missing_seeds(rows)
+    kinds = {kind for curve in curves for kind in _list_interval_kinds(curve, quantities)}
     if kinds:
         parts.append(f"Bars are 95% intervals ({' / '.join(sorted(kinds))}).")
     return " ".join(parts)
 
 
-def _start(start: Row, rows: Sequence[Row]) -> str:
+def _name_start(start: Row, rows: Sequence[Row]) -> str:
     if start.first.role != "control":
         return "the baseline"
     as_long = all(row.images_seen == start.images_seen for row in rows)
     return f"the none control{', trained as long as the others' if as_long else ''}"
 
 
-def _intervals(curve: Curve, quantities: dict[str, Quantity]) -> Iterator[str]:
+def _list_interval_kinds(curve: FigureCurve, quantities: dict[str, Quantity]) -> Iterator[str]:
     reading = quantities[curve.key].reading
     for point in curve.points:
         kind = point.row.get(reading.name).interval if reading else None
@@ -174,8 +189,10 @@ def _intervals(curve: Curve, quantities: dict[str, Quantity]) -> Iterator[str]:
             yield plain(kind)
 
 
-def _lines(experiment: Experiment, asked: Curves, curves: Sequence[Curve]) -> Iterator[Line]:
-    """The numbers of the figure, each network once."""
+def _list_numbers(
+    experiment: PublishedExperiment, asked: Curves, curves: Sequence[FigureCurve]
+) -> Iterator[NetworkNumbers]:
+    """Yield the numbers of the figure, each network once."""
     networks: dict[str, tuple[Row, float, dict[str, Number]]] = {}
     for curve in curves:
         for point in curve.points:
@@ -190,4 +207,4 @@ def _lines(experiment: Experiment, asked: Curves, curves: Sequence[Curve]) -> It
                 ends = (_number(quantity, end) for end in (number.low, number.high))
                 bounds = f"[{', '.join(ends)}]"
             cells.append((_number(quantity, number.ours if number else None), bounds))
-        yield Line(row_title(row), row_link(row), tuple(cells))
+        yield NetworkNumbers(title_row(row), link_row(row), tuple(cells))

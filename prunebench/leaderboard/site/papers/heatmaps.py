@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.papers.cards.figures import Heatmaps
-from prunebench.leaderboard.papers.regenerated import Figure, Levels, Regenerated
-from prunebench.leaderboard.site.correlations.figures import spread
-from prunebench.leaderboard.site.links import row_link
-from prunebench.leaderboard.site.papers.text import seeds_missing
+from prunebench.leaderboard.papers.regenerated import Levels, RegeneratedFigure, RegeneratedFigures
+from prunebench.leaderboard.site.correlations.figures import thin_out
+from prunebench.leaderboard.site.links import link_row
+from prunebench.leaderboard.site.papers.text import explain_missing_seeds
 from prunebench.leaderboard.writers.cells import plain
 
 MOST_IMAGES = 4  # of one figure: each has a map of every network under every method
@@ -39,7 +39,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Line:
+class MethodMaps:
     """A method's maps, a level each; None where a level is not its own."""
 
     method: str
@@ -64,7 +64,7 @@ class Grid:
     photo: str | None
     baseline: Tile | None
     levels: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[MethodMaps, ...]
 
 
 @dataclass(frozen=True)
@@ -80,37 +80,37 @@ class DrawnHeatmaps:
     caption: str
 
 
-def heatmaps_of(found: Regenerated) -> DrawnHeatmaps | None:
-    """The figures of heatmaps that rows of one protocol draw again; None if there are none."""
+def draw_heatmaps(found: RegeneratedFigures) -> DrawnHeatmaps | None:
+    """Draw the figures of heatmaps for which one protocol has rows; None if none."""
     for drawn in found.figures:
         if isinstance(drawn.asked, Heatmaps):
             return _draw(drawn.asked, drawn, found)
     return None
 
 
-def _draw(asked: Heatmaps, drawn: Figure, found: Regenerated) -> DrawnHeatmaps:
+def _draw(asked: Heatmaps, drawn: RegeneratedFigure, found: RegeneratedFigures) -> DrawnHeatmaps:
     baseline = found.place.section.baseline
     compressed = [row for method in drawn.methods for row in method.rows]
     rows = [*([baseline] if baseline else []), *compressed]
     withheld = next((r.first.pictures_withheld for r in rows if r.first.pictures_withheld), None)
-    seed = _shared_seed(rows)
-    kept = _kept(rows, seed)
+    seed = _find_shared_seed(rows)
+    kept = _collect_pictures(rows, seed)
     images = {}
-    for image in _images(asked, kept):
+    for image in _choose_images(asked, kept):
         photos = (png for (_, cam, at), png in kept.items() if cam is None and at == image)
         photo = None if withheld else next(photos, None)
-        images[image] = tuple(_grids(asked, drawn, baseline, photo, image, kept))
+        images[image] = tuple(_make_grids(asked, drawn, baseline, photo, image, kept))
     return DrawnHeatmaps(images, _caption(found, rows, seed, withheld))
 
 
-def _shared_seed(rows: Sequence[Row]) -> int | None:
-    """The lowest seed that all networks have; maps of different seeds do not belong together."""
+def _find_shared_seed(rows: Sequence[Row]) -> int | None:
+    """Return the lowest seed that all networks have: maps are compared within one seed."""
     shared = set.intersection(*({record.seed for record in row.records} for row in rows))
     return min(shared, default=None)
 
 
-def _kept(rows: Sequence[Row], seed: int | None) -> Pictures:
-    """Pictures of that seed, or of each row's lowest where they share none."""
+def _collect_pictures(rows: Sequence[Row], seed: int | None) -> Pictures:
+    """Return the pictures of that seed, or of each row's lowest if they share none."""
     found: Pictures = {}
     for row in rows:
         record = next((each for each in row.records if each.seed == seed), row.first)
@@ -119,22 +119,22 @@ def _kept(rows: Sequence[Row], seed: int | None) -> Pictures:
     return found
 
 
-def _images(asked: Heatmaps, kept: Pictures) -> list[int]:
-    """The images of which most maps are kept, by their index."""
+def _choose_images(asked: Heatmaps, kept: Pictures) -> list[int]:
+    """Return the indices of the images of which most maps are kept."""
     maps = Counter(image for _, cam, image in kept if cam in asked.cams)
     return sorted(sorted(maps, key=lambda image: (-maps[image], image))[:MOST_IMAGES])
 
 
-def _grids(
+def _make_grids(
     asked: Heatmaps,
-    drawn: Figure,
+    drawn: RegeneratedFigure,
     baseline: Row | None,
     photo: str | None,
     image: int,
     kept: Pictures,
 ) -> Iterator[Grid]:
     rows = [row for method in drawn.methods for row in method.rows]
-    columns = spread(_columns(rows), MOST_LEVELS)
+    columns = thin_out(_choose_columns(rows), MOST_LEVELS)
     for cam, source in asked.cams.items():
         if any((row.first.id, cam, image) in kept for row in rows):
             yield Grid(
@@ -142,13 +142,13 @@ def _grids(
                 plain(cam),
                 photo,
                 _tile(baseline, cam, image, "the baseline", kept) if baseline else None,
-                tuple(level_name(row) for row in columns),
+                tuple(format_level(row) for row in columns),
                 tuple(_line(method, columns, cam, image, kept) for method in drawn.methods),
             )
 
 
-def _columns(rows: Sequence[Row]) -> list[Row]:
-    """A row for each level there is, by rising level."""
+def _choose_columns(rows: Sequence[Row]) -> list[Row]:
+    """Return a row for each level there is, by rising level."""
     found: dict[tuple[float, int], Row] = {}
     for row in rows:
         found.setdefault(_level(row), row)
@@ -159,14 +159,16 @@ def _level(row: Row) -> tuple[float, int]:
     return (row.first.level or 0.0, row.first.round or 0)
 
 
-def _line(method: Levels, columns: Sequence[Row], cam: str, image: int, kept: Pictures) -> Line:
+def _line(
+    method: Levels, columns: Sequence[Row], cam: str, image: int, kept: Pictures
+) -> MethodMaps:
     own = {_level(row): row for row in method.rows}
     name = plain(method.pruner)
     tiles = []
     for column in columns:
         row = own.get(_level(column))
-        tiles.append(_tile(row, cam, image, f"{name}, {level_name(row)}", kept) if row else None)
-    return Line(name, tuple(tiles))
+        tiles.append(_tile(row, cam, image, f"{name}, {format_level(row)}", kept) if row else None)
+    return MethodMaps(name, tuple(tiles))
 
 
 def _tile(row: Row, cam: str, image: int, name: str, kept: Pictures) -> Tile:
@@ -174,18 +176,18 @@ def _tile(row: Row, cam: str, image: int, name: str, kept: Pictures) -> Tile:
     sp2ps = "" if mean is None or row.first.role == "baseline" else f"{mean:.3f}"
     said = f": mean Sp2PS {sp2ps}" if sp2ps else ""
     alt = f"{plain(cam)} of {name}, test image {image}{said}"
-    return Tile(kept.get((row.first.id, cam, image)), alt, row_link(row), sp2ps)
+    return Tile(kept.get((row.first.id, cam, image)), alt, link_row(row), sp2ps)
 
 
 def _caption(
-    found: Regenerated, rows: Sequence[Row], seed: int | None, withheld: str | None
+    found: RegeneratedFigures, rows: Sequence[Row], seed: int | None, withheld: str | None
 ) -> str:
     record = found.place.section.first
     parts = ["Brightest is where the network looks most; a map leads to its row."]
     parts.append(f"Below a map: mean Sp2PS over {record.conditions.explained_images:,} images.")
     if any(len(row.records) > 1 for row in rows):
         parts.append(f"Maps are of {f'seed {seed}' if seed is not None else 'different seeds'}.")
-    parts += seeds_missing(rows)
+    parts += explain_missing_seeds(rows)
     if withheld:
         parts.append(f"Images are not shown: {plain(withheld)}.")
     return " ".join(parts)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunebench.leaderboard.board.rows import Row, level_name
-from prunebench.leaderboard.site.correlations.figures import value_title
+from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.site.correlations.figures import title_value
 from prunebench.leaderboard.site.plots import (
     BELOW,
     COLOURS,
-    Drawn,
-    figure,
+    DrawnFigure,
+    clean_words,
     label,
-    plain_words,
-    series,
+    make_figure,
+    style_series,
 )
-from prunebench.leaderboard.site.pruners.lines import removed_name
+from prunebench.leaderboard.site.pruners.lines import name_pruned_count
 
 CAPTION = (
     "Lines are means over the seeds, shades reach from the lowest seed to the highest; the first "
@@ -28,8 +28,8 @@ SCALES = {
 }
 
 
-def figures_over_levels(rows: Sequence[Row], names: tuple[str, str]) -> list[Drawn]:
-    """Draws two values against what is left of the network, each on an axis of its own.
+def draw_over_levels(rows: Sequence[Row], names: tuple[str, str]) -> list[DrawnFigure]:
+    """Draw two values against what is left of the network, each on an axis of its own.
 
     Args:
         rows: All levels of one method, the network without compression first.
@@ -38,14 +38,16 @@ def figures_over_levels(rows: Sequence[Row], names: tuple[str, str]) -> list[Dra
     Returns:
         The figure with a logarithmic and with a linear horizontal axis.
     """
-    left, right = (value_title(name) for name in names)
-    what = f"{removed_name(rows[-1].first.axis)} left"
+    left, right = (title_value(name) for name in names)
+    what = f"{name_pruned_count(rows[-1].first.axis)} left"
     traces = [trace for side, name in enumerate(names) for trace in _traces(side, name, rows)]
-    alt = plain_words(f"{_told(left, names[0], rows)}; {_told(right, names[1], rows)}.")
+    alt = clean_words(
+        f"{_describe_line(left, names[0], rows)}; {_describe_line(right, names[1], rows)}."
+    )
     return [
-        Drawn(
+        DrawnFigure(
             f"{left} and {right}",
-            figure(
+            make_figure(
                 traces,
                 what,
                 left,
@@ -77,7 +79,7 @@ def _axis(name: str) -> dict[str, Any]:
 
 
 def _traces(side: int, name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The mean of a value as a line, above the range of its seeds as a shade."""
+    """Draw the mean of a value as a line, above the range of its seeds as a shade."""
     known = [row for row in rows if row.get(name).mean is not None]
     x = [_left(row) for row in known]
     axis = {"x": x, "yaxis": "y2" if side else "y"}
@@ -85,9 +87,9 @@ def _traces(side: int, name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
     line = {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": label(value_title(name)),
+        "name": label(title_value(name)),
         "y": [_rounded(row.get(name).mean) for row in known],
-        "text": [label(level_name(row)) for row in known],
+        "text": [label(format_level(row)) for row in known],
         "hovertemplate": f"%{{text}}<br>%{{x:.2%}} left: %{{y:{percent}}}<extra></extra>",
     }
     ends = [_range(row, name) for row in known]
@@ -101,14 +103,14 @@ def _traces(side: int, name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
         "hoverinfo": "skip",
         "showlegend": False,
     }
-    drawn = axis | line | series(side)
+    drawn = axis | line | style_series(side)
     if all(len(row.records) == 1 for row in known):
         return [drawn]
     return [axis | {"x": x + x[::-1]} | shade, drawn]
 
 
 def _range(row: Row, name: str) -> tuple[float, float]:
-    """A value's lowest and highest seed."""
+    """Return a value's lowest and highest seed."""
     each = [_rounded(record.mean(name)) for record in row.records]
     return min(each), max(each)
 
@@ -118,11 +120,11 @@ def _rounded(value: float | None) -> float:
 
 
 def _left(row: Row) -> float:
-    return round(1 - row.removed(), 6)
+    return round(1 - row.pruned, 6)
 
 
-def _told(title: str, name: str, rows: Sequence[Row]) -> str:
-    """A line in words: where it starts, its highest point, and where it ends."""
+def _describe_line(title: str, name: str, rows: Sequence[Row]) -> str:
+    """Describe a line in words: where it starts, its highest point, and where it ends."""
     known = [(mean, row) for row in rows if (mean := row.get(name).mean) is not None]
     if not known:
         return f"{title} has no value"

@@ -9,33 +9,42 @@ from typing import Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.papers.cards.registry import read_works
-from prunebench.leaderboard.papers.cards.work import Experiment, Quantity
-from prunebench.leaderboard.papers.compare import Beside, Compared, compare_works, not_run
-from prunebench.leaderboard.papers.numbers import Number
-from prunebench.leaderboard.site.links import row_link
-from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.papers.again import Again, drawn_again, not_drawn
-from prunebench.leaderboard.site.papers.figure import figure_of
-from prunebench.leaderboard.site.papers.levels import figures_over_levels
-from prunebench.leaderboard.site.papers.table import Table, table_of
-from prunebench.leaderboard.site.papers.text import (
-    addresses,
-    citation,
-    digits_of,
-    has_sign,
-    measured,
-    row_title,
-    shared,
-    signed,
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment, Quantity
+from prunebench.leaderboard.papers.compare import (
+    ComparedExperiment,
+    Counterpart,
+    compare_works,
+    explain_not_run,
 )
-from prunebench.leaderboard.site.plots import Drawn
+from prunebench.leaderboard.papers.numbers import Number
+from prunebench.leaderboard.site.links import link_row
+from prunebench.leaderboard.site.pages import render
+from prunebench.leaderboard.site.papers.figure import draw_columns
+from prunebench.leaderboard.site.papers.levels import draw_over_levels
+from prunebench.leaderboard.site.papers.redrawn import (
+    RedrawnFigures,
+    explain_not_drawn,
+    redraw_figures,
+)
+from prunebench.leaderboard.site.papers.table import Table, make_table
+from prunebench.leaderboard.site.papers.text import (
+    count_digits,
+    find_shared,
+    format_citation,
+    format_measured,
+    format_signed,
+    has_sign,
+    list_addresses,
+    title_row,
+)
+from prunebench.leaderboard.site.plots import DrawnFigure
 from prunebench.leaderboard.writers.cells import plain
 
 CHOSEN = "chosen by this"
 
 
 @dataclass(frozen=True)
-class Line:
+class NumberLine:
     """One number of the comparison, as text."""
 
     title: str
@@ -47,13 +56,13 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Group:
+class CounterpartGroup:
     """A published row and ours: the lines of its numbers share the rest."""
 
     label: str
     source: str | None
     note: str | None
-    lines: tuple[Line, ...]
+    lines: tuple[NumberLine, ...]
     ours: str
     suite: str
     link: str
@@ -62,7 +71,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class View:
+class ExperimentView:
     """One experiment as the page shows it.
 
     Attributes:
@@ -79,21 +88,21 @@ class View:
         not_drawn: What to say of those that nothing of ours draws.
     """
 
-    experiment: Experiment
+    experiment: PublishedExperiment
     state: str
     not_run: str
-    groups: tuple[Group, ...]
+    groups: tuple[CounterpartGroup, ...]
     common: tuple[str, ...]
     unmatched: dict[str, list[str]]
     table: Table | None
     figure: dict[str, Any] | None
-    over_levels: tuple[Drawn, ...]
-    again: tuple[Again, ...]
+    over_levels: tuple[DrawnFigure, ...]
+    again: tuple[RedrawnFigures, ...]
     not_drawn: str | None
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``papers.html``.
+    """Write ``papers.html``.
 
     Args:
         sections: The board.
@@ -104,47 +113,60 @@ def write(sections: Sequence[Section], site: Path) -> None:
     """
     works = read_works()
     compared = compare_works(works, sections)
-    shown = [(name, work, [view(one) for one in compared[name]]) for name, work in works.items()]
-    render(site, "papers.html", "papers.html", works=shown, citation=citation, addresses=addresses)
+    shown = [
+        (name, work, [make_view(one) for one in compared[name]]) for name, work in works.items()
+    ]
+    render(
+        site,
+        "papers.html",
+        "papers.html",
+        works=shown,
+        citation=format_citation,
+        addresses=list_addresses,
+    )
 
 
-def view(compared: Compared) -> View:
+def make_view(compared: ComparedExperiment) -> ExperimentView:
     """Brings a comparison into the form of the page."""
     experiment = compared.experiment
     matched = [beside for beside in compared.rows if beside.row]
-    common = shared(beside.why for beside in matched)
+    common = find_shared(beside.why for beside in matched)
     unmatched: dict[str, list[str]] = {}
     for beside in compared.rows:
         if not beside.row:
             unmatched.setdefault("; ".join(beside.why), []).append(beside.published.label)
-    return View(
+    return ExperimentView(
         experiment,
         compared.state,
-        not_run(experiment),
+        explain_not_run(experiment),
         tuple(_group(experiment, beside, common) for beside in matched),
         common,
         unmatched if matched else {},
-        table_of(compared) if unmatched or (compared.own and experiment.sorted_by) else None,
-        figure_of(compared),
-        tuple(drawn for beside in matched for drawn in _over_levels(experiment, beside)),
-        drawn_again(compared),
-        not_drawn(compared),
+        make_table(compared) if unmatched or (compared.own and experiment.sorted_by) else None,
+        draw_columns(compared),
+        tuple(drawn for beside in matched for drawn in _draw_over_levels(experiment, beside)),
+        redraw_figures(compared),
+        explain_not_drawn(compared),
     )
 
 
-def _over_levels(experiment: Experiment, beside: Beside) -> Iterator[Drawn]:
-    """Figures of each correlation over levels that stands beside a published one."""
+def _draw_over_levels(
+    experiment: PublishedExperiment, beside: Counterpart
+) -> Iterator[DrawnFigure]:
+    """Yield the figures of each correlation over levels that a published one is compared to."""
     for found in beside.numbers:
         reading = experiment.quantities[found.key].reading
         if found.ours is not None and reading is not None and reading.other is not None:
-            yield from figures_over_levels(beside.levels, (reading.other, reading.name))
+            yield from draw_over_levels(beside.levels, (reading.other, reading.name))
 
 
-def _group(experiment: Experiment, beside: Beside, common: Sequence[str]) -> Group:
+def _group(
+    experiment: PublishedExperiment, beside: Counterpart, common: Sequence[str]
+) -> CounterpartGroup:
     row = beside.row
     assert row is not None
     chosen_by = beside.chosen_by(experiment)
-    return Group(
+    return CounterpartGroup(
         beside.published.label,
         beside.published.source,
         beside.published.note,
@@ -152,22 +174,24 @@ def _group(experiment: Experiment, beside: Beside, common: Sequence[str]) -> Gro
             _line(experiment.quantities[found.key], found, chosen=found.key == chosen_by)
             for found in beside.numbers
         ),
-        row_title(row, len(beside.levels)),
+        title_row(row, len(beside.levels)),
         plain(row.first.suite),
-        row_link(row),
+        link_row(row),
         beside.exact,
         tuple(text for text in beside.why if text not in common),
     )
 
 
-def _line(quantity: Quantity, found: Number, *, chosen: bool) -> Line:
-    """One number; that by which the level was chosen is near by choice, and no result."""
-    digits = digits_of(found.printed)
+def _line(quantity: Quantity, found: Number, *, chosen: bool) -> NumberLine:
+    """Write one number; by the column that chose the level, no difference is shown."""
+    digits = count_digits(found.printed)
     bounds = ""
     if found.low is not None and found.high is not None:
-        bounds = f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
+        bounds = f"[{format_signed(found.low, digits)}, {format_signed(found.high, digits)}]"
     difference = "–"
     if found.difference is not None:
-        difference = CHOSEN if chosen else signed(found.difference, digits, plus=True)
-    ours = measured(quantity, found.ours, digits, plus=has_sign(found.printed))
-    return Line(quantity.title, found.printed or "–", ours, bounds, difference, found.note or "")
+        difference = CHOSEN if chosen else format_signed(found.difference, digits, plus=True)
+    ours = format_measured(quantity, found.ours, digits, plus=has_sign(found.printed))
+    return NumberLine(
+        quantity.title, found.printed or "–", ours, bounds, difference, found.note or ""
+    )

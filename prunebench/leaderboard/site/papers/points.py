@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.papers.cards.figures import Curves
-from prunebench.leaderboard.papers.cards.work import Experiment
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment
 from prunebench.leaderboard.papers.numbers import Number, compare_number
-from prunebench.leaderboard.papers.regenerated import Figure, Levels, Regenerated
+from prunebench.leaderboard.papers.regenerated import Levels, RegeneratedFigure, RegeneratedFigures
 from prunebench.leaderboard.writers.cells import plain
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One network on a curve, in the units of the source."""
 
     row: Row
@@ -35,7 +35,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curve:
+class FigureCurve:
     """One value of one method, from the network without compression on.
 
     Attributes:
@@ -48,13 +48,16 @@ class Curve:
     method: int
     key: str
     name: str
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
 
 
-def points_of(
-    experiment: Experiment, asked: Curves, drawn: Figure, found: Regenerated
-) -> Iterator[Curve]:
-    """The curves of one figure, method by method; those without any value are left out.
+def list_curves(
+    experiment: PublishedExperiment,
+    asked: Curves,
+    drawn: RegeneratedFigure,
+    found: RegeneratedFigures,
+) -> Iterator[FigureCurve]:
+    """Yield the curves of one figure, method by method; those without any value are left out.
 
     Args:
         experiment: The experiment.
@@ -64,15 +67,23 @@ def points_of(
     """
     for index, method in enumerate(drawn.methods):
         for key in asked.y:
-            points = sorted(_points(experiment, asked, key, method, found), key=lambda one: one.x)
+            points = sorted(
+                _list_points(experiment, asked, key, method, found), key=lambda one: one.x
+            )
             if points:
-                yield Curve(index, key, _name(experiment, asked, key, drawn, method), tuple(points))
+                yield FigureCurve(
+                    index, key, _name_curve(experiment, asked, key, drawn, method), tuple(points)
+                )
 
 
-def _points(
-    experiment: Experiment, asked: Curves, key: str, method: Levels, found: Regenerated
-) -> Iterator[Point]:
-    """The points of a curve that have a value; where it starts, no level was asked for."""
+def _list_points(
+    experiment: PublishedExperiment,
+    asked: Curves,
+    key: str,
+    method: Levels,
+    found: RegeneratedFigures,
+) -> Iterator[CurvePoint]:
+    """Yield the points of a curve that have a value; the start is at 0 where it has no level."""
     baseline, quantities = found.place.section.baseline, experiment.quantities
     for row in (found.start, *method.rows):
         if row is None:
@@ -81,11 +92,17 @@ def _points(
         x = compare_number(asked.x, quantities[asked.x], None, row, baseline).ours
         at = 0.0 if x is None and row is found.start else x
         if at is not None and y.ours is not None:
-            yield Point(row, at, y)
+            yield CurvePoint(row, at, y)
 
 
-def _name(experiment: Experiment, asked: Curves, key: str, drawn: Figure, method: Levels) -> str:
-    """What tells a curve from the others of its figure."""
+def _name_curve(
+    experiment: PublishedExperiment,
+    asked: Curves,
+    key: str,
+    drawn: RegeneratedFigure,
+    method: Levels,
+) -> str:
+    """Name a curve by what differs from the others of its figure."""
     title = experiment.quantities[key].title
     if len(asked.y) == 1:
         return plain(method.pruner)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from prunebench.leaderboard.papers.cards.printed import Words, number
+from prunebench.leaderboard.papers.cards.printed import Words, parse_number
 from prunebench.leaderboard.papers.cards.work import PublishedRow
-from prunebench.leaderboard.papers.compare import Compared, Own
-from prunebench.leaderboard.site.links import row_link
+from prunebench.leaderboard.papers.compare import ComparedExperiment, OwnRow
+from prunebench.leaderboard.site.links import link_row
 from prunebench.leaderboard.site.papers.text import (
-    digits_of,
+    count_digits,
+    find_shared,
+    format_measured,
     has_sign,
-    measured,
-    row_title,
-    shared,
+    title_row,
 )
 
 
@@ -50,12 +50,12 @@ class Table:
         return any(row.ours for row in self.rows)
 
 
-def table_of(compared: Compared) -> Table:
-    """The table of an experiment: in the order of the source, or sorted with ours among it."""
+def make_table(compared: ComparedExperiment) -> Table:
+    """Make the table of an experiment: in the source's order, or sorted with ours among it."""
     experiment = compared.experiment
     key = experiment.sorted_by
-    common = shared(own.why for own in compared.own) if key else ()
-    theirs = [(_place(row, key), _theirs(compared, row)) for row in experiment.rows]
+    common = find_shared(own.why for own in compared.own) if key else ()
+    theirs = [(_find_sort_value(row, key), _theirs(compared, row)) for row in experiment.rows]
     ours = [(own.get(key), _ours(compared, own, common)) for own in compared.own if key]
     rows = theirs + ours
     if key:
@@ -68,12 +68,12 @@ def table_of(compared: Compared) -> Table:
     )
 
 
-def _place(row: PublishedRow, key: str | None) -> float | None:
+def _find_sort_value(row: PublishedRow, key: str | None) -> float | None:
     value = row.values.get(key or "")
-    return number(value) if isinstance(value, str) else None
+    return parse_number(value) if isinstance(value, str) else None
 
 
-def _theirs(compared: Compared, row: PublishedRow) -> TableRow:
+def _theirs(compared: ComparedExperiment, row: PublishedRow) -> TableRow:
     cells = []
     for key in compared.experiment.quantities:
         value = row.values.get(key)
@@ -81,13 +81,13 @@ def _theirs(compared: Compared, row: PublishedRow) -> TableRow:
     return TableRow(row.label, tuple(cells), row.note, row.source)
 
 
-def _ours(compared: Compared, own: Own, common: tuple[str, ...]) -> TableRow:
+def _ours(compared: ComparedExperiment, own: OwnRow, common: tuple[str, ...]) -> TableRow:
     cells = []
     for key, quantity in compared.experiment.quantities.items():
         printed = [row.values.get(key) for row in compared.experiment.rows]
         plus = any(has_sign(value) for value in printed if isinstance(value, str))
         numbers = (value for value in printed if not isinstance(value, Words))
-        digits = max(map(digits_of, numbers), default=digits_of(None))
-        cells.append(measured(quantity, own.get(key), digits, plus=plus))
+        digits = max(map(count_digits, numbers), default=count_digits(None))
+        cells.append(format_measured(quantity, own.get(key), digits, plus=plus))
     why = tuple(text for text in own.why if text not in common)
-    return TableRow(row_title(own.row), tuple(cells), link=row_link(own.row), why=why)
+    return TableRow(title_row(own.row), tuple(cells), link=link_row(own.row), why=why)

@@ -4,69 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from prunebench.leaderboard.board.rows import Row, level_name
-from prunebench.leaderboard.papers.cards.printed import decimals
+from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.papers.cards.printed import count_decimals
 from prunebench.leaderboard.papers.cards.work import Quantity, Work
 from prunebench.leaderboard.writers.cells import plain
 
 
-def signed(value: float, digits: int, *, plus: bool = False) -> str:
-    """A number with a true minus sign; zero has none."""
+def format_signed(value: float, digits: int, *, plus: bool = False) -> str:
+    """Write a number with a true minus sign; zero has none."""
     text = f"{abs(value):.{digits}f}"
     if not text.strip("0."):
         return text
     return f"{'−' if value < 0 else '+' if plus else ''}{text}"
 
 
-def digits_of(printed: str | None) -> int:
-    """With how many decimals ours is written: as many as theirs, and at least one."""
-    return max(1, decimals(printed or ""))
+def count_digits(printed: str | None) -> int:
+    """Return how many decimals ours is written with: as many as theirs, and at least one."""
+    return max(1, count_decimals(printed or ""))
 
 
-def measured(quantity: Quantity, value: float | None, digits: int, *, plus: bool = False) -> str:
-    """A number of ours in the unit of the source; with a plus where the source prints one."""
+def format_measured(
+    quantity: Quantity, value: float | None, digits: int, *, plus: bool = False
+) -> str:
+    """Write a number of ours in the source's unit; with a plus if the source prints one."""
     if value is None:
         return "–"
-    return signed(value, digits, plus=plus) + ("%" if quantity.unit == "percent" else "")
+    return format_signed(value, digits, plus=plus) + ("%" if quantity.unit == "percent" else "")
 
 
 def has_sign(printed: str | None) -> bool:
-    """Whether a number was printed with its sign."""
+    """Return whether a number was printed with its sign."""
     return bool(printed) and str(printed)[0] in "+-−"
 
 
-def row_title(row: Row, levels: int = 0) -> str:
-    """What a row of ours is called: network, compressor and level, or how many levels are meant."""
+def title_row(row: Row, levels: int = 0) -> str:
+    """Return a row's title: network, pruner and level, or how many levels are meant."""
     record = row.first
     network = plain(record.model).partition("(")[0]
     if record.role == "baseline":
         return f"{network}, baseline"
     if record.role == "control":
         return f"{network}, none (training only)"
-    level = f"{levels} levels" if levels else level_name(row)
+    level = f"{levels} levels" if levels else format_level(row)
     return f"{network}, {plain(record.pruner)}, {level}"
 
 
-def axis_title(quantity: Quantity) -> str:
-    """A column as the heading of an axis."""
+def title_axis(quantity: Quantity) -> str:
+    """Return a column's title as the heading of an axis."""
     return f"{quantity.title} (%)" if quantity.unit == "percent" else quantity.title
 
 
-def shared(each: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """What all of several lists hold, in the order of the first."""
+def find_shared(each: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return what all of several lists hold, in the order of the first."""
     lists = list(each)
     return tuple(text for text in lists[0] if all(text in one for one in lists)) if lists else ()
 
 
-def citation(work: Work) -> str:
-    """Authors, year, title and venue on one line."""
+def format_citation(work: Work) -> str:
+    """Write authors, year, title and venue on one line."""
     year = f" ({work.year})" if work.year else ""
     venue = f" {work.venue}." if work.venue else ""
     return f"{work.authors}{year}. {work.title}.{venue}"
 
 
-def addresses(work: Work) -> list[tuple[str, str]]:
-    """Where a work is to be found: (address, name)."""
+def list_addresses(work: Work) -> list[tuple[str, str]]:
+    """Return where a work is to be found: (address, name)."""
     found = []
     if work.doi:
         found.append((f"https://doi.org/{work.doi}", f"doi:{work.doi}"))
@@ -77,7 +79,7 @@ def addresses(work: Work) -> list[tuple[str, str]]:
     return found
 
 
-def seeds_missing(rows: Sequence[Row]) -> list[str]:
-    """One sentence where networks of some seeds were asked for and are not there; else nothing."""
+def explain_missing_seeds(rows: Sequence[Row]) -> list[str]:
+    """Return one sentence if networks of some seeds are missing, else nothing."""
     few = sum(bool(row.missing) for row in rows)
     return [f"Of {few} of {len(rows)} rows not all seeds were measured."] if few else []

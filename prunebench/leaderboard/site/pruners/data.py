@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.site.links import pruner_link
+from prunebench.leaderboard.site.links import link_pruner
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.plugins import find
 from prunebench.plugins.cards import Card, read_card
@@ -18,7 +18,7 @@ UNTOLD = "without a card"
 
 
 @dataclass
-class Measured:
+class MeasuredPruner:
     """Where a pruner was measured: one section, one axis.
 
     Attributes:
@@ -33,7 +33,7 @@ class Measured:
 
 
 @dataclass
-class Pruner:
+class BoardPruner:
     """A plugin that records name.
 
     Attributes:
@@ -44,7 +44,7 @@ class Pruner:
     """
 
     name: str
-    measured: list[Measured] = field(default_factory=list)
+    measured: list[MeasuredPruner] = field(default_factory=list)
     card: Card | None = None
     missing: str = ""
 
@@ -61,32 +61,32 @@ class Pruner:
         return sum(len(rows) for each in self.measured for rows in each.levels.values())
 
 
-def collect(sections: Iterable[Section]) -> dict[str, Pruner]:
-    """The pruners of a board by the address of their page, with all their rows."""
-    found: dict[str, Pruner] = {}
+def collect_pruners(sections: Iterable[Section]) -> dict[str, BoardPruner]:
+    """Return the pruners of a board by the address of their page, with all their rows."""
+    found: dict[str, BoardPruner] = {}
     for section in sections:
-        here: dict[tuple[str, str], Measured] = {}
+        here: dict[tuple[str, str], MeasuredPruner] = {}
         for row in section.rows:
             record = row.first
             if record.role not in ("compressed", "control"):
                 continue
             name = "none" if record.role == "control" else record.pruner_name
-            link = pruner_link(name)
-            pruner = found.setdefault(link, Pruner(name))
+            link = link_pruner(name)
+            pruner = found.setdefault(link, BoardPruner(name))
             place = here.get((link, record.axis))
             if place is None:
-                place = here[link, record.axis] = Measured(section, record.axis)
+                place = here[link, record.axis] = MeasuredPruner(section, record.axis)
                 pruner.measured.append(place)
             place.levels.setdefault(record.pruner, []).append(row)
     for pruner in found.values():
-        pruner.card, pruner.missing = _card(pruner.name)
+        pruner.card, pruner.missing = _read_card(pruner.name)
         for place in pruner.measured:
             for rows in place.levels.values():
-                rows.sort(key=lambda row: (row.removed(), row.first.round or 0))
+                rows.sort(key=lambda row: (row.pruned, row.first.round or 0))
     return found
 
 
-def _card(name: str) -> tuple[Card | None, str]:
+def _read_card(name: str) -> tuple[Card | None, str]:
     try:
         entry = find("pruners", name)
     except RequestError as error:

@@ -7,18 +7,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.rank import MOST_ACCURACY_LOST, by_pruner
-from prunebench.leaderboard.board.rescaling import preservation
+from prunebench.leaderboard.board.rank import MOST_ACCURACY_LOST, group_by_pruner
+from prunebench.leaderboard.board.rescaling import list_preservation_values
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, Drawn, figure, label, plain_words
+from prunebench.leaderboard.site.plots import (
+    BELOW,
+    COLOURS,
+    DrawnFigure,
+    clean_words,
+    label,
+    make_figure,
+)
 from prunebench.leaderboard.site.pruners.lines import (
     MOST_OTHERS,
     Levels,
-    grey,
-    line,
-    look,
-    removed_name,
-    told,
+    describe_line,
+    draw_line,
+    draw_other_lines,
+    name_pruned_count,
+    style_line,
 )
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
@@ -26,8 +33,8 @@ from prunebench.trust import THRESHOLDS
 MOST_LINES = 12  # of one figure
 
 
-def figures(section: Section, axis: str, levels: Levels) -> list[Drawn]:
-    """Accuracy and every preservation metric against the compression really reached.
+def draw_figures(section: Section, axis: str, levels: Levels) -> list[DrawnFigure]:
+    """Draw accuracy and every preservation metric against the compression really reached.
 
     Args:
         section: Where the pruner was measured.
@@ -35,13 +42,13 @@ def figures(section: Section, axis: str, levels: Levels) -> list[Drawn]:
         levels: Its rows.
     """
     rows = [row for each in levels.values() for row in each]
-    names = sorted({name for row in rows for name in preservation(row)})
+    names = sorted({name for row in rows for name in list_preservation_values(row)})
     measures = {re.split(r"/", name)[0]: None for name in names}
     order = sorted(measures, key=lambda measure: (not measure.startswith("sp2ps"), measure))
-    others = _others(section, axis, levels)
-    furthest = max(row.removed() for row in rows)
+    others = _list_others(section, axis, levels)
+    furthest = max(row.pruned for row in rows)
     span = [
-        min(-0.03, *(row.removed() - 0.03 for row in rows)),
+        min(-0.03, *(row.pruned - 0.03 for row in rows)),
         min(max(furthest + 0.05, 0.3), 1.02),
     ]
     drawn = [_draw(section, axis, levels, others, ["accuracy"], span)]
@@ -51,11 +58,11 @@ def figures(section: Section, axis: str, levels: Levels) -> list[Drawn]:
     return drawn
 
 
-def _others(section: Section, axis: str, own: Levels) -> Levels:
-    """The other pruners of the axis: those with a rank first."""
+def _list_others(section: Section, axis: str, own: Levels) -> Levels:
+    """Return the other pruners of the axis: those with a rank first."""
     ranking = next((found for name, found in section.rankings.items() if name == axis), None)
     places = {place.pruner: index for index, place in enumerate(ranking.places)} if ranking else {}
-    found = dict(by_pruner(section.rows, axis))
+    found = dict(group_by_pruner(section.rows, axis))
     order = sorted(found.keys() - own.keys(), key=lambda pruner: (places.get(pruner, 0), pruner))
     return {pruner: found[pruner] for pruner in order}
 
@@ -67,23 +74,23 @@ def _draw(
     others: Levels,
     names: Sequence[str],
     span: Sequence[float],
-) -> Drawn:
+) -> DrawnFigure:
     control = section.control
     pairs = [(pruner, name) for pruner in levels for name in names]
     shown = pairs[:MOST_LINES]
     traces = []
     compared = next((name for name in names if name.endswith("/grad-cam")), names[0])
     if others:
-        traces.append(grey(control, others, compared))
+        traces.append(draw_other_lines(control, others, compared))
     for pruner, name in shown:
         traces.append(
-            line(control, levels[pruner], name, _key(pruner, name, levels, names))
-            | look(list(levels).index(pruner), list(names).index(name), len(names))
+            draw_line(control, levels[pruner], name, _name_line(pruner, name, levels, names))
+            | style_line(list(levels).index(pruner), list(names).index(name), len(names))
         )
     title = title_of(names[0])
-    what = f"{removed_name(axis)} removed"
+    what = f"{name_pruned_count(axis)} removed"
     shapes, annotations = _limits(section, names)
-    drawn = figure(
+    drawn = make_figure(
         traces,
         what,
         title,
@@ -94,11 +101,16 @@ def _draw(
         hovermode="closest",
         legend=BELOW,
     )
-    lines = [told(control, levels[p], n, _key(p, n, levels, names) or p) for p, n in shown[:4]]
+    lines = [
+        describe_line(control, levels[p], n, _name_line(p, n, levels, names) or p)
+        for p, n in shown[:4]
+    ]
     alt = f"{title} against {what}: {'; '.join(lines)}."
     if len(pairs) > 4:
         alt += f" {len(pairs) - 4} more in the table below."
-    return Drawn(title, drawn, plain_words(alt), _caption(names, others, compared, len(pairs)))
+    return DrawnFigure(
+        title, drawn, clean_words(alt), _caption(names, others, compared, len(pairs))
+    )
 
 
 def _caption(names: Sequence[str], others: Levels, compared: str, lines: int) -> str:
@@ -114,15 +126,15 @@ def _caption(names: Sequence[str], others: Levels, compared: str, lines: int) ->
     return " ".join(parts)
 
 
-def _key(pruner: str, name: str, levels: Levels, names: Sequence[str]) -> str:
-    """What tells a line from the others of its figure."""
+def _name_line(pruner: str, name: str, levels: Levels, names: Sequence[str]) -> str:
+    """Name a line by what differs from the others of its figure."""
     cam = name.partition("/")[2]
     variant = pruner if len(levels) > 1 or not cam else ""
     return " · ".join(plain(part) for part in (variant, cam) if part)
 
 
 def _limits(section: Section, names: Sequence[str]) -> tuple[list[Any], list[Any]]:
-    """Lines across: published thresholds, or the accuracy that may not be passed."""
+    """Draw lines across: published thresholds, or the accuracy that may be lost."""
     limits: list[tuple[float, str, str]] = []
     if list(names) == ["accuracy"]:
         best = section.baseline.get("accuracy").mean if section.baseline else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.site.plots import COLOURS, SYMBOLS, label
 
 MOST_OTHERS = 25  # grey lines of one figure
@@ -16,13 +16,13 @@ Levels = Mapping[str, Sequence[Row]]
 """The rows of each label of a pruner, by rising compression."""
 
 
-def removed_name(axis: str) -> str:
-    """What is removed on an axis: MACs, or weights where masks stand for them."""
+def name_pruned_count(axis: str) -> str:
+    """Return what an axis counts as pruned: MACs, or weights where they are masked."""
     return "weights" if axis == "masked" else "MACs"
 
 
-def look(variant: int, cam: int, cams: int) -> dict[str, Any]:
-    """Methods by colour, variants by dash and symbol; variants by colour where there is one."""
+def style_line(variant: int, cam: int, cams: int) -> dict[str, Any]:
+    """Return a line's look: its method's colour, its variant's dash and symbol."""
     colour = COLOURS[(cam if cams > 1 else variant) % len(COLOURS)]
     return {
         "line": {"color": colour, "dash": DASHES[variant % len(DASHES)], "width": 2},
@@ -32,11 +32,11 @@ def look(variant: int, cam: int, cams: int) -> dict[str, Any]:
 
 def _points(control: Row | None, rows: Sequence[Row]) -> list[tuple[float, Row]]:
     start = [(0.0, control)] if control else []
-    return start + [(row.removed(), row) for row in rows]
+    return start + [(row.pruned, row) for row in rows]
 
 
-def line(control: Row | None, rows: Sequence[Row], name: str, key: str) -> dict[str, Any]:
-    """One value over a variant's levels, from the ``none`` control on, with its intervals."""
+def draw_line(control: Row | None, rows: Sequence[Row], name: str, key: str) -> dict[str, Any]:
+    """Draw one value over a variant's levels, from ``none`` on, with its intervals."""
     points = _points(control, rows)
     values = [row.get(name) for _, row in points]
     above = [0 if v.high is None or v.mean is None else v.high - v.mean for v in values]
@@ -56,7 +56,7 @@ def line(control: Row | None, rows: Sequence[Row], name: str, key: str) -> dict[
             "thickness": 1,
             "width": 3,
         },
-        "text": [label(f"{key}, {level_name(row)}") for _, row in points],
+        "text": [label(f"{key}, {format_level(row)}") for _, row in points],
         "hovertemplate": f"%{{text}}<br>%{{x:.1%}} removed: %{{y:{percent}}}<extra></extra>",
     }
 
@@ -65,8 +65,8 @@ def _short(key: str) -> str:
     return label(key if len(key) <= 44 else key[:43] + "…")
 
 
-def grey(control: Row | None, others: Levels, name: str) -> dict[str, Any]:
-    """The other pruners' lines in one trace, for comparison."""
+def draw_other_lines(control: Row | None, others: Levels, name: str) -> dict[str, Any]:
+    """Draw the other pruners' lines in one trace, for comparison."""
     xs: list[float | None] = []
     ys: list[float | None] = []
     texts: list[str] = []
@@ -91,8 +91,8 @@ def grey(control: Row | None, others: Levels, name: str) -> dict[str, Any]:
     }
 
 
-def told(control: Row | None, rows: Sequence[Row], name: str, key: str) -> str:
-    """A line in words: where it starts and where it ends."""
+def describe_line(control: Row | None, rows: Sequence[Row], name: str, key: str) -> str:
+    """Describe a line in words: where it starts and where it ends."""
     known = [(x, m) for x, row in _points(control, rows) if (m := row.get(name).mean) is not None]
     if not known:
         return f"{key} has no value"

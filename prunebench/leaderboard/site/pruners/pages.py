@@ -9,16 +9,21 @@ from urllib.parse import unquote
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.horizon import Horizon
-from prunebench.leaderboard.board.rank import Place
-from prunebench.leaderboard.board.rescaling import preservation
-from prunebench.leaderboard.board.rows import Row, level_name
+from prunebench.leaderboard.board.rank import PrunerRank
+from prunebench.leaderboard.board.rescaling import list_preservation_values
+from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.site.families import title_of
-from prunebench.leaderboard.site.links import row_link
+from prunebench.leaderboard.site.links import link_row
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.pruners.data import UNTOLD, Measured, Pruner, collect
-from prunebench.leaderboard.site.pruners.figures import figures
-from prunebench.leaderboard.site.pruners.lines import removed_name
-from prunebench.leaderboard.site.row.citation import address, bibtex
+from prunebench.leaderboard.site.pruners.data import (
+    UNTOLD,
+    BoardPruner,
+    MeasuredPruner,
+    collect_pruners,
+)
+from prunebench.leaderboard.site.pruners.figures import draw_figures
+from prunebench.leaderboard.site.pruners.lines import name_pruned_count
+from prunebench.leaderboard.site.row.citation import find_address, format_bibtex
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 
@@ -28,50 +33,51 @@ MOST_ROWS = 150  # rows in one table
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``pruners.html`` and one page a pruner into ``site``."""
-    pruners = collect(sections)
+    """Write ``pruners.html`` and one page a pruner into ``site``."""
+    pruners = collect_pruners(sections)
     families: dict[str, list[dict[str, Any]]] = {}
     for link, pruner in sorted(pruners.items(), key=lambda item: item[1].name):
-        families.setdefault(pruner.family, []).append(_line(link, pruner))
+        families.setdefault(pruner.family, []).append(_summarise(link, pruner))
         _write_page(link, pruner, site)
     listed = sorted(families.items(), key=lambda item: (item[0] == UNTOLD, item[0]))
     render(site, "pruners.html", "pruners.html", families=listed)
 
 
-def _line(link: str, pruner: Pruner) -> dict[str, Any]:
-    horizons = [found for place in pruner.measured for found in _horizons(place)]
+def _summarise(link: str, pruner: BoardPruner) -> dict[str, Any]:
+    horizons = [found for place in pruner.measured for found in _list_horizons(place)]
     return {
         "link": link,
         "name": plain(pruner.name),
         "summary": pruner.card.summary if pruner.card else pruner.missing,
         "rows": pruner.rows,
         "groups": len({id(place.section) for place in pruner.measured}),
-        "published": _best([h for _, h in horizons if h.versus == "published"], horizons),
-        "control": _best([h for _, h in horizons if h.versus != "published"], horizons),
+        "published": _find_best([h for _, h in horizons if h.versus == "published"], horizons),
+        "control": _find_best([h for _, h in horizons if h.versus != "published"], horizons),
     }
 
 
-def _best(
-    chosen: Sequence[Horizon], horizons: Sequence[tuple[Measured, Horizon]]
+def _find_best(
+    chosen: Sequence[Horizon], horizons: Sequence[tuple[MeasuredPruner, Horizon]]
 ) -> dict[str, str]:
-    """The farthest of some horizons, and where it was reached."""
+    """Return the farthest of some horizons, and where it was reached."""
     known = [found for found in chosen if found.outcome.state in ("at", "beyond")]
     if not known:
         states = {found.outcome.state for found in chosen}
         return {"at": "unreachable" if "unreachable" in states else "–", "where": ""}
     best = max(known, key=lambda h: (h.outcome.at or 0.0, h.outcome.state == "beyond"))
     place = next(place for place, found in horizons if found is best)
-    where = f"of {removed_name(best.axis)}, {plain(best.cam)}, {cells.title(place.section.first)}"
+    title = cells.make_title(place.section.first)
+    where = f"of {name_pruned_count(best.axis)}, {plain(best.cam)}, {title}"
     return {"at": str(best.outcome), "where": where}
 
 
-def _horizons(place: Measured) -> Iterator[tuple[Measured, Horizon]]:
+def _list_horizons(place: MeasuredPruner) -> Iterator[tuple[MeasuredPruner, Horizon]]:
     for found in place.section.horizons:
         if found.axis == place.axis and found.pruner in place.levels:
             yield place, found
 
 
-def _write_page(link: str, pruner: Pruner, site: Path) -> None:
+def _write_page(link: str, pruner: BoardPruner, site: Path) -> None:
     paper = pruner.card.paper if pruner.card else None
     drawn = pruner.measured[:MOST_GROUPS]
     render(
@@ -82,48 +88,48 @@ def _write_page(link: str, pruner: Pruner, site: Path) -> None:
         name=plain(pruner.name),
         card=pruner.card,
         paper=paper,
-        address=address(paper) if paper else None,
-        bibtex=bibtex(paper) if paper else None,
-        ranks=[line for place in pruner.measured for line in _ranks(place)][:MOST_ROWS],
+        address=find_address(paper) if paper else None,
+        bibtex=format_bibtex(paper) if paper else None,
+        ranks=[line for place in pruner.measured for line in _list_ranks(place)][:MOST_ROWS],
         groups=[_group(place, index) for index, place in enumerate(drawn)],
         more=len(pruner.measured) - len(drawn),
     )
 
 
-def _ranks(place: Measured) -> Iterator[dict[str, Any]]:
-    """One line a variant: its place, and the first explanation method to give way."""
+def _list_ranks(place: MeasuredPruner) -> Iterator[dict[str, Any]]:
+    """Yield for each variant its rank and its nearest trust horizons."""
     ranking = next((r for axis, r in place.section.rankings.items() if axis == place.axis), None)
     places = {each.pruner: each for each in ranking.places} if ranking else {}
     ranked = sum(each.rank is not None for each in places.values())
-    by_variant = _by_variant(place)
+    by_variant = _group_by_variant(place)
     for pruner in place.levels:
         if pruner in places:
             found = by_variant.get(pruner, [])
             yield {
-                "group": cells.title(place.section.first),
+                "group": cells.make_title(place.section.first),
                 "axis": f"{place.axis}, protocol {place.section.first.protocol[:8]}",
                 "pruner": plain(pruner),
-                "rank": _rank(places[pruner], ranked),
-                "published": _first([h for h in found if h.versus == "published"]),
-                "control": _first([h for h in found if h.versus != "published"]),
+                "rank": _format_rank(places[pruner], ranked),
+                "published": _format_nearest([h for h in found if h.versus == "published"]),
+                "control": _format_nearest([h for h in found if h.versus != "published"]),
             }
 
 
-def _by_variant(place: Measured) -> dict[str, list[Horizon]]:
+def _group_by_variant(place: MeasuredPruner) -> dict[str, list[Horizon]]:
     found: dict[str, list[Horizon]] = {}
-    for _, horizon in _horizons(place):
+    for _, horizon in _list_horizons(place):
         found.setdefault(horizon.pruner, []).append(horizon)
     return found
 
 
-def _rank(place: Place, ranked: int) -> str:
+def _format_rank(place: PrunerRank, ranked: int) -> str:
     if place.rank is None:
         return f"not ranked: {place.reason}"
     return f"{place.rank} of {ranked}, mean Sp2PS {place.score or 0:.3f}"
 
 
-def _first(horizons: Sequence[Horizon]) -> str:
-    """The nearest of some horizons and its method."""
+def _format_nearest(horizons: Sequence[Horizon]) -> str:
+    """Write the nearest of some horizons and its method."""
     if not horizons:
         return "–"
     reach = {"unreachable": -1.0, "unknown": 2.0}
@@ -131,10 +137,10 @@ def _first(horizons: Sequence[Horizon]) -> str:
     return f"{nearest.outcome}, {plain(nearest.cam)}"
 
 
-def _horizon_table(place: Measured) -> list[dict[str, Any]]:
-    """One line a variant and method: its horizon for either threshold."""
+def _horizon_table(place: MeasuredPruner) -> list[dict[str, Any]]:
+    """Return for each variant and method its horizon for either threshold."""
     lines: dict[tuple[str, str], dict[str, Any]] = {}
-    for pruner, horizons in _by_variant(place).items():
+    for pruner, horizons in _group_by_variant(place).items():
         for found in horizons:
             line = lines.setdefault(
                 (pruner, found.cam), {"pruner": plain(pruner), "cam": plain(found.cam)}
@@ -144,19 +150,21 @@ def _horizon_table(place: Measured) -> list[dict[str, Any]]:
     return list(lines.values())[:MOST_ROWS]
 
 
-def _group(place: Measured, index: int) -> dict[str, Any]:
+def _group(place: MeasuredPruner, index: int) -> dict[str, Any]:
     levels = dict(list(place.levels.items())[:MOST_VARIANTS])
     rows = [row for each in levels.values() for row in each]
-    names = sorted({name for row in rows for name in preservation(row)}, key=_sp2ps_first)
+    names = sorted(
+        {name for row in rows for name in list_preservation_values(row)}, key=_sp2ps_first
+    )
     control = place.section.control
     lines = rows if place.axis == "none" or control is None else [control, *rows]
     return {
         "id": f"group-{index}",
-        "title": cells.title(place.section.first),
+        "title": cells.make_title(place.section.first),
         "protocol": place.section.first.protocol[:8],
-        "axis": cells.axis_title(place.axis),
-        "removed": removed_name(place.axis),
-        "figures": [] if place.axis == "none" else figures(place.section, place.axis, levels),
+        "axis": cells.name_axis(place.axis),
+        "removed": name_pruned_count(place.axis),
+        "figures": [] if place.axis == "none" else draw_figures(place.section, place.axis, levels),
         "horizons": _horizon_table(place),
         "names": [(title_of(name), plain(name.partition("/")[2])) for name in names],
         "rows": [_row(row, place.section, names) for row in lines[:MOST_ROWS]],
@@ -173,15 +181,19 @@ def _row(row: Row, section: Section, names: Sequence[str]) -> dict[str, Any]:
     accuracy = row.get("accuracy")
     control = row.first.role == "control"
     return {
-        "link": row_link(row),
+        "link": link_row(row),
         "pruner": "none (recovery only)" if control else plain(row.first.pruner),
-        "level": "" if control else level_name(row),
-        "removed": "0%" if control else cells.removed(row.removed()),
+        "level": "" if control else format_level(row),
+        "removed": "0%" if control else cells.format_pruned(row.pruned),
         "seeds": row.seeds,
-        "accuracy": (cells.percent(accuracy), cells.percent_bounds(accuracy)),
-        "change": cells.change(row, section.baseline),
+        "accuracy": (cells.format_percent(accuracy), cells.format_percent_bounds(accuracy)),
+        "change": cells.format_change(row, section.baseline),
         "values": [
-            (cells.score(row.get(name)), cells.score_bounds(row.get(name)), row.get(name).reason)
+            (
+                cells.format_score(row.get(name)),
+                cells.format_score_bounds(row.get(name)),
+                row.get(name).reason,
+            )
             for name in names
         ],
     }

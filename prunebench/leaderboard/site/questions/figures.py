@@ -7,12 +7,24 @@ from math import ceil, log10
 from typing import Any
 
 from prunebench.leaderboard.board.orders import Height
-from prunebench.leaderboard.questions.comparison import Comparison
-from prunebench.leaderboard.questions.training import LEAST_DROP, Training
-from prunebench.leaderboard.site.names import short_names
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, SYMBOLS, Drawn, figure, label
-from prunebench.leaderboard.site.pruners.lines import removed_name
-from prunebench.leaderboard.site.questions.text import brief, counted, number, place
+from prunebench.leaderboard.questions.comparison import OrderComparison
+from prunebench.leaderboard.questions.training import LEAST_DROP, TrainingDrop
+from prunebench.leaderboard.site.names import shorten_names
+from prunebench.leaderboard.site.plots import (
+    BELOW,
+    COLOURS,
+    SYMBOLS,
+    DrawnFigure,
+    label,
+    make_figure,
+)
+from prunebench.leaderboard.site.pruners.lines import name_pruned_count
+from prunebench.leaderboard.site.questions.text import (
+    format_coefficient,
+    format_count,
+    name_sections,
+    shorten,
+)
 from prunebench.leaderboard.writers import cells
 
 MOST_POINTS = 400  # of one figure
@@ -23,15 +35,15 @@ SHARES = (1.0, 0.5, 0.1)
 TICKS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
 
 
-def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
-    """The values of one order over those of another, with their intervals.
+def draw_two_orders(shown: OrderComparison, titles: tuple[str, str], total: int) -> DrawnFigure:
+    """Draw the values of one order over those of another, with their intervals.
 
     Args:
         shown: The comparison.
         titles: What the orders' values are called.
         total: Of how many comparisons it is the least agreeing one.
     """
-    short = short_names(shown.first.heights)
+    short = shorten_names(shown.first.heights)
     moved = set(shown.swaps.moved)
     still = [pruner for pruner in shown.first.heights if pruner not in moved]
     groups = [("in no reversed pair", still, 0), ("in a reversed pair", sorted(moved), 1)]
@@ -40,9 +52,9 @@ def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
         for name, pruners, index in groups
         if pruners
     ]
-    where = f"{place(shown.sections)}, {shown.axis}"
-    under = f", {brief(shown.cam)}" if shown.cam else ""
-    drawing = figure(
+    where = f"{name_sections(shown.sections)}, {shown.axis}"
+    under = f", {shorten(shown.cam)}" if shown.cam else ""
+    drawing = make_figure(
         traces,
         *titles,
         legend=BELOW,
@@ -53,7 +65,7 @@ def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
     rank = "The only comparison" if total == 1 else f"The least agreeing of {total} comparisons"
     left = sum(max(0, len(pruners) - MOST_POINTS) for _, pruners, _ in groups)
     caption = (
-        f"{rank}: {where}{under}, {100 * shown.at:.1f}% of {removed_name(shown.axis)} removed. "
+        f"{rank}: {where}{under}, {100 * shown.at:.1f}% of {name_pruned_count(shown.axis)} pruned. "
         "Higher is better; bars are 95% intervals. Where orders agree, points rise to the right."
     )
     if moved:
@@ -62,15 +74,17 @@ def two_orders(shown: Comparison, titles: tuple[str, str], total: int) -> Drawn:
         caption += f" In reversed pairs: {'; '.join(names)}{more}."
     if left:
         caption += f" {left} of {len(shown.first.heights)} pruners are not drawn."
-    return Drawn("", drawing, _told(shown, titles, short), caption)
+    return DrawnFigure("", drawing, _describe_points(shown, titles, short), caption)
 
 
-def _points(shown: Comparison, pruners: Sequence[str], name: str, index: int) -> dict[str, Any]:
+def _points(
+    shown: OrderComparison, pruners: Sequence[str], name: str, index: int
+) -> dict[str, Any]:
     few = len(shown.first.heights) <= MOST_LABELLED
     named = pruners if few else (shown.first.leader, shown.second.leader)
     over, up = ([order.heights[p] for p in pruners] for order in (shown.first, shown.second))
     values = [height.value for height in shown.first.heights.values()]
-    short = short_names(shown.first.heights, SHORT)
+    short = shorten_names(shown.first.heights, SHORT)
     middle = (max(values) + min(values)) / 2  # names are written towards it, to stay within
     return {
         "type": "scatter",
@@ -102,23 +116,27 @@ def _bars(heights: Sequence[Height]) -> dict[str, Any]:
     }
 
 
-def _told(shown: Comparison, titles: tuple[str, str], short: Mapping[str, str]) -> str:
-    tau = "not defined" if shown.tau is None else number(shown.tau)
-    under = f", both under {brief(shown.cam)}" if shown.cam else ""
+def _describe_points(
+    shown: OrderComparison, titles: tuple[str, str], short: Mapping[str, str]
+) -> str:
+    tau = "not defined" if shown.tau is None else format_coefficient(shown.tau)
+    under = f", both under {shorten(shown.cam)}" if shown.cam else ""
+    pruners = format_count(len(shown.first.heights), "pruner")
     parts = [
-        f"{titles[1]} over {titles[0]} of {counted(len(shown.first.heights), 'pruner')}{under}",
+        f"{titles[1]} over {titles[0]} of {pruners}{under}",
         f"Kendall's τ-b {tau}",
         *(
             f"best by {title} {short[order.leader]} ({order.heights[order.leader].value:.3f})"
             for title, order in zip(titles, (shown.first, shown.second), strict=True)
         ),
-        f"{shown.swaps.turned} of {counted(shown.swaps.told, 'pair')} told apart by both reversed",
+        f"{shown.swaps.reversed} of {format_count(shown.swaps.separated, 'pair')} "
+        "separated by both reversed",
     ]
     return f"{'; '.join(parts)}."
 
 
-def drops(parts: Sequence[Training]) -> Drawn:
-    """The control's drop over the median compressed network's, one point a method and axis.
+def draw_drops(parts: Sequence[TrainingDrop]) -> DrawnFigure:
+    """Draw the control's drop over the median compressed network's, by method and axis.
 
     Args:
         parts: The lines that the answer rests on; at least one.
@@ -143,7 +161,7 @@ def drops(parts: Sequence[Training]) -> Drawn:
         _drops([p for p in drawn if p.axis == axis], axis, index) for index, axis in enumerate(axes)
     ]
     scale = {"type": "log", "range": [log10(least), 0], "tickvals": TICKS}
-    drawing = figure(
+    drawing = make_figure(
         [*rays, *points],
         "median drop of compressed networks",
         "drop of the control",
@@ -163,10 +181,10 @@ def drops(parts: Sequence[Training]) -> Drawn:
         f"Drop of the none control over the median drop of compressed networks, {len(parts)} "
         f"points by axis: {', '.join(told)}; the numbers are in the tables below."
     )
-    return Drawn("", drawing, alt, caption)
+    return DrawnFigure("", drawing, alt, caption)
 
 
-def _drops(parts: Sequence[Training], axis: str, index: int) -> dict[str, Any]:
+def _drops(parts: Sequence[TrainingDrop], axis: str, index: int) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -174,7 +192,7 @@ def _drops(parts: Sequence[Training], axis: str, index: int) -> dict[str, Any]:
         "showlegend": True,
         "x": [round(max(part.every.drop, LEAST_DROP), 5) for part in parts],
         "y": [round(max(part.drop, LEAST_DROP), 5) for part in parts],
-        "text": [label(f"{cells.title(p.section.first)}, {brief(p.cam)}") for p in parts],
+        "text": [label(f"{cells.make_title(p.section.first)}, {shorten(p.cam)}") for p in parts],
         "hovertemplate": "%{text}<br>control %{y:.3f}, compressed %{x:.3f}<extra></extra>",
         "marker": {
             "color": COLOURS[index],

@@ -8,21 +8,30 @@ from pathlib import Path
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.agreement import LEAST_PRUNERS
 from prunebench.leaderboard.board.rank import DRAWN
-from prunebench.leaderboard.questions.between import by_condition
-from prunebench.leaderboard.questions.within import by_measure, by_method, by_part, by_variant
-from prunebench.leaderboard.site.names import short_names
+from prunebench.leaderboard.questions.between_sections import compare_by_condition
+from prunebench.leaderboard.questions.within_sections import (
+    compare_by_measure,
+    compare_by_method,
+    compare_by_part,
+    compare_by_variant,
+)
+from prunebench.leaderboard.site.names import shorten_names
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.questions.part import of_measures, of_methods, part
-from prunebench.leaderboard.site.questions.text import RARELY, SOMETIMES, brief
-from prunebench.leaderboard.site.questions.training import training_part
+from prunebench.leaderboard.site.questions.question_view import (
+    make_question_view,
+    name_by_measure,
+    name_by_method,
+)
+from prunebench.leaderboard.site.questions.text import RARELY, SOMETIMES, shorten
+from prunebench.leaderboard.site.questions.training import make_training_view
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import MOST_UNDEFINED
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``questions.html`` into ``site``."""
-    again = _again(sections)
+    """Write ``questions.html`` into ``site``."""
+    again = _choose_suite(sections)
     render(
         site,
         "questions.html",
@@ -32,18 +41,26 @@ def write(sections: Sequence[Section], site: Path) -> None:
                 "id": "method",
                 "title": "Does the ranking change with the explanation method?",
                 "how": "Orders by Sp2PS under every two explanation methods of one section.",
-                "parts": [part("", "Methods", by_method(sections), of_methods, _methods_needed())],
+                "parts": [
+                    make_question_view(
+                        "",
+                        "Methods",
+                        compare_by_method(sections),
+                        name_by_method,
+                        _explain_methods_needed(),
+                    )
+                ],
             },
             {
                 "id": "layer",
                 "title": "Does the ranking change with the target layer?",
                 "how": "The same networks and the same explanation method, at two layers.",
                 "parts": [
-                    part(
+                    make_question_view(
                         "",
                         "Layers",
-                        by_condition(sections, "target_layer"),
-                        short_names,
+                        compare_by_condition(sections, "target_layer"),
+                        shorten_names,
                         f"It takes the same networks explained at another layer: {again} "
                         "with another target_layer under explain, and nothing else changed.",
                     )
@@ -55,11 +72,11 @@ def write(sections: Sequence[Section], site: Path) -> None:
                 "how": "The same networks and the same explanation method, for the baseline's "
                 "class, the label's, or each network's own.",
                 "parts": [
-                    part(
+                    make_question_view(
                         "",
                         "Class policies",
-                        by_condition(sections, "class_policy"),
-                        short_names,
+                        compare_by_condition(sections, "class_policy"),
+                        shorten_names,
                         f"It takes the same networks explained for another class: {again} "
                         "with another entry for classes under explain, and nothing else changed.",
                     )
@@ -72,31 +89,33 @@ def write(sections: Sequence[Section], site: Path) -> None:
                 "beside their variants; Sp2PS beside the two that it is made of; Sp2PS beside "
                 "other measures of preservation.",
                 "parts": [
-                    part(
+                    make_question_view(
                         "Variants",
                         "Measures",
-                        by_variant(sections),
-                        of_measures,
-                        _measures_needed("ssim, sam or sp2ps itself beside a variant of it"),
+                        compare_by_variant(sections),
+                        name_by_measure,
+                        _explain_measures_needed(
+                            "ssim, sam or sp2ps itself beside a variant of it"
+                        ),
                     ),
-                    part(
+                    make_question_view(
                         "Parts of Sp2PS",
                         "Measures",
-                        by_part(sections),
-                        of_measures,
-                        _measures_needed("ssim or sam"),
+                        compare_by_part(sections),
+                        name_by_measure,
+                        _explain_measures_needed("ssim or sam"),
                     ),
-                    part(
+                    make_question_view(
                         "Other measures",
                         "Measures",
-                        by_measure(sections),
-                        of_measures,
-                        _measures_needed("another measure, such as soft-iou or pe-score"),
+                        compare_by_measure(sections),
+                        name_by_measure,
+                        _explain_measures_needed("another measure, such as soft-iou or pe-score"),
                     ),
                 ],
             },
         ],
-        training=training_part(sections),
+        training=make_training_view(sections),
         least=LEAST_PRUNERS,
         drawn=DRAWN,
         rarely=f"{RARELY:.0%}",
@@ -105,22 +124,22 @@ def write(sections: Sequence[Section], site: Path) -> None:
     )
 
 
-def _methods_needed() -> str:
+def _explain_methods_needed() -> str:
     return (
         f"It takes a section with the none control and {LEAST_PRUNERS} pruners or more on one "
         "axis, whose suite lists two explanation methods and sp2ps."
     )
 
 
-def _measures_needed(measures: str) -> str:
+def _explain_measures_needed(measures: str) -> str:
     return (
         f"It takes a section with the none control and {LEAST_PRUNERS} pruners or more on one "
         f"axis, whose suite lists sp2ps and {measures}."
     )
 
 
-def _again(sections: Sequence[Section]) -> str:
-    """The suite of which section to run once more: that with the most pruners on an axis."""
+def _choose_suite(sections: Sequence[Section]) -> str:
+    """Return the suite to run once more: of the section with the most pruners on an axis."""
     most, best = max(
         ((_pruners(section), -index) for index, section in enumerate(sections)), default=(0, 0)
     )
@@ -128,7 +147,7 @@ def _again(sections: Sequence[Section]) -> str:
         return f"a suite of {LEAST_PRUNERS} pruners or more on one axis, run twice,"
     record = sections[-best].first
     return (
-        f"such as the suite {plain(record.suite)} ({brief(cells.title(record))}, protocol "
+        f"such as the suite {plain(record.suite)} ({shorten(cells.make_title(record))}, protocol "
         f"{record.protocol[:8]}) run again"
     )
 

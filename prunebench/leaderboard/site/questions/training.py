@@ -6,14 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.questions.training import Part, Trained, Training, by_training
-from prunebench.leaderboard.site.links import section_name
-from prunebench.leaderboard.site.names import short_names
-from prunebench.leaderboard.site.questions.figures import drops
+from prunebench.leaderboard.questions.training import (
+    DropShare,
+    SectionTrainingDrops,
+    TrainingDrop,
+    list_training_drops,
+)
+from prunebench.leaderboard.site.links import name_section
+from prunebench.leaderboard.site.names import shorten_names
+from prunebench.leaderboard.site.questions.figures import draw_drops
 from prunebench.leaderboard.site.questions.text import (
-    counted,
-    training_sentence,
-    training_verdict,
+    format_count,
+    give_training_verdict,
+    make_training_sentence,
 )
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
@@ -22,46 +27,46 @@ MOST_TABLES = 25
 MOST_LINES = 40  # of one table
 
 
-def training_part(sections: Sequence[Section]) -> dict[str, Any]:
-    """What the page says of training alone.
+def make_training_view(sections: Sequence[Section]) -> dict[str, Any]:
+    """Return what the page says of training alone.
 
     Args:
         sections: The board.
     """
-    found = by_training(sections)
+    found = list_training_drops(sections)
     drawn = [line for each in found if each.counts for line in each.telling]
     order = sorted(found, key=lambda each: (not each.counts, -sum(p.rows for p in each.lines)))
     without = len(sections) - len(found)
     return {
-        "verdict": training_verdict(found),
-        "sentence": training_sentence(found) if found else "",
-        "figure": drops(drawn) if drawn else None,
+        "verdict": give_training_verdict(found),
+        "sentence": make_training_sentence(found) if found else "",
+        "figure": draw_drops(drawn) if drawn else None,
         "tables": [_table(each) for each in order[:MOST_TABLES]],
         "repeated": any(_repeated(each) for each in order[:MOST_TABLES]),
         "left": len(order) - MOST_TABLES,
-        "without": counted(without, "section") if without else "",
+        "without": format_count(without, "section") if without else "",
     }
 
 
-def _table(found: Trained) -> dict[str, Any]:
+def _table(found: SectionTrainingDrops) -> dict[str, Any]:
     section = found.lines[0].section
-    names = short_names(line.cam for line in found.lines)
+    names = shorten_names(line.cam for line in found.lines)
     return {
-        "title": cells.title(section.first),
+        "title": cells.make_title(section.first),
         "protocol": section.first.protocol[:8],
-        "link": f"correlations/{section_name(section)}.html",
+        "link": f"correlations/{name_section(section)}.html",
         "lines": [_line(line, names) for line in found.lines[:MOST_LINES]],
         "left": len(found.lines) - MOST_LINES,
         "repeated": _repeated(found),
     }
 
 
-def _repeated(found: Trained) -> bool:
-    """Whether it does not count for its networks, and not since nothing follows from it."""
+def _repeated(found: SectionTrainingDrops) -> bool:
+    """Return whether another section with the same networks has answered already."""
     return bool(found.telling) and not found.counts
 
 
-def _line(part: Training, names: Mapping[str, str]) -> dict[str, Any]:
+def _line(part: TrainingDrop, names: Mapping[str, str]) -> dict[str, Any]:
     low, high = part.none.low, part.none.high
     return {
         "cam": names[part.cam],
@@ -70,9 +75,9 @@ def _line(part: Training, names: Mapping[str, str]) -> dict[str, Any]:
         "drop": f"{part.drop:.3f}",
         "bounds": "" if low is None or high is None else f"[{1 - high:.3f}, {1 - low:.3f}]",
         "rows": f"{part.rows} of {part.rows + part.others}" if part.others else f"{part.rows}",
-        "parts": [_told(each) for each in (part.lightest, part.heaviest, part.every)],
+        "parts": [_format_share(each) for each in (part.lightest, part.heaviest, part.every)],
     }
 
 
-def _told(part: Part) -> tuple[str, str]:
+def _format_share(part: DropShare) -> tuple[str, str]:
     return f"{part.drop:.3f}", "–" if part.share is None else f"{part.share:.0%}"

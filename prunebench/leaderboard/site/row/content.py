@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.rank import Place, is_eligible
-from prunebench.leaderboard.board.rows import Estimate, Row, level_name
-from prunebench.leaderboard.board.speed import explained
-from prunebench.leaderboard.site.board.rows import NAMES
+from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
+from prunebench.leaderboard.board.roles import ROLE_NAMES
+from prunebench.leaderboard.board.rows import Estimate, Row, format_level
+from prunebench.leaderboard.board.speed import explain_timings
 from prunebench.leaderboard.site.families import (
     FAMILIES,
     Kind,
@@ -21,13 +21,13 @@ from prunebench.leaderboard.site.families import (
     kind_of,
     title_of,
 )
-from prunebench.leaderboard.site.links import pruner_link, row_name, section_name
-from prunebench.leaderboard.site.row.curves import curves
-from prunebench.leaderboard.site.row.excerpt import suite_text
-from prunebench.leaderboard.site.row.latency import latency
-from prunebench.leaderboard.site.row.parts import parts
-from prunebench.leaderboard.site.row.pictures import pictures
-from prunebench.leaderboard.site.written import bounds, told, written
+from prunebench.leaderboard.site.links import link_pruner, name_row, name_section
+from prunebench.leaderboard.site.number_format import flatten_mapping, format_bounds, format_number
+from prunebench.leaderboard.site.row.curves import draw_curves
+from prunebench.leaderboard.site.row.excerpt import make_suite_text
+from prunebench.leaderboard.site.row.latency import draw_latency
+from prunebench.leaderboard.site.row.pictures import list_pictures
+from prunebench.leaderboard.site.row.sp2ps_split import draw_subsets
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Record, Value
@@ -37,7 +37,7 @@ MOST_LEVELS = 60
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRow:
     """A row with what surrounds it on the board.
 
     Attributes:
@@ -50,46 +50,46 @@ class Shown:
     """
 
     row: Row
-    place: Place | None
+    place: PrunerRank | None
     section: Section
     pareto: bool | str | None
     levels: Sequence[Row]
     ranked: int
 
 
-def content(shown: Shown) -> dict[str, Any]:
-    """A row's page as plain data."""
+def make_content(shown: ShownRow) -> dict[str, Any]:
+    """Return a row's page as plain data."""
     row, section, record = shown.row, shown.section, shown.row.first
     return {
-        "id": row_name(row),
+        "id": name_row(row),
         "role": record.role,
         "title": _title(row),
-        "where": cells.title(record),
+        "where": cells.make_title(record),
         "protocol": plain(record.protocol),
-        "group": section_name(section),
+        "group": name_section(section),
         "badges": list(_badges(row, section)),
         "rank": _rank(shown),
         "pareto": _pareto(shown.pareto),
         "facts": list(_facts(row, section)),
         "flags": [plain(flag) for flag in row.flags],
         "slow": _slow(row),
-        "pruner": pruner_link(record.pruner_name) if record.role == "compressed" else None,
+        "pruner": link_pruner(record.pruner_name) if record.role == "compressed" else None,
         "pruner_name": plain(record.pruner_name),
         "levels": [
-            {"name": level_name(other), "id": row_name(other), "own": other is row}
+            {"name": format_level(other), "id": name_row(other), "own": other is row}
             for other in shown.levels[:MOST_LEVELS]
         ],
         "baseline": _name_of(section.baseline),
         "control": _name_of(section.control),
-        "suite": suite_text(row),
+        "suite": make_suite_text(row),
         "records": [{"id": one.id, "seed": one.seed} for one in row.records],
         "values": _values(row),
-        **pictures(record),
-        "sp2ps": {cam: cells.score(row.get(f"sp2ps/{cam}")) for cam in section.cams},
+        **list_pictures(record),
+        "sp2ps": {cam: cells.format_score(row.get(f"sp2ps/{cam}")) for cam in section.cams},
         "figures": {
-            "curves": list(curves(row)),
-            "latency": list(latency(row)),
-            "parts": list(parts(row)),
+            "curves": list(draw_curves(row)),
+            "latency": list(draw_latency(row)),
+            "parts": list(draw_subsets(row)),
         },
         "provenance": _provenance(record),
     }
@@ -98,27 +98,27 @@ def content(shown: Shown) -> dict[str, Any]:
 def _title(row: Row) -> str:
     record = row.first
     if record.role != "compressed":
-        return NAMES[record.role]
-    level = level_name(row)
+        return ROLE_NAMES[record.role]
+    level = format_level(row)
     return plain(record.pruner) + ("" if level == "–" else f", {level}")
 
 
 def _name_of(row: Row | None) -> str | None:
-    return None if row is None else row_name(row)
+    return None if row is None else name_row(row)
 
 
 def _badges(row: Row, section: Section) -> Iterator[dict[str, str]]:
-    """The verdict under each method with a published threshold."""
+    """Yield the verdict under each method with a published threshold."""
     if row.first.role in ("baseline", "floor"):
         return
     words = {True: "trusted", False: "not trusted", None: "no verdict"}
     for cam in section.cams:
         if cam in THRESHOLDS:
-            found = cells.verdict(row, cam)
-            yield {"cam": cam, "mark": cells.mark(found), "words": words[found]}
+            found = cells.judge(row, cam)
+            yield {"cam": cam, "mark": cells.format_verdict(found), "words": words[found]}
 
 
-def _rank(shown: Shown) -> str | None:
+def _rank(shown: ShownRow) -> str | None:
     place, row = shown.place, shown.row
     if row.first.role != "compressed":
         return None
@@ -144,38 +144,38 @@ def _facts(row: Row, section: Section) -> Iterator[tuple[str, str]]:
     yield "Data set", plain(record.dataset)
     yield "Model", plain(record.model)
     if record.role == "compressed":
-        yield "Level asked for", level_name(row)
-        yield "Axis", cells.axis_title(record.axis)
+        yield "Level asked for", format_level(row)
+        yield "Axis", cells.name_axis(record.axis)
     if record.role != "floor":
         accuracy = row.get("accuracy")
-        between = cells.percent_bounds(accuracy)
-        yield "Accuracy", f"{cells.percent(accuracy)}% {between}".strip()
+        between = cells.format_percent_bounds(accuracy)
+        yield "Accuracy", f"{cells.format_percent(accuracy)}% {between}".strip()
     if record.role in ("compressed", "control"):
-        yield "Change against the baseline", f"{cells.change(row, section.baseline)} points"
+        yield "Change against the baseline", f"{cells.format_change(row, section.baseline)} points"
         reached = row.reached
-        yield "Weights gone", cells.removed(reached.weights)
-        yield "Parameters gone", cells.removed(reached.params)
-        yield "Channels gone", cells.removed(reached.channels)
-        yield "MACs gone", cells.removed(reached.macs)
+        yield "Weights gone", cells.format_pruned(reached.weights)
+        yield "Parameters gone", cells.format_pruned(reached.params)
+        yield "Channels gone", cells.format_pruned(reached.channels)
+        yield "MACs gone", cells.format_pruned(reached.macs)
         yield "Images seen since the baseline", f"{row.images_seen:,}"
     seeds = ", ".join(str(one.seed) for one in row.records)
     yield "Seeds", f"{seeds} ({row.seeds})" if row.missing else seeds
 
 
 def _slow(row: Row) -> list[dict[str, str]]:
-    """Why it is not faster, place by place."""
+    """Return why it is not faster, for each timing."""
     return [
         {
             "place": each.timing.place,
             "why": each.cause or "it is as fast as its MACs tell",
             "evidence": each.evidence,
         }
-        for each in explained(row)
+        for each in explain_timings(row)
     ]
 
 
 def _values(row: Row) -> list[dict[str, Any]]:
-    """All values by family; a value is a list, see ``_value``."""
+    """Return all values by family; a value is a list, see ``_value``."""
     families: dict[str, list[list[Any]]] = {}
     for name, estimate in row.estimates.items():
         title = _value_title(name)
@@ -195,7 +195,7 @@ def _values(row: Row) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=4096)
 def _value_title(name: str) -> str | None:
-    """A value's title with its method; None where it is shown among the parts."""
+    """Return a value's title with its method; None if it is of some of the images only."""
     if is_part(name):
         return None
     return f"{title_of(name)} {plain(name.partition('/')[2])}".strip()
@@ -204,20 +204,20 @@ def _value_title(name: str) -> str | None:
 def _value(
     row: Row, name: str, title: str, estimate: Estimate, some: Value, kind: Kind
 ) -> list[Any]:
-    """Name, title, text, interval, its kind, images, note, and the text of each seed."""
-    text = "–" if estimate.mean is None else written(estimate.mean, kind)
+    """Return name, title, text, interval, its kind, images, note, and each seed's text."""
+    text = "–" if estimate.mean is None else format_number(estimate.mean, kind)
     note = None
     if estimate.mean is None or estimate.undefined:
-        note = cells.undefined_note(row, estimate)
+        note = cells.explain_undefined(row, estimate)
     each = []
     if len(row.records) > 1:
         means = (record.mean(name) for record in row.records)
-        each = ["–" if mean is None else written(mean, kind) for mean in means]
+        each = ["–" if mean is None else format_number(mean, kind) for mean in means]
     return [
         name,
         title,
         text,
-        bounds(estimate.low, estimate.high, kind),
+        format_bounds(estimate.low, estimate.high, kind),
         plain(estimate.interval) if estimate.interval else "",
         some.n,
         plain(note) if note else "",
@@ -226,7 +226,7 @@ def _value(
 
 
 def _provenance(record: Record) -> list[dict[str, Any]]:
-    """Groups of names and texts."""
+    """Return the record's provenance as titled groups of names and texts."""
     made = {
         "suite": record.suite,
         "pruner": record.pruner,
@@ -239,11 +239,11 @@ def _provenance(record: Record) -> list[dict[str, Any]]:
             "title": "Conditions, equal for all rows of this group",
             "lines": _conditions(record.conditions.model_dump_json()),
         },
-        {"title": "Made with", "lines": list(told(made))},
-        {"title": "Keys of the steps behind it", "lines": list(told(keys))},
+        {"title": "Made with", "lines": list(flatten_mapping(made))},
+        {"title": "Keys of the steps behind it", "lines": list(flatten_mapping(keys))},
     ]
 
 
 @lru_cache(maxsize=256)  # a group's rows come one after another and share them
 def _conditions(text: str) -> list[tuple[str, str]]:
-    return list(told(json.loads(text)))
+    return list(flatten_mapping(json.loads(text)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.site.plots import BELOW, COLOURS, figure, label
+from prunebench.leaderboard.site.plots import BELOW, COLOURS, label, make_figure
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Epoch
 
@@ -21,12 +21,12 @@ STEPS = {
     "prepared-selector": "the explainer's selector",
 }
 
-Drawn = dict[str, Any]
+RowFigure = dict[str, Any]
 """A figure with its title, its text alternative and, where need be, a note and a table."""
 
 
-def curves(row: Row) -> Iterator[Drawn]:
-    """A figure for each step that trained; of all seeds, one line each."""
+def draw_curves(row: Row) -> Iterator[RowFigure]:
+    """Draw a figure for each step that trained; of all seeds, one line each."""
     found = {step for record in row.records for step in record.curves}
     known = [step for step in STEPS if step in found]
     for step in (*known, *sorted(found - set(STEPS))):
@@ -36,15 +36,15 @@ def curves(row: Row) -> Iterator[Drawn]:
             epochs = record.curves.get(step, ())
             if epochs:
                 seed = f", seed {record.seed}" if len(row.records) > 1 else ""
-                lines += _lines(epochs, seed, first=not lines)
-                said.append(_said(epochs) + seed)
+                lines += _draw_lines(epochs, seed, first=not lines)
+                said.append(_describe_epochs(epochs) + seed)
         if lines:
-            yield _figure(STEPS.get(step, plain(step)), lines, said)
-        yield from _terms(row, step)
+            yield _make_figure(STEPS.get(step, plain(step)), lines, said)
+        yield from _draw_terms(row, step)
 
 
-def _terms(row: Row, step: str) -> Iterator[Drawn]:
-    """The terms of a step's loss by epoch, on a logarithmic scale; all seeds look the same."""
+def _draw_terms(row: Row, step: str) -> Iterator[RowFigure]:
+    """Draw the terms of a step's loss by epoch, on a log scale; all seeds look the same."""
     names = [
         name for record in row.records for one in record.curves.get(step, ()) for name in one.terms
     ]
@@ -75,14 +75,14 @@ def _terms(row: Row, step: str) -> Iterator[Drawn]:
         yield {
             "title": f"Terms: {what}",
             "alt": f"What the training of {what} tells of each epoch: {'; '.join(said)}.",
-            "figure": figure(
+            "figure": make_figure(
                 lines, "epoch", "value (above 0)", yaxis={"type": "log"}, legend=BELOW
             ),
         }
 
 
-def _lines(epochs: Sequence[Epoch], seed: str, first: bool) -> Iterator[dict[str, Any]]:
-    """Loss and accuracy of one seed; all seeds look the same, the first stands in the legend."""
+def _draw_lines(epochs: Sequence[Epoch], seed: str, first: bool) -> Iterator[dict[str, Any]]:
+    """Draw one seed's loss and accuracy; all seeds look the same, the legend has the first."""
     common = {
         "x": [one.epoch for one in epochs],
         "type": "scatter",
@@ -108,7 +108,7 @@ def _lines(epochs: Sequence[Epoch], seed: str, first: bool) -> Iterator[dict[str
         }
 
 
-def _said(epochs: Sequence[Epoch]) -> str:
+def _describe_epochs(epochs: Sequence[Epoch]) -> str:
     text = f"{len(epochs)} epochs, loss {epochs[0].loss:.3g} to {epochs[-1].loss:.3g}"
     seen = [one.validation_accuracy for one in epochs if one.validation_accuracy is not None]
     if not seen:
@@ -116,13 +116,13 @@ def _said(epochs: Sequence[Epoch]) -> str:
     return f"{text}, validation accuracy {100 * seen[0]:.1f}% to {100 * seen[-1]:.1f}%"
 
 
-def _figure(name: str, lines: list[dict[str, Any]], said: list[str]) -> Drawn:
+def _make_figure(name: str, lines: list[dict[str, Any]], said: list[str]) -> RowFigure:
     last = max(max(line["x"]) for line in lines)
     right = {"title": {"text": "loss"}, "overlaying": "y", "side": "right", "showgrid": False}
     return {
         "title": f"Training: {name}",
         "alt": f"Training curves of {name}: {'; '.join(said)}.",
-        "figure": figure(
+        "figure": make_figure(
             lines,
             "epoch",
             "validation accuracy, %",

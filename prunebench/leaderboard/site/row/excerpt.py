@@ -13,8 +13,8 @@ from prunebench.leaderboard.board.rows import Row
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def suite_text(row: Row) -> str:
-    """The suite that makes a row again, with all seeds that the row has; empty if it has none."""
+def make_suite_text(row: Row) -> str:
+    """Write the suite that makes a row again, with all its seeds; empty if there is none."""
     excerpt = dict(row.first.suite_excerpt)
     if excerpt and len(row.records) > 1:
         excerpt["seeds"] = [record.seed for record in row.records]

@@ -7,9 +7,9 @@ from statistics import median
 from typing import Any
 
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.board.speed import timings
-from prunebench.leaderboard.site.plots import COLOURS, figure, label
-from prunebench.leaderboard.site.row.curves import Drawn
+from prunebench.leaderboard.board.speed import list_timings
+from prunebench.leaderboard.site.plots import COLOURS, label, make_figure
+from prunebench.leaderboard.site.row.curves import RowFigure
 from prunebench.leaderboard.writers.cells import plain
 
 MEDIANS = (
@@ -18,8 +18,8 @@ MEDIANS = (
 )
 
 
-def latency(row: Row) -> Iterator[Drawn]:
-    """The times of both networks, place by place."""
+def draw_latency(row: Row) -> Iterator[RowFigure]:
+    """Draw the times of both networks, for each device and batch."""
     times = row.first.times
     if not times:
         yield from _medians(row)
@@ -33,7 +33,7 @@ def latency(row: Row) -> Iterator[Drawn]:
         yield {
             "title": f"{plain(place.replace('_', ' '))}{seed}",
             "alt": f"Times of single forward passes, {plain(place)}{seed}; medians: {told}.",
-            "figure": figure(
+            "figure": make_figure(
                 boxes,
                 "milliseconds",
                 "",
@@ -58,9 +58,9 @@ def _box(name: str, values: tuple[float, ...], colour: str) -> dict[str, Any]:
     }
 
 
-def _medians(row: Row) -> Iterator[Drawn]:
-    """All places in one figure, as the values tell them."""
-    known = [(each, row.get(f"{each.name}_ms").mean) for each in timings(row)]
+def _medians(row: Row) -> Iterator[RowFigure]:
+    """Draw the medians of all devices and batches in one figure."""
+    known = [(each, row.get(f"{each.name}_ms").mean) for each in list_timings(row)]
     found = [(each, time) for each, time in known if time]
     if not found:
         return
@@ -88,5 +88,5 @@ def _medians(row: Row) -> Iterator[Drawn]:
         "title": "Medians",
         "alt": f"Median times: {told}.",
         "note": MEDIANS,
-        "figure": figure(bars, "milliseconds", "", yaxis={"autorange": "reversed"}),
+        "figure": make_figure(bars, "milliseconds", "", yaxis={"autorange": "reversed"}),
     }

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.site.board.rows import Entry, entries
-from prunebench.leaderboard.site.links import row_name
+from prunebench.leaderboard.site.board.rows import BoardEntry, list_entries
+from prunebench.leaderboard.site.links import name_row
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.row.content import Shown, content
+from prunebench.leaderboard.site.row.content import ShownRow, make_content
 from prunebench.leaderboard.site.scripts import write_call
 
 
 def write(sections: Sequence[Section], site: Path) -> None:
-    """Writes ``row.html`` and ``rows/NAME.js`` for every row."""
+    """Write ``row.html`` and ``rows/NAME.js`` for every row."""
     folder = site / "rows"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = list(entries(sections))
+    rows = list(list_entries(sections))
     levels = _levels(rows)
     ranked = _ranked(sections)
     for entry in rows:
         row = entry.row
-        shown = Shown(
+        shown = ShownRow(
             row,
             entry.place,
             entry.section,
@@ -31,28 +31,28 @@ def write(sections: Sequence[Section], site: Path) -> None:
             levels[_pruner(entry)],
             ranked.get((entry.group, row.first.axis), 0),
         )
-        write_call(folder / f"{row_name(row)}.js", "RowPage.show", content(shown))
+        write_call(folder / f"{name_row(row)}.js", "RowPage.show", make_content(shown))
     render(site, "row.html", "row.html")
 
 
 Pruner = tuple[int, str, str, str]
 
 
-def _levels(rows: Sequence[Entry]) -> dict[Pruner, list[Row]]:
-    """The rows of each pruner on each axis, by rising compression."""
+def _levels(rows: Sequence[BoardEntry]) -> dict[Pruner, list[Row]]:
+    """Return the rows of each pruner on each axis, by rising compression."""
     found: dict[Pruner, list[Row]] = {}
     for entry in rows:
         found.setdefault(_pruner(entry), []).append(entry.row)
     return found
 
 
-def _pruner(entry: Entry) -> Pruner:
+def _pruner(entry: BoardEntry) -> Pruner:
     record = entry.row.first
     return (entry.group, record.role, record.axis, record.pruner)
 
 
 def _ranked(sections: Sequence[Section]) -> dict[tuple[int, str], int]:
-    """How many pruners have a rank, by section and axis."""
+    """Count the pruners that have a rank, by section and axis."""
     return {
         (group, axis): sum(place.rank is not None for place in ranking.places)
         for group, section in enumerate(sections)

@@ -8,8 +8,8 @@ from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Moved, Record
 
 
-def pictures(record: Record) -> dict[str, Any]:
-    """A record's pictures; without images where these are withheld, whatever the record holds."""
+def list_pictures(record: Record) -> dict[str, Any]:
+    """Return a record's pictures; without its images if these are withheld."""
     withheld = record.pictures_withheld
     return {
         "withheld": plain(withheld) if withheld else None,

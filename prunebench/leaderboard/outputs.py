@@ -12,7 +12,7 @@ from prunebench.leaderboard.writers.pictures import write_pictures
 
 
 def write_everything(sections: Sequence[Section], folder: Path) -> Path:
-    """Writes ``README.md``, ``board.json``, ``pictures/`` and ``site/``.
+    """Write ``README.md``, ``board.json``, ``pictures/`` and ``site/``.
 
     Args:
         sections: From ``board``.

@@ -8,10 +8,16 @@ from itertools import combinations, islice
 from math import comb
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.agreement import agree
+from prunebench.leaderboard.board.agreement import compare_orders
 from prunebench.leaderboard.board.rescaling import compares_maps
-from prunebench.leaderboard.questions.answer import Answer, Found, answer_within
-from prunebench.leaderboard.questions.comparison import Gap, compared, methods, unfit, unread
+from prunebench.leaderboard.questions.answer import Answer, Findings, answer_within
+from prunebench.leaderboard.questions.comparison import (
+    Gap,
+    compare_two_orders,
+    find_missing_value,
+    find_obstacle,
+    list_methods,
+)
 from prunebench.trust import MOST_UNDEFINED
 
 MOST_PAIRS = 91
@@ -36,28 +42,28 @@ Pair = tuple[str, str, str | None]
 """Two values, and the explanation method that both share."""
 
 
-def by_method(sections: Iterable[Section]) -> Answer:
-    """Compares the orders by Sp2PS under every two explanation methods."""
-    return answer_within(sections, _methods)
+def compare_by_method(sections: Iterable[Section]) -> Answer:
+    """Compare the orders by Sp2PS under every two explanation methods."""
+    return answer_within(sections, _compare_methods)
 
 
-def by_variant(sections: Iterable[Section]) -> Answer:
-    """Compares SSIM, SAM and Sp2PS with their variants, under each explanation method."""
-    return answer_within(sections, partial(_measures, origin_of=VARIANTS.get, missing=NO_VARIANT))
+def compare_by_variant(sections: Iterable[Section]) -> Answer:
+    """Compare SSIM, SAM and Sp2PS with their variants, under each explanation method."""
+    return answer_within(sections, partial(_compare_measures, origin_of=VARIANTS.get, missing=NO_VARIANT))
 
 
-def by_part(sections: Iterable[Section]) -> Answer:
-    """Compares Sp2PS with SSIM and SAM, of which it is made, under each explanation method."""
-    return answer_within(sections, partial(_measures, origin_of=PARTS.get, missing=NO_PART))
+def compare_by_part(sections: Iterable[Section]) -> Answer:
+    """Compare Sp2PS with SSIM and SAM, of which it is made, under each explanation method."""
+    return answer_within(sections, partial(_compare_measures, origin_of=PARTS.get, missing=NO_PART))
 
 
-def by_measure(sections: Iterable[Section]) -> Answer:
-    """Compares Sp2PS with the other measures of preservation, under each explanation method."""
-    return answer_within(sections, partial(_measures, origin_of=_beside_sp2ps, missing=NO_OTHER))
+def compare_by_measure(sections: Iterable[Section]) -> Answer:
+    """Compare Sp2PS with the other measures of preservation, under each explanation method."""
+    return answer_within(sections, partial(_compare_measures, origin_of=_beside_sp2ps, missing=NO_OTHER))
 
 
-def _methods(section: Section) -> Found:
-    names = [f"{PUBLISHED}/{cam}" for cam in methods(section)]
+def _compare_methods(section: Section) -> Findings:
+    names = [f"{PUBLISHED}/{cam}" for cam in list_methods(section)]
     pairs = ((first, second, None) for first, second in combinations(names, 2))
     return _compare(section, pairs, comb(len(names), 2), NO_METHODS)
 
@@ -68,10 +74,12 @@ def _beside_sp2ps(measure: str) -> str | None:
     return PUBLISHED if other else None
 
 
-def _measures(section: Section, origin_of: Callable[[str], str | None], missing: str) -> Found:
-    """Each measure beside what it is a variant or a part of, where both were taken."""
+def _compare_measures(
+    section: Section, origin_of: Callable[[str], str | None], missing: str
+) -> Findings:
+    """Compare each measure with what it is a variant or a part of, where both were taken."""
     names = {name for row in section.rows for name in row.estimates}
-    cams = set(methods(section))
+    cams = set(list_methods(section))
     pairs = []
     for name in sorted(names, key=lambda name: name.partition("/")[::-1]):
         measure, _, cam = name.partition("/")
@@ -81,10 +89,10 @@ def _measures(section: Section, origin_of: Callable[[str], str | None], missing:
     return _compare(section, iter(pairs), len(pairs), missing)
 
 
-def _compare(section: Section, pairs: Iterator[Pair], count: int, missing: str) -> Found:
-    """The orders by each of some pairs of values, on each axis."""
-    found = Found()
-    control, reason = section.control, unfit(section) or (None if count else missing)
+def _compare(section: Section, pairs: Iterator[Pair], count: int, missing: str) -> Findings:
+    """Compare the orders by each of some pairs of values, on each axis."""
+    found = Findings()
+    control, reason = section.control, find_obstacle(section) or (None if count else missing)
     if control is None or reason:
         for axis in section.rankings:
             found.add(Gap((section,), axis, reason or missing))
@@ -92,11 +100,13 @@ def _compare(section: Section, pairs: Iterator[Pair], count: int, missing: str) 
     shown = list(islice(pairs, MOST_PAIRS))
     found.unmade = len(section.rankings) * (count - len(shown))
     for first, second, cam in shown if section.rankings else ():
-        if why := unread(control, (first, second)):
+        if why := find_missing_value(control, (first, second)):
             found.add(Gap((section,), None, why))
             continue
         for axis in section.rankings:
-            orders = agree(section.rows, axis, (first, second), undefined=MOST_UNDEFINED, least=0)
+            orders = compare_orders(
+                section.rows, axis, (first, second), undefined=MOST_UNDEFINED, least=0
+            )
             if orders:
-                found.add(compared((section, section), cam, orders))
+                found.add(compare_two_orders((section, section), cam, orders))
     return found

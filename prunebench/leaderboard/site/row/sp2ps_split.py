@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunebench.leaderboard.board.rows import Estimate, Row
-from prunebench.leaderboard.site.plots import COLOURS, figure, label
-from prunebench.leaderboard.site.row.curves import Drawn
+from prunebench.leaderboard.site.plots import COLOURS, label, make_figure
+from prunebench.leaderboard.site.row.curves import RowFigure
 from prunebench.leaderboard.writers.cells import plain
 
 MOST_BARS = 60
@@ -17,7 +17,7 @@ _NAME = re.compile(r"sp2ps_(?:(kept|flipped)|class_(\d+))/(.+)")
 
 
 @dataclass(frozen=True)
-class Part:
+class SubsetScore:
     """Sp2PS of some of the images.
 
     Attributes:
@@ -31,25 +31,29 @@ class Part:
     value: Estimate
 
 
-def parts(row: Row) -> Iterator[Drawn]:
-    """A figure with its table for each explanation method."""
-    found: dict[str, list[Part]] = {}
+def draw_subsets(row: Row) -> Iterator[RowFigure]:
+    """Draw a figure with its table for each explanation method."""
+    found: dict[str, list[SubsetScore]] = {}
     for name, value in row.estimates.items():
         match = _NAME.fullmatch(name) if name.startswith("sp2ps_") else None
         if match and value.mean is not None:
-            found.setdefault(match[3], []).append(_part(row, match[1], match[2], value))
+            found.setdefault(match[3], []).append(_make_subset(row, match[1], match[2], value))
     for cam in sorted(found):
         yield _figure(cam, sorted(found[cam], key=lambda part: part.place))
 
 
-def _part(row: Row, prediction: str | None, number: str | None, value: Estimate) -> Part:
+def _make_subset(
+    row: Row, prediction: str | None, number: str | None, value: Estimate
+) -> SubsetScore:
     if number is None:
-        return Part(-2 if prediction == "kept" else -1, f"prediction {prediction}", value)
+        return SubsetScore(-2 if prediction == "kept" else -1, f"prediction {prediction}", value)
     place, classes = int(number), row.first.classes
-    return Part(place, plain(classes[place]) if place < len(classes) else f"class {place}", value)
+    return SubsetScore(
+        place, plain(classes[place]) if place < len(classes) else f"class {place}", value
+    )
 
 
-def _figure(cam: str, found: Sequence[Part]) -> Drawn:
+def _figure(cam: str, found: Sequence[SubsetScore]) -> RowFigure:
     shown = found[:MOST_BARS]
     lowest = min(found, key=lambda part: part.value.mean or 0.0)
     return {
@@ -57,7 +61,7 @@ def _figure(cam: str, found: Sequence[Part]) -> Drawn:
         "alt": f"Sp2PS under {plain(cam)} of {len(found)} parts of the images; lowest: "
         f"{lowest.name} with {lowest.value.mean:.3f}. The table below has all of them.",
         "note": f"The first {MOST_BARS} parts are drawn." if len(found) > MOST_BARS else None,
-        "figure": figure(
+        "figure": make_figure(
             [_bars(shown)],
             "",
             "Sp2PS",
@@ -75,7 +79,7 @@ def _figure(cam: str, found: Sequence[Part]) -> Drawn:
     }
 
 
-def _bars(shown: Sequence[Part]) -> dict[str, Any]:
+def _bars(shown: Sequence[SubsetScore]) -> dict[str, Any]:
     values = [(part.value.mean or 0.0, part.value.low, part.value.high) for part in shown]
     return {
         "type": "bar",

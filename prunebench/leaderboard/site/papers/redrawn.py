@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prunebench.leaderboard.papers.cards.figures import Curves
-from prunebench.leaderboard.papers.cards.work import Experiment
-from prunebench.leaderboard.papers.compare import Compared, not_run
-from prunebench.leaderboard.papers.regenerated import Regenerated
-from prunebench.leaderboard.site.links import row_link
-from prunebench.leaderboard.site.papers.curves import DrawnCurves, curves_of
-from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, heatmaps_of
-from prunebench.leaderboard.site.papers.text import shared
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment
+from prunebench.leaderboard.papers.compare import ComparedExperiment, explain_not_run
+from prunebench.leaderboard.papers.regenerated import RegeneratedFigures
+from prunebench.leaderboard.site.links import link_row
+from prunebench.leaderboard.site.papers.curves import DrawnCurves, draw_curves
+from prunebench.leaderboard.site.papers.heatmaps import DrawnHeatmaps, draw_heatmaps
+from prunebench.leaderboard.site.papers.text import find_shared
 from prunebench.leaderboard.writers.cells import plain
 
 
 @dataclass(frozen=True)
-class Again:
+class RedrawnFigures:
     """Figures drawn by rows of one protocol.
 
     Attributes:
@@ -36,26 +36,26 @@ class Again:
     heatmaps: DrawnHeatmaps | None
 
 
-def drawn_again(compared: Compared) -> tuple[Again, ...]:
-    """All figures of an experiment that our records can draw."""
-    return tuple(_again(compared.experiment, found) for found in compared.figures)
+def redraw_figures(compared: ComparedExperiment) -> tuple[RedrawnFigures, ...]:
+    """Draw all figures of an experiment that our records can draw."""
+    return tuple(_redraw(compared.experiment, found) for found in compared.figures)
 
 
-def _again(experiment: Experiment, found: Regenerated) -> Again:
+def _redraw(experiment: PublishedExperiment, found: RegeneratedFigures) -> RedrawnFigures:
     record = found.place.section.first
     network = plain(record.model).partition("(")[0]
-    return Again(
+    return RedrawnFigures(
         f"{network} on {plain(record.dataset)}, suite {plain(record.suite)}",
-        row_link(found.start or found.figures[0].methods[0].rows[0]),
+        link_row(found.start or found.figures[0].methods[0].rows[0]),
         found.place.exact,
-        tuple(dict.fromkeys(shared(found.why))),
-        tuple(curves_of(experiment, found)),
-        heatmaps_of(found),
+        tuple(dict.fromkeys(find_shared(found.why))),
+        tuple(draw_curves(experiment, found)),
+        draw_heatmaps(found),
     )
 
 
-def not_drawn(compared: Compared) -> str | None:
-    """Which figures no record of ours draws as a curve, or at all; None if none is left."""
+def explain_not_drawn(compared: ComparedExperiment) -> str | None:
+    """Say which figures no record of ours can draw; None if all can be."""
     drawn = [each for found in compared.figures for each in found.figures]
     missing = [one for one in compared.experiment.figures if one not in [d.asked for d in drawn]]
     if not missing:
@@ -65,4 +65,4 @@ def not_drawn(compared: Compared) -> str | None:
         for one in missing
         for each in ([one.source] if isinstance(one, Curves) else one.cams.values())
     ]
-    return f"Nothing of ours draws {', '.join(names)}: {not_run(compared.experiment)}."
+    return f"Nothing of ours draws {', '.join(names)}: {explain_not_run(compared.experiment)}."

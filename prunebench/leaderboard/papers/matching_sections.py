@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
-from prunebench.leaderboard.papers.cards.work import Experiment, Rows
-from prunebench.leaderboard.papers.differences import matches, of_model, of_pruner
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment, RowPatterns
+from prunebench.leaderboard.papers.differences import is_of_model, is_of_pruner, matches
 
 
 @dataclass(frozen=True)
-class Place:
+class MatchingSection:
     """A section in which rows may be found, and how they are meant.
 
     Attributes:
@@ -23,13 +23,15 @@ class Place:
     """
 
     section: Section
-    meant: Rows
+    meant: RowPatterns
     exact: bool
     rows: tuple[Row, ...]
 
 
-def places_of(meant: Rows, sections: Iterable[Section], *, exact: bool) -> Iterator[Place]:
-    """Sections of this data set and network in which one of the compressors was run.
+def find_matching_sections(
+    meant: RowPatterns, sections: Iterable[Section], *, exact: bool
+) -> Iterator[MatchingSection]:
+    """Yield the sections of this data set and network in which one of the pruners was run.
 
     Args:
         meant: Which rows the card asks for.
@@ -37,20 +39,20 @@ def places_of(meant: Rows, sections: Iterable[Section], *, exact: bool) -> Itera
         exact: Whether the card means rows of the same experiment by them.
     """
     for section in sections:
-        if matches(section.first.dataset, meant.datasets) and of_model(section.first, meant):
+        if matches(section.first.dataset, meant.datasets) and is_of_model(section.first, meant):
             rows = tuple(row for row in section.rows if _is_meant(row, meant))
             if any(row.first.role == "compressed" for row in rows):
                 # The first is the work's own data; the others are only like it.
                 own = matches(section.first.dataset, meant.datasets[:1])
-                yield Place(section, meant, exact and own, rows)
+                yield MatchingSection(section, meant, exact and own, rows)
 
 
-def _is_meant(row: Row, meant: Rows) -> bool:
-    return row.first.role != "compressed" or of_pruner(row.first, meant.pruners)
+def _is_meant(row: Row, meant: RowPatterns) -> bool:
+    return row.first.role != "compressed" or is_of_pruner(row.first, meant.pruners)
 
 
-def from_suite(experiment: Experiment, suite: str) -> int:
-    """How far a suite is from the one that repeats an experiment.
+def measure_suite_distance(experiment: PublishedExperiment, suite: str) -> int:
+    """Return how far a suite is from the one that repeats an experiment.
 
     Returns:
         0 for that suite, 1 for one reduced from it (its name with a suffix), 2 for any other.
