@@ -104,7 +104,7 @@ def test_equal_conditions_differ_in_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"recovery": {"epochs": 1, "lr": 1e-3}}, "recovery epochs 1 (2 there)"),
+        ({"recovery": {"epochs": 1, "lr": 1e-3}}, "fine-tuning epochs 1 (2 there)"),
         ({"recovery": None}, "no training after compression"),
         ({"explained_images": 1000}, "1,000 images explained (500 there)"),
         ({"dataset": "digits(root=copy)"}, "data: digits(root=copy) (Digits there)"),

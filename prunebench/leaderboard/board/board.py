@@ -35,12 +35,12 @@ class Section:
 
     @cached_property
     def baseline(self) -> Row | None:
-        """The untouched baseline."""
+        """The baseline."""
         return find_role(self.rows, "baseline")
 
     @cached_property
     def control(self) -> Row | None:
-        """The ``none`` control: recovery only."""
+        """The ``none`` control: the same fine-tuning, without pruning."""
         return find_role(self.rows, "control")
 
     @cached_property

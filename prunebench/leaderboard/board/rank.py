@@ -13,7 +13,7 @@ import numpy as np
 from prunebench.intervals import seed_interval
 from prunebench.leaderboard.board.rows import Estimate, Row, find_role, format_level
 
-MOST_ACCURACY_LOST = 0.02  # of the untouched baseline: 2 points
+MOST_ACCURACY_LOST = 0.02  # of the baseline: 2 points
 CLOSE = 1e-9  # reached compressions nearer than this are one
 DRAWN = "random-cam"
 """An explanation method whose maps are drawn: they tell nothing of what a network looks at."""

@@ -73,7 +73,7 @@ def _compare_recovery(stated: dict[str, Any] | None, found: dict[str, Any] | Non
             here = found.get(name)
             if here != there and not (_is_empty(here) and _is_empty(there)):
                 values = f"{_format_option(here)} ({_format_option(there)} there)"
-                yield f"recovery {name.replace('_', ' ')} {values}"
+                yield f"fine-tuning {name.replace('_', ' ')} {values}"
 
 
 def _is_empty(value: Any) -> bool:

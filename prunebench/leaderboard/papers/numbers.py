@@ -54,7 +54,7 @@ def compare_number(
         quantity: What it is.
         published: The published row; None for a row of ours alone.
         row: Our row.
-        baseline: The untouched baseline of its protocol.
+        baseline: The baseline of its protocol.
         levels: All levels of its method, for columns that are read over them.
     """
     value = published.values.get(key) if published else None

@@ -40,7 +40,7 @@ def read_value(reading: Reading, row: Row, baseline: Row | None) -> ReadValue:
     Args:
         reading: Not one over levels.
         row: The row.
-        baseline: The untouched baseline of its protocol.
+        baseline: The baseline of its protocol.
     """
     if reading.of_baseline:
         if baseline is None:

@@ -69,9 +69,9 @@ def _describe_ratios(timed: Sequence[Timed]) -> str:
         time = median(found.timing.ratio for _, found in dense)
         parts.append(f"{place}: median MACs ×{macs:.2f}, time ×{time:.2f}")
     if parts:
-        return "Where channels are gone: " + "; ".join(parts) + "."
+        return "Dense networks: " + "; ".join(parts) + "."
     axes = sorted({row.first.axis for row, _ in timed})
-    return f"No network with channels gone was timed here, only {' and '.join(axes)} ones."
+    return f"No dense network was timed here, only {' and '.join(axes)} ones."
 
 
 def _group_by_place(timed: Iterable[Timed]) -> list[tuple[str, list[Timed]]]:

@@ -96,7 +96,7 @@ def _format_digits(number: float) -> str:
 def format_pruned(fraction: float) -> str:
     """Write the fraction pruned, such as ``42%``; negative where there is more than before."""
     percentage = round(100 * fraction, 1)
-    return f"{'−' if percentage > 0 else '+'}{abs(percentage):.3g}%" if percentage else "0%"
+    return f"{'−' if percentage < 0 else ''}{abs(percentage):.3g}%"
 
 
 def choose_latency(rows: Iterable[Row]) -> str | None:
@@ -169,7 +169,7 @@ def format_conditions(of: Conditions, digest: str) -> str:
     return "; ".join(
         (
             f"{of.dataset}, {of.model}",
-            f"recovery {_format_options(of.recovery)}",
+            f"fine-tuning {_format_options(of.recovery)}",
             f"{of.explained_images} images explained, {of.class_policy} class, "
             f"layer {of.target_layer}",
             f"{of.device}, {of.precision}",
@@ -201,8 +201,8 @@ def name_intervals(rows: Iterable[Row]) -> str:
 def name_axis(axis: Axis | str) -> str:
     """Return an axis's title."""
     titles = {
-        "dense": "Dense: channels are physically gone",
-        "masked": "Masked: zeros stand for weights",
+        "dense": "Dense: pruned channels are removed",
+        "masked": "Masked: pruned weights are zeros",
         "quantised": "Quantised: weights have 8 bits",
     }
     return titles.get(axis, "Not on an axis of compression")

@@ -123,7 +123,7 @@ def _draw_start(axes: Axes, section: Section, name: str) -> None:
             zorder=5,
             linestyle="none",
             markeredgecolor="white",
-            label="none (recovery only)",
+            label="none (fine-tuning only)",
         )
 
 

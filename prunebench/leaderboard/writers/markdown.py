@@ -27,22 +27,24 @@ HEAD = """\
 Does a pruned network still look where it looked? Generated from records;
 [board.json](board.json) holds the same numbers in full, [pictures/](pictures/) show heatmaps.
 
-- **Rows are comparable within a section only**: same data, baseline, recovery and images.
+- **Rows are comparable within a section only**: same data, baseline, fine-tuning and images.
 - **Sp2PS** (0 to 1) compares each heatmap of the pruned network with the baseline's, per
-  explanation method. `none` had the same recovery without pruning: what training alone moves.
+  explanation method. `none` had the same fine-tuning without pruning: what training alone moves.
 - **Rescaled Sp2PS** places it between two controls: 1 is as well preserved as by training alone
   (`none`), 0 as little as by random weights in the same architecture. It is of the means over
-  seeds and not clipped: the untouched baseline is above 1 where training alone moves the maps.
+  seeds and not clipped: the baseline itself is above 1 where training alone moves the maps.
   There is none where a control is missing or the two are closer than {least}: that would magnify
   noise.
+- **Pruned**: the fraction really removed of weights, parameters or MACs, whatever level was asked
+  for.
 - **Rank**: mean Sp2PS at equal compression really reached, among levels within 2 points of
-  accuracy. Overlapping intervals share a rank. Missing seeds are not ranked.
-- **Trusted**: ✓ if the lower bound of Sp2PS is at or above the published threshold
+  accuracy. Overlapping confidence intervals share a rank. Missing seeds are not ranked.
+- **Trusted**: ✓ if the lower confidence bound of Sp2PS is at or above the published threshold
   ({thresholds}), ✗ if not, – for no verdict.
 - **Latency**: one forward pass. Compare the ratio (×): both networks are timed in turns. The
   milliseconds depend on what the machine was doing at the time.
 - **Images seen**: the training since the baseline, all epochs counted.
-- **Trust horizon**: how much can be removed before Sp2PS falls below a threshold or accuracy
+- **Trust horizon**: how much can be pruned before Sp2PS falls below a threshold or accuracy
   drops by more than 2 points, whichever comes first.
 """
 
@@ -144,15 +146,11 @@ def _table(section: Section, axis: Axis | str) -> str:
                 cells.format_percent_bounds(row.get("accuracy")),
             ),
             "Change": cells.format_change(row, section.baseline),
-            "Params": _add_small(
-                cells.format_count(row.get("params")), cells.format_pruned(row.reached.params)
-            ),
-            "MACs": _add_small(
-                cells.format_count(row.get("macs")), cells.format_pruned(row.reached.macs)
-            ),
+            "Params": _add_small(cells.format_count(row.get("params")), _pruned(row, "params")),
+            "MACs": _add_small(cells.format_count(row.get("macs")), _pruned(row, "macs")),
         }
         if axis == "masked":
-            line["Weights"] = cells.format_pruned(row.reached.weights)
+            line["Weights pruned"] = cells.format_pruned(row.reached.weights)
         line["Images seen"] = cells.format_count(Estimate(float(row.images_seen)))
         if latency:
             title = latency.removeprefix("latency_").replace("_", " ")
@@ -193,10 +191,10 @@ def _rank(row: Row, place: PrunerRank | None, baseline: Row | None, notes: Notes
 
 def _pruner(row: Row) -> str:
     if row.first.role == "baseline":
-        return "*untouched baseline*"
+        return "*baseline*"
     if row.first.role == "floor":
         return "*random weights*"
-    return "*`none`: recovery only*" if row.first.role == "control" else escape(row.first.pruner)
+    return "*`none`: fine-tuning only*" if row.first.role == "control" else escape(row.first.pruner)
 
 
 def _rescaled(row: Row, section: Section, notes: Notes) -> str:
@@ -206,12 +204,18 @@ def _rescaled(row: Row, section: Section, notes: Notes) -> str:
     return cells_of[0] if found[0].reason and len(set(cells_of)) == 1 else " · ".join(cells_of)
 
 
+def _pruned(row: Row, count: str) -> str:
+    if row.first.role != "compressed":
+        return ""
+    return f"{cells.format_pruned(getattr(row.reached, count))} pruned"
+
+
 def _add_small(value: str, small: str) -> str:
     return f"{value} <sub>{small}</sub>" if small and value != "–" else value
 
 
 def _legend(section: Section, axis: Axis | str, rows: list[Row]) -> str:
-    text = f"95% intervals: {escape(cells.name_intervals(rows))}."
+    text = f"95% confidence intervals: {escape(cells.name_intervals(rows))}."
     ranking = next((found for name, found in section.rankings.items() if name == axis), None)
     return text + _scores(ranking) if ranking and ranking.at else text
 
@@ -228,7 +232,7 @@ def _scores(ranking: AxisRanking) -> str:
         if place.rank is not None
     )
     cams = ", ".join(map(escape, ranking.cams))
-    return f" Ranked by mean Sp2PS ({cams}) at {at} of {what} removed: {scores}."
+    return f" Ranked by mean Sp2PS ({cams}) at {at} of {what} pruned: {scores}."
 
 
 def _horizons(section: Section, axis: Axis) -> str:
@@ -240,7 +244,7 @@ def _horizons(section: Section, axis: Axis) -> str:
             versus = "`none` − 0.05" if found.versus != "published" else f"{found.threshold:.2f}"
             line[f"{escape(found.cam)}: {versus}"] = escape(str(found.outcome))
     places = [place.pruner for place in section.rankings[axis].places]
-    return f"Trust horizon, {what} removed:\n\n" + _tabulate(
+    return f"Trust horizon, {what} pruned:\n\n" + _tabulate(
         [lines[pruner] for pruner in places if pruner in lines]
     )
 

@@ -123,7 +123,7 @@ def _choose_levels(sections: Sequence[Section]) -> Section:
     if len(sections) != 1:
         raise RequestError(f"a picture is of one protocol; these records are of {len(sections)}")
     if sections[0].baseline is None or sections[0].control is None:
-        raise RequestError("a picture needs the untouched baseline and the `none` control")
+        raise RequestError("a picture needs the baseline and the `none` control")
     return sections[0]
 
 

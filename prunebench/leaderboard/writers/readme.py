@@ -67,14 +67,15 @@ def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
             continue
         ranked = place and place.rank is not None and is_eligible(row, section.baseline)
         yield {
-            "rank": f"{axis} {place.rank}" if place and ranked else "–",
+            "rank": str(place.rank) if place and ranked else "–",
             "pruner": escape(row.first.pruner),
+            "axis": axis if role == "compressed" else "",
             "level": format_level(row) if role == "compressed" else "",
             "accuracy %": cells.format_percent(row.get("accuracy")),
             "change": cells.format_change(row, section.baseline),
-            "weights gone": cells.format_pruned(row.reached.weights),
-            "MACs gone": cells.format_pruned(row.reached.macs),
-            "time": cells.format_latency_ratio(row, latency) if latency else "–",
+            "weights pruned": cells.format_pruned(row.reached.weights),
+            "MACs pruned": cells.format_pruned(row.reached.macs),
+            "latency": cells.format_latency_ratio(row, latency) if latency else "–",
             f"Sp2PS {cam}": cells.format_score(row.get(f"sp2ps/{cam}")),
             "trusted": cells.format_verdicts(row, [cam]),
         }

@@ -68,14 +68,14 @@ def _table(section: Section, axis: str) -> Table:
         title_style="italic",
         box=SIMPLE_HEAD,
         padding=0,
-        caption=f"Sp2PS by CAM, ✓ above its threshold; time relative to the baseline{more}",
+        caption=f"Sp2PS by CAM, ✓ above its threshold; latency relative to the baseline{more}",
         caption_justify="left",
     )
     for title in ("", "pruner", "level"):
         table.add_column(title, no_wrap=True)
-    removed = "gone" if axis == "masked" else "MACs"
-    latencies = ["time"] if latency else []
-    for title in ("acc %", "change", removed, *latencies):
+    pruned = f"{'weights' if axis == 'masked' else 'MACs'}\npruned"
+    latencies = ["latency"] if latency else []
+    for title in ("acc %", "change", pruned, *latencies):
         table.add_column(title, justify="right", no_wrap=True)
     for cam in cams:
         # Broken at its hyphen, a method's name stays readable in a narrow column.

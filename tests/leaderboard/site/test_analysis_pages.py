@@ -47,7 +47,7 @@ def test_who_wins_is_told_in_words_from_the_numbers(tmp_path: Path) -> None:
     told = "a leads under 2 of 3 explanation methods (x-cam, y-cam); b under z-cam."
     assert told in overview.text
     assert told in group.text
-    assert "3 pruners at 50.0% of MACs removed" in overview.text
+    assert "3 pruners at 50.0% of MACs pruned" in overview.text
     assert "Kendall's τ-b 0.33 to 1.00" in group.text
 
 

@@ -157,8 +157,8 @@ def test_controls_are_told_apart(tmp_path: Path) -> None:
     ]
     labels = head(site)["labels"]
     assert [labels[number] for number in column(site, "pruner")][:3] == [
-        "untouched baseline",
-        "none: recovery only",
+        "baseline",
+        "none: fine-tuning only",
         "random weights",
     ]
 

@@ -105,7 +105,7 @@ def test_rows_lead_to_their_pages_and_controls_are_told_apart(tmp_path: Path) ->
     for row in section.rows:
         if row.first.role in ("control", "compressed"):
             assert f"../{link_row(row)}" in page.links
-    assert "none (recovery only)" in page.text
+    assert "none (fine-tuning only)" in page.text
     assert page.unscoped == 0
 
 

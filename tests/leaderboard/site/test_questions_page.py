@@ -50,7 +50,7 @@ def test_the_answer_is_a_sentence_from_the_numbers(tmp_path: Path) -> None:
     found = page(networks(), tmp_path)
     assert (
         "Often. In the one comparison the best pruner stays; Kendall's τ-b 0.33; "
-        "1 of 3 pairs that both tell apart is reversed (33.3%). "
+        "1 of 3 pairs that both separate is reversed (33.3%). "
         "This rests on one set of networks, under one seed." in found.text
     )
     assert "1 of 3" in found.text
@@ -78,7 +78,7 @@ def test_layers_are_compared_under_each_method(tmp_path: Path) -> None:
     found = page([*networks("one"), *networks("two", flip=True)], tmp_path)
     assert (
         "In all 2 comparisons the best pruner stays; Kendall's τ-b 0.33; "
-        "2 of 6 pairs that both tell apart are reversed (33.3%). "
+        "2 of 6 pairs that both separate are reversed (33.3%). "
         "This rests on one set of networks, under one seed." in found.text
     )
     assert "one,two" in found.text  # a line break stands between
@@ -95,7 +95,7 @@ def renamed(records: list[Record], prefix: str) -> list[Record]:
 def test_the_same_networks_are_marked_and_counted_once(tmp_path: Path) -> None:
     same = [*networks("one"), *networks("two", flip=True)]
     found = page(same, tmp_path)
-    assert "1 of 3 pairs that both tell apart is reversed (33.3%). This rests on one" in found.text
+    assert "1 of 3 pairs that both separate is reversed (33.3%). This rests on one" in found.text
     assert "1 comparison, the least agreeing first; then 1 of the same networks" in found.text
     assert found.text.count("p-two same networks") == 2  # a comparison, and training alone
     assert "p-one same networks" not in found.text
@@ -246,4 +246,4 @@ def test_a_board_without_swaps_is_not_said_to_have_some(tmp_path: Path) -> None:
     differ = record("d", 0.5, sp2ps={"a-cam": 0.803, "b-cam": 0.804})
     found = page([baseline(sp2ps=cams), control(cams), *alike, differ], tmp_path)
     assert "Cannot be told. In the one comparison the best pruner stays" in found.text
-    assert "no pair of pruners is told apart by both orders" in found.text
+    assert "no pair of pruners is separated by both orders" in found.text

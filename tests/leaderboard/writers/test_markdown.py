@@ -156,5 +156,5 @@ def test_two_thousand_records_make_a_board() -> None:
 @pytest.mark.parametrize("cam", ["grad-cam", "ablation-cam"])
 def test_horizons_are_in_the_board(cam: str) -> None:
     text = to_markdown(board(suite()))
-    assert "Trust horizon, MACs removed" in text
+    assert "Trust horizon, MACs pruned" in text
     assert f"| {cam}: 0.9" in text

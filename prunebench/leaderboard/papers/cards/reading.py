@@ -3,7 +3,7 @@
 - ``accuracy``, ``sp2ps/grad-cam``: a value of the record;
 - ``reached.macs``: a fraction removed; ``level`` and ``round``: as asked for;
 - ``1 - sp2ps/grad-cam``, ``- accuracy_drop``: its complement, its negative;
-- ``accuracy of baseline``: the same of the untouched baseline;
+- ``accuracy of baseline``: the same of the baseline;
 - ``max(mask_iou/grad-cam++)``: the largest over the levels of one method;
 - ``pearson(mask_iou/grad-cam++, accuracy)``: a correlation over these levels.
 """
@@ -28,7 +28,7 @@ class Reading:
     Attributes:
         name: The value.
         form: As it is, its complement (1 - value) or its negative.
-        of_baseline: Whether it is the untouched baseline's.
+        of_baseline: Whether it is the baseline's.
         levels: How it is brought together over the levels of one method; None for one row's.
         other: The second value of a correlation.
     """

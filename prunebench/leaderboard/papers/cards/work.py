@@ -91,7 +91,7 @@ class StatedConditions(CardPart):
         class_policy: Whose class is explained.
         target_layer: The layer explained.
         seeds: How many runs are averaged.
-        baseline_accuracy: Of the untouched network.
+        baseline_accuracy: Of the network before compression.
     """
 
     dataset: Text

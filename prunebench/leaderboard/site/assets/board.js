@@ -8,7 +8,7 @@
   const table = document.getElementById("board");
   const number = Intl.NumberFormat("en");
   const keys = new Set(head.columns.map((column) => column.key));
-  const FALLING = ["percent", "points", "score", "mark", "gone"]; // kinds of which more comes first
+  const FALLING = ["percent", "points", "score", "mark", "pruned"]; // kinds of which more comes first
   const columns = head.columns.map((column) => ({
     ...column,
     class: BoardCells.isNumber(column) ? "number" : column.kind,

@@ -25,10 +25,9 @@ const BoardCells = (() => {
     }
     return "";
   };
-  const gone = (fraction) => {
+  const pruned = (fraction) => {
     const percentage = Math.round(1000 * fraction) / 10;
-    const sign = percentage > 0 ? "−" : percentage < 0 ? "+" : "";
-    return `${sign}${Math.abs(percentage)}%`;
+    return `${percentage < 0 ? "−" : ""}${Math.abs(percentage)}%`;
   };
 
   const writers = {
@@ -38,7 +37,7 @@ const BoardCells = (() => {
     ratio: (number) => `×${fixed(number, 2)}`,
     ms: three,
     count,
-    gone,
+    pruned,
     seeds: String,
     rank: String,
     level: (number) => `${+(100 * number).toFixed(2)}%`,

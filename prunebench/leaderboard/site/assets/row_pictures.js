@@ -50,7 +50,7 @@ const RowPictures = (() => {
         const seen = new Set();
         const shown = [
           ["baseline", baseline],
-          ["none: recovery only", control],
+          ["none: fine-tuning only", control],
           [row.role === "compressed" || row.role === "floor" ? "this network" : row.title, row],
         ];
         for (const [title, other] of shown) {

@@ -28,7 +28,7 @@ const RowTables = (() => {
   const values = (row, baseline, control) => {
     const others = [
       ["baseline", baseline],
-      ["none (recovery only)", control],
+      ["none (fine-tuning only)", control],
     ].filter(([, other]) => other && other.id !== row.id);
     const known = others.map(
       ([, other]) => new Map(other.values.flatMap((family) => family.values).map((value) => [value[0], value])),

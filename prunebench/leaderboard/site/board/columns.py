@@ -57,7 +57,14 @@ class Column:
 
 FIXED = (
     Column("pruner", "Pruner", "network", "pruner", None, "Compression method; opens the row."),
-    Column("level", "Level", "network", "level", None, "How much was asked to be removed."),
+    Column(
+        "level",
+        "Level",
+        "network",
+        "level",
+        None,
+        "The fraction to prune, as asked for.",
+    ),
     Column("group", "Data · model · protocol", "network", "group", None, "What is comparable."),
     Column("axis", "Axis", "network", "axis", None, "What compression means for this network."),
     Column("rank", "Rank", "network", "rank", None, "By mean Sp2PS at equal compression reached."),
@@ -76,10 +83,10 @@ FIXED = (
         "accuracy",
         "points",
         None,
-        "Points of accuracy gained or lost against the untouched baseline.",
+        "Points of accuracy gained or lost against the baseline.",
     ),
-    Column("weights_gone", "Weights gone", "compression", "gone", None, "Zeros count as gone."),
-    Column("macs_gone", "MACs gone", "compression", "gone", None, "Of a dense execution."),
+    Column("weights_pruned", "Weights pruned", "compression", "pruned", None, "Removed or zero."),
+    Column("macs_pruned", "MACs pruned", "compression", "pruned", None, "Of a dense execution."),
     Column(
         "images_seen",
         "Images seen",

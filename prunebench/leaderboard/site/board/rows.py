@@ -99,8 +99,8 @@ class BoardPart:
             self._rank(at, entry)
             self._pareto(at, entry.pareto)
         if role != "floor":
-            self._set("weights_gone", at, row.reached.weights)
-            self._set("macs_gone", at, row.reached.macs)
+            self._set("weights_pruned", at, row.reached.weights)
+            self._set("macs_pruned", at, row.reached.macs)
         self._change(at, entry)
         self._values(at, row)
         self._of_methods(at, entry)

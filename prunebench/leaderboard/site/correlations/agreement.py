@@ -130,5 +130,5 @@ def _make_leader_line(order: Order) -> dict[str, Any]:
         "pruner": plain(order.leader),
         "value": f"{height.value:.3f}",
         "bounds": f"[{height.low:.3f}, {height.high:.3f}]" if height.high > height.low else "",
-        "beside": f"{others} other{'s' if others > 1 else ''}" if others else "none",
+        "tied": f"{others} other{'s' if others > 1 else ''}" if others else "none",
     }

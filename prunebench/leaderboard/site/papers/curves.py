@@ -170,7 +170,7 @@ def _caption(
     parts += explain_missing_seeds(rows)
     kinds = {kind for curve in curves for kind in _list_interval_kinds(curve, quantities)}
     if kinds:
-        parts.append(f"Bars are 95% intervals ({' / '.join(sorted(kinds))}).")
+        parts.append(f"Bars are 95% confidence intervals ({' / '.join(sorted(kinds))}).")
     return " ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Figures of one pruner: what is kept against what is removed, beside the other pruners."""
+"""Figures of one pruner: what is kept against what is pruned, beside the other pruners."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _draw(
             | style_line(list(levels).index(pruner), list(names).index(name), len(names))
         )
     title = title_of(names[0])
-    what = f"{name_pruned_count(axis)} removed"
+    what = f"{name_pruned_count(axis)} pruned"
     shapes, annotations = _limits(section, names)
     drawn = make_figure(
         traces,

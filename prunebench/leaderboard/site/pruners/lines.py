@@ -57,7 +57,7 @@ def draw_line(control: Row | None, rows: Sequence[Row], name: str, key: str) -> 
             "width": 3,
         },
         "text": [label(f"{key}, {format_level(row)}") for _, row in points],
-        "hovertemplate": f"%{{text}}<br>%{{x:.1%}} removed: %{{y:{percent}}}<extra></extra>",
+        "hovertemplate": f"%{{text}}<br>%{{x:.1%}} pruned: %{{y:{percent}}}<extra></extra>",
     }
 
 

@@ -182,7 +182,7 @@ def _row(row: Row, section: Section, names: Sequence[str]) -> dict[str, Any]:
     control = row.first.role == "control"
     return {
         "link": link_row(row),
-        "pruner": "none (recovery only)" if control else plain(row.first.pruner),
+        "pruner": "none (fine-tuning only)" if control else plain(row.first.pruner),
         "level": "" if control else format_level(row),
         "removed": "0%" if control else cells.format_pruned(row.pruned),
         "seeds": row.seeds,

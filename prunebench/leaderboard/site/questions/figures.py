@@ -66,7 +66,8 @@ def draw_two_orders(shown: OrderComparison, titles: tuple[str, str], total: int)
     left = sum(max(0, len(pruners) - MOST_POINTS) for _, pruners, _ in groups)
     caption = (
         f"{rank}: {where}{under}, {100 * shown.at:.1f}% of {name_pruned_count(shown.axis)} pruned. "
-        "Higher is better; bars are 95% intervals. Where orders agree, points rise to the right."
+        "Higher is better; bars are 95% confidence intervals. Where orders agree, points rise to "
+        "the right."
     )
     if moved:
         names = [short[pruner] for pruner in shown.swaps.moved[:MOST_NAMED]]

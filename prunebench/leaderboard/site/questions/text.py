@@ -77,14 +77,14 @@ def _describe_taus(answer: Answer) -> str:
 
 def _describe_pairs(answer: Answer) -> str:
     if not answer.separated:
-        return "no pair of pruners is told apart by both orders"
+        return "no pair of pruners is separated by both orders"
     share = 100 * answer.reversed / answer.separated
     percent = f" ({share:.1f}%)" if answer.reversed else ""
     if answer.separated == 1:
-        return f"the one pair that both tell apart is {'' if answer.reversed else 'not '}reversed"
+        return f"the one pair that both separate is {'' if answer.reversed else 'not '}reversed"
     verb = "is" if answer.reversed == 1 else "are"
     some = answer.reversed or "none"
-    return f"{some} of {answer.separated} pairs that both tell apart {verb} reversed{percent}"
+    return f"{some} of {answer.separated} pairs that both separate {verb} reversed{percent}"
 
 
 def give_training_verdict(found: Sequence[SectionTrainingDrops]) -> str:

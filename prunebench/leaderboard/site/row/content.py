@@ -153,10 +153,10 @@ def _facts(row: Row, section: Section) -> Iterator[tuple[str, str]]:
     if record.role in ("compressed", "control"):
         yield "Change against the baseline", f"{cells.format_change(row, section.baseline)} points"
         reached = row.reached
-        yield "Weights gone", cells.format_pruned(reached.weights)
-        yield "Parameters gone", cells.format_pruned(reached.params)
-        yield "Channels gone", cells.format_pruned(reached.channels)
-        yield "MACs gone", cells.format_pruned(reached.macs)
+        yield "Weights pruned", cells.format_pruned(reached.weights)
+        yield "Parameters pruned", cells.format_pruned(reached.params)
+        yield "Channels pruned", cells.format_pruned(reached.channels)
+        yield "MACs pruned", cells.format_pruned(reached.macs)
         yield "Images seen since the baseline", f"{row.images_seen:,}"
     seeds = ", ".join(str(one.seed) for one in row.records)
     yield "Seeds", f"{seeds} ({row.seeds})" if row.missing else seeds

@@ -16,7 +16,7 @@ from prunebench.record import Epoch
 STEPS = {
     "baseline": "baseline's training",
     "compressed": "compression",
-    "recovered": "recovery",
+    "recovered": "fine-tuning",
     "prepared-predictor": "the explainer's predictor",
     "prepared-selector": "the explainer's selector",
 }

@@ -73,7 +73,7 @@ def _figure(cam: str, found: Sequence[SubsetScore]) -> RowFigure:
             },
         ),
         "table": {
-            "head": ["Images", "Sp2PS", "95% interval"],
+            "head": ["Images", "Sp2PS", "95% confidence interval"],
             "rows": [[part.name, f"{part.value.mean:.3f}", _bounds(part.value)] for part in found],
         },
     }
