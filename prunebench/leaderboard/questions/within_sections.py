@@ -49,7 +49,9 @@ def compare_by_method(sections: Iterable[Section]) -> Answer:
 
 def compare_by_variant(sections: Iterable[Section]) -> Answer:
     """Compare SSIM, SAM and Sp2PS with their variants, under each explanation method."""
-    return answer_within(sections, partial(_compare_measures, origin_of=VARIANTS.get, missing=NO_VARIANT))
+    return answer_within(
+        sections, partial(_compare_measures, origin_of=VARIANTS.get, missing=NO_VARIANT)
+    )
 
 
 def compare_by_part(sections: Iterable[Section]) -> Answer:
@@ -59,7 +61,9 @@ def compare_by_part(sections: Iterable[Section]) -> Answer:
 
 def compare_by_measure(sections: Iterable[Section]) -> Answer:
     """Compare Sp2PS with the other measures of preservation, under each explanation method."""
-    return answer_within(sections, partial(_compare_measures, origin_of=_beside_sp2ps, missing=NO_OTHER))
+    return answer_within(
+        sections, partial(_compare_measures, origin_of=_beside_sp2ps, missing=NO_OTHER)
+    )
 
 
 def _compare_methods(section: Section) -> Findings:

@@ -12,7 +12,7 @@ from prunebench.leaderboard.board import board
 from prunebench.leaderboard.questions import between_sections
 from prunebench.leaderboard.site.links import name_section
 from prunebench.leaderboard.site.questions import page as questions_page
-from prunebench.leaderboard.site.questions import part
+from prunebench.leaderboard.site.questions import question_view
 from prunebench.record import Record, Value
 
 CAMS = ("a-cam", "b-cam")
@@ -219,7 +219,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
 
 
 def test_tables_say_what_they_leave_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part, "MOST_LINES", 1)
+    monkeypatch.setattr(question_view, "MOST_LINES", 1)
     found = page([*networks("one"), *networks("two", flip=True)], tmp_path)
     assert "1 more are not shown" in found.text
 

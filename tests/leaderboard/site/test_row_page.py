@@ -138,7 +138,7 @@ def test_curves_of_each_seed_and_step(tmp_path: Path) -> None:
         for seed in (0, 1)
     ]
     curves = pages(records, tmp_path)["r0"]["figures"]["curves"]
-    assert [figure["title"] for figure in curves] == ["Training: recovery", "Training: odd"]
+    assert [figure["title"] for figure in curves] == ["Training: fine-tuning", "Training: odd"]
     assert len(curves[0]["figure"]["data"]) == 4
     assert "validation accuracy 81.0% to 83.0%, seed 1" in curves[0]["alt"]
 

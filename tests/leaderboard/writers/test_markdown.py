@@ -42,7 +42,7 @@ def test_a_row_shows_what_it_measured() -> None:
     line = next(line for line in table_lines(to_markdown(board(suite()))) if "| l1-filter" in line)
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     assert cells[:4] == ["1", "l1-filter", "20%", "1"]
-    assert cells[6] == "219 k <sub>−19.4%</sub>"
+    assert cells[6] == "219 k <sub>19.4% pruned</sub>"
     assert "×0.92" in line
     assert "✓ · ✓" in line
 
