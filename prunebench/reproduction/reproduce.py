@@ -122,10 +122,13 @@ def _read_suite(record: Record, folder: Path, trusted: bool) -> Suite:
 
 def _find_trial(record: Record, identities: Identities) -> Trial:
     trials = list(plan_trials(identities))
+    # By parameters, not by label: a label tells mappings in the order in which they were written.
+    wanted = (record.role, record.pruner_name, record.pruner_parameters)
+    where = (record.level, record.round, record.seed)
     for trial in trials:
-        pruner = trial.pruner.label if trial.pruner else trial.name
-        found = (trial.role, pruner, trial.level, trial.round, trial.setting.seed)
-        if found == (record.role, record.pruner, record.level, record.round, record.seed):
+        parameters = trial.pruner.plugin.changed_parameters() if trial.pruner else {}
+        found = (trial.role, trial.name, parameters)
+        if found == wanted and (trial.level, trial.round, trial.setting.seed) == where:
             return trial
     raise RequestError(
         f"its suite makes {len(trials)} networks, and none of them is {record.pruner!r} at level "

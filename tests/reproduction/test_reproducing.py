@@ -11,12 +11,18 @@ import pytest
 import prunebench as pb
 from prunebench.errors import RequestError
 from prunebench.leaderboard.publish import submit
-from prunebench.record import Record, Times, Value
-from prunebench.reproduction.reproduce import reproduce
+from prunebench.plan.environment import Environment
+from prunebench.plan.identities import Identities
+from prunebench.plan.plan import plan_trials
+from prunebench.record import Record, Times, Value, read_records
+from prunebench.reproduction.reproduce import _find_trial, reproduce
 from prunebench.reproduction.verdict import Reproduction, compare
 from prunebench.results import find_published
+from prunebench.store.digests import Digests
+from prunebench.suite import load_suite
 
 Write = Callable[..., Path]
+PUBLISHED = Path(__file__).parent.parent.parent / "leaderboard" / "results"
 
 SUITE = """
 name: rows
@@ -312,3 +318,31 @@ def test_a_row_is_found_by_its_id_or_as_a_file(results: Path) -> None:
         find_published(path.stem + "x", results)
     with pytest.raises(RequestError, match=r"gone\.json: cannot be read"):
         find_published("gone.json", results)
+
+
+def test_a_row_is_found_whatever_the_order_of_its_parameters(tmp_path: Path) -> None:
+    """A file's keys are sorted: ``conv10`` then comes before ``conv3``, and a label tells both."""
+    rates = {"stage3": 0.4, "stage2": 0.2}
+    (tmp_path / "rates.yaml").write_text(
+        f"name: rates\ndataset: digits\nmodel: digits-cnn\nlevels: [0.3]\n"
+        f"pruners: [{{l1-filter: {{rates: {json.dumps(rates)}}}}}]\nmetrics: [params]\n"
+        "recovery: {epochs: 0}\n"
+    )
+    identities = Identities(load_suite(tmp_path / "rates.yaml"), Environment(), Digests())
+    (trial,) = (each for each in plan_trials(identities) if each.role == "compressed")
+    record = next(
+        each
+        for each in read_records(PUBLISHED)
+        if each.role == "compressed" and each.level is not None
+    )
+    assert trial.pruner is not None
+    ordered = json.loads(json.dumps(trial.pruner.plugin.changed_parameters(), sort_keys=True))
+    changed = {
+        "pruner": "l1-filter(rates={stage2: 0.2, stage3: 0.4})",
+        "pruner_name": "l1-filter",
+        "pruner_parameters": ordered,
+        "level": 0.3,
+        "seed": 0,
+    }
+    found = _find_trial(record.model_copy(update=changed), identities)
+    assert found.network.key == trial.network.key
