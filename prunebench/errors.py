@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+Location = tuple[str | int, ...]
+"""A position in nested parameters or in a YAML file: names and indices, from the outside in."""
+
 
 class RequestError(Exception):
     """What the user asked for is wrong: one message, exit status 2, no traceback.
 
     Args:
         message: What was found and what was expected.
-        where: The place to look at, such as ``suite.yaml:12`` or a file's path.
-        place: Which part of the given value is meant, such as ``("recovery", "epochs")``, for a
-            caller that knows its line.
+        where: What to look at, such as ``suite.yaml:12``, a path or ``--where``.
+        location: Which part of the given value is meant, such as ``("recovery", "epochs")``, for
+            a caller that knows its line.
     """
 
-    def __init__(
-        self, message: str, *, where: str | None = None, place: tuple[str | int, ...] = ()
-    ) -> None:
+    def __init__(self, message: str, *, where: str | None = None, location: Location = ()) -> None:
         self.message = message
         self.where = where
-        self.place = place
+        self.location = location
         super().__init__(f"{where}: {message}" if where else message)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns a sentence that offers the nearest known name, or all of them.
+    """Return a sentence that offers the nearest known name, or all of them.
 
     Args:
         name: The name that was not found.

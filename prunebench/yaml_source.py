@@ -10,42 +10,40 @@ from typing import Any
 
 import yaml
 
-from prunebench.errors import RequestError
-
-Place = tuple[str | int, ...]
+from prunebench.errors import Location, RequestError
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
-_LARGEST = 100_000  # entries; aliases of aliases could make a small file endless
+_MOST_ENTRIES = 100_000  # aliases of aliases could make a small file endless
 
 
 @dataclass(frozen=True)
 class Source:
-    """A YAML file's content and where each entry stands.
+    """A YAML file's content, with the line of each entry.
 
     Attributes:
         path: The file.
         data: Its content, with ``${VARIABLE}`` expanded from the environment.
         raw: Its content as written.
-        lines: Line (from 1) of each entry, by its place, such as ``("pruners", 2, "l1-filter")``.
+        lines: Line (from 1) of each entry, by its location, such as ``("levels", 2)``.
     """
 
     path: Path
     data: Any
     raw: Any
-    lines: dict[Place, int]
+    lines: dict[Location, int]
 
-    def where(self, place: Place) -> str:
-        """``file:line`` of an entry, or of the nearest one that contains it."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return f"{self.path}:{self.lines.get(place, 1)}"
+    def where(self, location: Location) -> str:
+        """Return ``file:line`` of an entry, or of the nearest one that contains it."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return f"{self.path}:{self.lines.get(location, 1)}"
 
 
 def read_yaml(path: Path) -> Source:
-    """Reads a YAML file: plain data only, no tags, no duplicate keys.
+    """Read a YAML file: plain data only, no tags, no duplicate keys.
 
     Raises:
         RequestError: It cannot be read; the message names the line.
@@ -62,29 +60,29 @@ def read_yaml(path: Path) -> Source:
     except yaml.reader.ReaderError as error:
         character = f"character {error.character:#06x} at position {error.position}"
         raise RequestError(f"is not YAML: {character} is not allowed", where=str(path)) from None
-    lines: dict[Place, int] = {}
-    raw = _plain(root, (), path, lines) if root is not None else None
+    lines: dict[Location, int] = {}
+    raw = _read_node(root, (), path, lines) if root is not None else None
     source = Source(path, None, raw, lines)
-    return Source(path, _expand(raw, (), source), raw, lines)
+    return Source(path, _expand_variables(raw, (), source), raw, lines)
 
 
-def _plain(node: yaml.Node, place: Place, path: Path, lines: dict[Place, int]) -> Any:
+def _read_node(node: yaml.Node, location: Location, path: Path, lines: dict[Location, int]) -> Any:
     where = f"{path}:{node.start_mark.line + 1}"
-    lines[place] = node.start_mark.line + 1
-    if len(lines) > _LARGEST or len(place) > 50:
+    lines[location] = node.start_mark.line + 1
+    if len(lines) > _MOST_ENTRIES or len(location) > 50:
         raise RequestError("is too large or refers to itself", where=where)
     kind = node.tag.rpartition(":")[2]
     if isinstance(node, yaml.ScalarNode) and kind == "str":
-        return _scalar(node.value) if node.style is None else node.value
+        return _read_scalar(node.value) if node.style is None else node.value
     if isinstance(node, yaml.SequenceNode) and kind == "seq":
-        return [_plain(item, (*place, i), path, lines) for i, item in enumerate(node.value)]
+        return [_read_node(item, (*location, i), path, lines) for i, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode) and kind == "map":
-        return _mapping(node, place, path, lines)
+        return _read_mapping(node, location, path, lines)
     raise RequestError(f"tag {node.tag} is not allowed; plain data only", where=where)
 
 
-def _mapping(
-    node: yaml.MappingNode, place: Place, path: Path, lines: dict[Place, int]
+def _read_mapping(
+    node: yaml.MappingNode, location: Location, path: Path, lines: dict[Location, int]
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in node.value:
@@ -92,14 +90,14 @@ def _mapping(
         if not isinstance(key, yaml.ScalarNode):
             raise RequestError("a key must be a word", where=where)
         if key.value in found:
-            first = lines[(*place, key.value)]
+            first = lines[(*location, key.value)]
             raise RequestError(f"key {key.value!r} is there twice (line {first} too)", where=where)
-        found[key.value] = _plain(value, (*place, key.value), path, lines)
-        lines[(*place, key.value)] = key.start_mark.line + 1
+        found[key.value] = _read_node(value, (*location, key.value), path, lines)
+        lines[(*location, key.value)] = key.start_mark.line + 1
     return found
 
 
-def _scalar(text: str) -> Any:
+def _read_scalar(text: str) -> Any:
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()]
     if _INTEGER.fullmatch(text):
@@ -107,19 +105,19 @@ def _scalar(text: str) -> Any:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def _expand(value: Any, place: Place, source: Source) -> Any:
+def _expand_variables(value: Any, location: Location, source: Source) -> Any:
     if isinstance(value, dict):
-        return {k: _expand(v, (*place, k), source) for k, v in value.items()}
+        return {k: _expand_variables(v, (*location, k), source) for k, v in value.items()}
     if isinstance(value, list):
-        return [_expand(v, (*place, i), source) for i, v in enumerate(value)]
+        return [_expand_variables(v, (*location, i), source) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 
-    def variable(match: re.Match[str]) -> str:
+    def read_variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             raise RequestError(
-                f"${{{match[1]}}} is not set in the environment", where=source.where(place)
+                f"${{{match[1]}}} is not set in the environment", where=source.where(location)
             )
         return os.environ[match[1]]
 
-    return _VARIABLE.sub(variable, value)
+    return _VARIABLE.sub(read_variable, value)

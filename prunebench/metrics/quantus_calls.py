@@ -90,7 +90,7 @@ def build(name: str, options: dict[str, Any], **defaults: Any) -> Any:
         if key not in known:
             raise RequestError(
                 f"quantus/{name} has no option {key!r}; {did_you_mean(key, known)}",
-                place=("options", key),
+                location=("options", key),
             )
     given = {key: value for key, value in defaults.items() if key in parameters}
     for key, value in options.items():

@@ -3,6 +3,6 @@
 In: a kind and a name, with parameters as a suite writes them. Out: a ``Chosen`` plugin.
 """
 
-from prunebench.plugins.finding import KINDS, Chosen, Entry, choose, entries, find, invalid
+from prunebench.plugins.finding import KINDS, Chosen, Entry, choose, entries, find
 
-__all__ = ["KINDS", "Chosen", "Entry", "choose", "entries", "find", "invalid"]
+__all__ = ["KINDS", "Chosen", "Entry", "choose", "entries", "find"]

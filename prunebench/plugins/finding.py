@@ -10,11 +10,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugins.base import Plugin, from_function
-from prunebench.plugins.recipe import Recipe
+from prunebench.plugins.wrong_parameters import make_request_error
 
 KINDS = {
     "datasets": "prunebench.datasets.dataset:Dataset",
@@ -160,19 +160,4 @@ def choose(kind: str, name: str, parameters: dict[str, Any] | None = None) -> Ch
     try:
         return Chosen(kind, name, entry.plugin_class.model_validate(given))
     except ValidationError as error:
-        raise invalid(error, f"{kind[:-1]} {name!r}", entry.plugin_class) from None
-
-
-def invalid(error: ValidationError, subject: str, model: type[BaseModel]) -> RequestError:
-    """Says in one line which parameter is wrong, what was found and what was expected."""
-    first = error.errors()[0]
-    parameter = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        known = model.model_fields if len(first["loc"]) == 1 else Recipe.model_fields
-        word = str(first["loc"][-1])
-        problem = f"unknown parameter {word!r}; {did_you_mean(word, known)}"
-    elif first["type"] == "missing":
-        problem = f"parameter {parameter!r} is required"
-    else:
-        problem = f"parameter {parameter!r}: {first['msg']}, found {first['input']!r}"
-    return RequestError(f"{subject}: {problem}", place=first["loc"])
+        raise make_request_error(error, f"{kind[:-1]} {name!r}", entry.plugin_class) from None

@@ -45,14 +45,14 @@ class Nesting(Plugin):
             raise RequestError(
                 f"parameter {parameter!r}: expected a {kind[:-1]}'s name, or "
                 f"{{name: {{parameter: value}}}}, found {value!r}",
-                place=(parameter,),
+                location=(parameter,),
             )
         try:
             return choose(kind, name, parameters)
         except RequestError as error:
-            inner = (name, *error.place) if isinstance(value, dict) else error.place
+            inner = (name, *error.location) if isinstance(value, dict) else error.location
             message = f"parameter {parameter!r}: {error.message}"
-            raise RequestError(message, where=error.where, place=(parameter, *inner)) from None
+            raise RequestError(message, where=error.where, location=(parameter, *inner)) from None
 
     @classmethod
     def anchored(cls, parameters: dict[str, Any], folder: Path) -> dict[str, Any]:

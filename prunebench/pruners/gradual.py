@@ -51,7 +51,7 @@ class Gradual(Nesting, Pruner):
             raise RequestError(
                 f"parameter 'pruner': {chosen.name!r} does not rank single weights; expected a "
                 "method that does, such as l1-unstructured",
-                place=("pruner",),
+                location=("pruner",),
             )
         if not self.begin < self.end:
             raise ValueError(f"'begin' ({self.begin}) must come before 'end' ({self.end})")

@@ -41,17 +41,17 @@ class Int8After(Nesting, Int8):
         if chosen.plugin.levels != "continuous":
             raise RequestError(
                 f"parameter 'pruner': {chosen.name!r} cannot be asked for a level",
-                place=("pruner",),
+                location=("pruner",),
             )
         if isinstance(chosen.plugin, Int8):
             raise RequestError(
-                f"parameter 'pruner': {chosen.name!r} quantises already", place=("pruner",)
+                f"parameter 'pruner': {chosen.name!r} quantises already", location=("pruner",)
             )
         if self.training and chosen.plugin.trains:
             raise RequestError(
                 f"parameter 'training': {chosen.name!r} trains already, and one compression can "
                 "train once; leave it out",
-                place=("training",),
+                location=("training",),
             )
         if self.training and self.training.distillation:
             raise ValueError("'training' has no teacher: 'distillation' is an option of recovery")

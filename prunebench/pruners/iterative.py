@@ -75,7 +75,7 @@ class Iterative(Nesting, Pruner):
         raise RequestError(
             f"parameter 'rewind': expected none, trained or a number of epochs, found {rewind!r}; "
             f"{did_you_mean(str(rewind), known)}",
-            place=("rewind",),
+            location=("rewind",),
         )
 
     @model_validator(mode="after")
@@ -85,25 +85,25 @@ class Iterative(Nesting, Pruner):
             raise RequestError(
                 f"parameter 'pruner': {chosen.name!r} cannot be asked for a fraction of what is "
                 "left, which every round is",
-                place=("pruner",),
+                location=("pruner",),
             )
         if isinstance(chosen.plugin, Int8) or getattr(chosen.plugin, "at", "") == "initial":
             raise RequestError(
                 f"parameter 'pruner': {chosen.label!r} leaves nothing of the round before that "
                 "could be pruned further",
-                place=("pruner",),
+                location=("pruner",),
             )
         if any(preparation.trains for preparation in chosen.plugin.prepare()):
             raise RequestError(
                 f"parameter 'pruner': {chosen.label!r} trains something before it prunes, which "
                 "every round would do again; it can prune once, to a level",
-                place=("pruner",),
+                location=("pruner",),
             )
         if self.rewind != "none" and not only_ranks(chosen.plugin):
             raise RequestError(
                 f"parameter 'rewind': {chosen.name!r} does more than rank weights or filters, so "
                 f"that nothing can be rewound after it; expected none, found {self.rewind!r}",
-                place=("rewind",),
+                location=("rewind",),
             )
         return self
 

@@ -8,13 +8,14 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from prunebench.errors import RequestError, did_you_mean
+from prunebench.errors import Location, RequestError, did_you_mean
 from prunebench.metrics.inputs import reads_maps
-from prunebench.plugins import Chosen, choose, find, invalid
+from prunebench.plugins import Chosen, choose, find
 from prunebench.plugins.recipe import Recipe
+from prunebench.plugins.wrong_parameters import make_request_error
 from prunebench.pruners import Pruner
 from prunebench.suite.suite import DEFAULT_CONTROL, Explain, Suite
-from prunebench.yaml_source import Place, Source, read_yaml
+from prunebench.yaml_source import Source, read_yaml
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -74,8 +75,8 @@ class _Reader:
                 self.fail((key,), f"{self.written[plural]!r} and {key!r} mean the same")
             self.written[plural] = key
 
-    def fail(self, place: Place, message: str) -> NoReturn:
-        raise RequestError(message, where=self.source.where(place))
+    def fail(self, location: Location, message: str) -> NoReturn:
+        raise RequestError(message, where=self.source.where(location))
 
     def suite(self) -> Suite:
         """The whole suite, checked."""
@@ -110,7 +111,7 @@ class _Reader:
             )
         return name
 
-    def entries(self, key: str, required: bool = True) -> list[tuple[Place, Any]]:
+    def entries(self, key: str, required: bool = True) -> list[tuple[Location, Any]]:
         """The entries of a list, or a single value as a list of one."""
         written = self.written.get(key)
         if written is None:
@@ -127,49 +128,49 @@ class _Reader:
     def plugins(self, kind: str, required: bool = True) -> tuple[Chosen[Any], ...]:
         """The plugins of a kind, their parameters checked."""
         chosen: list[Chosen[Any]] = []
-        for place, entry in self.entries(kind, required):
-            use = self.plugin(kind, place, entry)
+        for location, entry in self.entries(kind, required):
+            use = self.plugin(kind, location, entry)
             if use.label in [other.label for other in chosen]:
-                self.fail(place, f"{use.label!r} is listed twice")
+                self.fail(location, f"{use.label!r} is listed twice")
             chosen.append(use)
         return tuple(chosen)
 
-    def plugin(self, kind: str, place: Place, entry: Any) -> Chosen[Any]:
+    def plugin(self, kind: str, location: Location, entry: Any) -> Chosen[Any]:
         """One entry: ``name`` or ``name: {parameter: value}``."""
         if isinstance(entry, dict) and len(entry) == 1:
             name, parameters = next(iter(entry.items()))
-            place = (*place, name)
+            location = (*location, name)
         else:
             name, parameters = entry, {}
         if not isinstance(name, str) or not isinstance(parameters or {}, dict):
-            self.fail(place, f"expected a {kind[:-1]}'s name, or 'name: {{parameter: value}}'")
+            self.fail(location, f"expected a {kind[:-1]}'s name, or 'name: {{parameter: value}}'")
         try:
             plugin_class = find(kind, name).plugin_class
             anchored = plugin_class.anchored(parameters or {}, self.source.path.parent)
             return choose(kind, name, anchored)
         except RequestError as error:
-            where = self.source.where((*place, *error.place))
+            where = self.source.where((*location, *error.location))
             raise RequestError(str(error), where=where) from None
 
     def levels(self, pruners: tuple[Chosen[Pruner], ...]) -> tuple[float, ...]:
         """Fractions in [0, 1), needed only where a pruner's level is continuous."""
         needed = any(pruner.plugin.levels == "continuous" for pruner in pruners)
         found: list[float] = []
-        for place, level in self.entries("levels", required=needed):
+        for location, level in self.entries("levels", required=needed):
             if isinstance(level, bool) or not isinstance(level, int | float):
-                self.fail(place, f"level {level!r} is not a number")
+                self.fail(location, f"level {level!r} is not a number")
             if not 0 <= level < 1:
-                self.fail(place, f"level {level} is outside [0, 1): it is the fraction removed")
+                self.fail(location, f"level {level} is outside [0, 1): it is the fraction removed")
             if level in found:
-                self.fail(place, f"level {level} is listed twice")
+                self.fail(location, f"level {level} is listed twice")
             found.append(float(level))
         return tuple(found)
 
     def recoveries(self) -> tuple[Recipe | None, ...]:
         """Recovery options; none at all by default."""
         return tuple(
-            None if entry is None else self.options(Recipe, place, entry)
-            for place, entry in self.entries("recovery", required=False)
+            None if entry is None else self.options(Recipe, location, entry)
+            for location, entry in self.entries("recovery", required=False)
         ) or (None,)
 
     def integers(
@@ -177,23 +178,23 @@ class _Reader:
     ) -> tuple[int, ...] | None:
         """A list of distinct whole numbers."""
         found: list[int] = []
-        for place, value in self.entries(key, required=False):
+        for location, value in self.entries(key, required=False):
             if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-                self.fail(place, f"{value!r} is not a whole number of at least {minimum}")
+                self.fail(location, f"{value!r} is not a whole number of at least {minimum}")
             if value in found:
-                self.fail(place, f"{value} is listed twice")
+                self.fail(location, f"{value} is listed twice")
             found.append(value)
         return tuple(found) or default
 
-    def options(self, model: type[B], place: Place, value: Any) -> B:
+    def options(self, model: type[B], location: Location, value: Any) -> B:
         """A block of options, such as ``recovery``."""
         if not isinstance(value, dict):
-            self.fail(place, f"expected options (name: value), found {value!r}")
+            self.fail(location, f"expected options (name: value), found {value!r}")
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            problem = invalid(error, str(place[0]), model)
-            where = self.source.where((*place, *problem.place))
+            problem = make_request_error(error, str(location[0]), model)
+            where = self.source.where((*location, *problem.location))
             raise RequestError(problem.message, where=where) from None
 
     def check_maps(self, suite: Suite) -> None:

@@ -124,7 +124,7 @@ def test_what_is_wrong_is_said_in_one_line(
 def test_the_place_of_a_wrong_parameter_is_told() -> None:
     with pytest.raises(RequestError) as refused:
         choose("models", "digits-cnn", {"training": {"lr": -1}})
-    assert refused.value.place == ("training", "lr")
+    assert refused.value.location == ("training", "lr")
 
 
 @pytest.mark.usefixtures("toys")

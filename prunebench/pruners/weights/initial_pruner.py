@@ -29,7 +29,7 @@ class InitialPruner(MaskPruner):
             raise RequestError(
                 "`scope: sensitivity` is measured on the trained network; with `at: initial` "
                 "choose global, layerwise or erk",
-                place=("scope",),
+                location=("scope",),
             )
         return self
 

@@ -32,7 +32,7 @@ class SemiStructured(Pruner):
         if self.n >= self.m:
             raise RequestError(
                 f"'n' is {self.n}, expected less than 'm', {self.m}; else nothing is removed",
-                place=("n",),
+                location=("n",),
             )
         return self
 
