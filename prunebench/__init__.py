@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from prunebench.moved import keep_old_names
+
 if TYPE_CHECKING:
     from prunebench import metrics
     from prunebench.cams.explaining import explain
@@ -40,6 +42,8 @@ _HOME = {
     "run": "running",
     "to_onnx": "networks.onnx_export",
 }
+
+keep_old_names()
 
 
 def __dir__() -> list[str]:

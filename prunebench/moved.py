@@ -1,0 +1,152 @@
+"""Old names of modules: packages written for prunebench 0.1 work for one more minor release."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+REMOVED_IN = "0.3"
+"""The release in which the old names are gone, and this file with them."""
+
+MOVED = {
+    "branch": "plan.branch",
+    "cams.layout": "networks.layout",
+    "cams.twin": "networks.shared_weights",
+    "cards": "plugins.cards",
+    "catalogue": "plugins.catalogue",
+    "checking": "record.checking",
+    "checking.cells": "record.checking.cells",
+    "checking.check": "record.checking.check",
+    "checking.completeness": "record.checking.completeness",
+    "checking.consistency": "record.checking.consistency",
+    "checking.level": "record.checking.level",
+    "checking.others": "record.checking.others",
+    "checking.pictures": "record.checking.pictures",
+    "checking.problem": "record.checking.problem",
+    "checking.ranges": "record.checking.ranges",
+    "checking.spread": "record.checking.spread",
+    "checking.text": "record.checking.text",
+    "checking.times": "record.checking.times",
+    "choosing": "cli.plugin_arguments",
+    "cli_plugins": "cli.plugins",
+    "cli_records": "cli.records",
+    "cli_store": "cli.store",
+    "cli_ui": "cli.ui",
+    "compare_files": "comparison.compare_files",
+    "comparing": "comparison.compare",
+    "comparison_figure": "comparison.figure",
+    "context": "plugins.context",
+    "digests": "store.digests",
+    "distilling": "networks.distilling",
+    "environment": "plan.environment",
+    "estimate": "plan.estimate",
+    "executors": "execution.executors",
+    "executors.executor": "execution.executors.executor",
+    "executors.local": "execution.executors.local",
+    "explaining": "cams.explaining",
+    "factory": "networks.factory",
+    "image_folder": "comparison.image_folder",
+    "leaderboard.agreement": "leaderboard.board.agreement",
+    "leaderboard.board_json": "leaderboard.writers.board_json",
+    "leaderboard.cells": "leaderboard.writers.cells",
+    "leaderboard.chart": "leaderboard.writers.chart",
+    "leaderboard.correlations": "leaderboard.board.correlations",
+    "leaderboard.horizon": "leaderboard.board.horizon",
+    "leaderboard.markdown": "leaderboard.writers.markdown",
+    "leaderboard.orders": "leaderboard.board.orders",
+    "leaderboard.pictures": "leaderboard.writers.pictures",
+    "leaderboard.rank": "leaderboard.board.rank",
+    "leaderboard.readme": "leaderboard.writers.readme",
+    "leaderboard.rescaling": "leaderboard.board.rescaling",
+    "leaderboard.rows": "leaderboard.board.rows",
+    "leaderboard.speed": "leaderboard.board.speed",
+    "leaderboard.terminal": "leaderboard.writers.terminal",
+    "leases": "store.leases",
+    "machine": "execution.machine_lock",
+    "metrics.counting": "networks.counting",
+    "migrations": "record.migrations",
+    "network": "networks.network",
+    "new_package": "plugins.scaffold",
+    "objective": "plugins.objective",
+    "onnx_export": "networks.onnx_export",
+    "papers": "leaderboard.papers.cards",
+    "papers.figures": "leaderboard.papers.cards.figures",
+    "papers.printed": "leaderboard.papers.cards.printed",
+    "papers.reading": "leaderboard.papers.cards.reading",
+    "papers.registry": "leaderboard.papers.cards.registry",
+    "papers.strict": "leaderboard.papers.cards.strict",
+    "papers.work": "leaderboard.papers.cards.work",
+    "preflight": "execution.preflight",
+    "preparing": "plugins.preparing",
+    "pruners.nested": "plugins.nesting",
+    "quantised": "networks.quantised",
+    "quantised.calibration": "networks.quantised.calibration",
+    "quantised.folding": "networks.quantised.folding",
+    "quantised.layers": "networks.quantised.layers",
+    "quantised.leaving": "networks.quantised.leaving",
+    "record_parts": "record.parts",
+    "recording.names": "record.names",
+    "reproducing": "reproduction.reproduce",
+    "saving": "store.writing",
+    "scheduler": "execution.scheduler",
+    "stages": "execution.stages",
+    "stages.baseline": "execution.stages.baseline",
+    "stages.compress": "execution.stages.compress",
+    "stages.explain": "execution.stages.explain",
+    "stages.predict": "execution.stages.predict",
+    "stages.recover": "execution.stages.recover",
+    "stages.score": "execution.stages.score",
+    "stages.workspace": "execution.stages.workspace",
+    "statistics": "intervals",
+    "steps": "plan.steps",
+    "tolerance": "reproduction.tolerance",
+    "training": "networks.training",
+    "trial": "plan.trial",
+    "where": "plan.where",
+    "work": "execution.tasks",
+}
+"""Old name to new name, both within ``prunebench``."""
+
+
+class _OldNames:
+    """Finds and loads modules by their old names; asked only where nothing else finds them."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to load a module by its old name; None for any other name."""
+        old = name.removeprefix("prunebench.")
+        if old == name or old not in MOVED:
+            return None
+        is_package = any(each.startswith(f"{old}.") for each in MOVED)
+        return ModuleSpec(name, self, is_package=is_package)  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to Python to make an empty module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put the module of the new name in the place of the empty one, and warn."""
+        old = module.__name__
+        new = f"prunebench.{MOVED[old.removeprefix('prunebench.')]}"
+        warnings.warn(
+            f"{old} is now {new}; the old name is gone in prunebench {REMOVED_IN}",
+            DeprecationWarning,
+            stacklevel=2,  # who imports: Python leaves out its own frames between
+        )
+        found = import_module(new)
+        if hasattr(module, "__path__"):
+            # With the new package's own path, its modules would be loaded twice.
+            public = {name: value for name, value in vars(found).items() if name[:2] != "__"}
+            module.__dict__.update(public)
+        else:
+            sys.modules[old] = found
+
+
+def keep_old_names() -> None:
+    """Let modules be imported by their old names too."""
+    if not any(type(finder).__name__ == _OldNames.__name__ for finder in sys.meta_path):
+        sys.meta_path.append(_OldNames())
