@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from prunebench.comparison.compare import Comparison, compare, logits_of
+from prunebench.comparison.checks import predict_logits
+from prunebench.comparison.compare import Comparison, compare
 from prunebench.comparison.image_folder import load_images
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
@@ -69,7 +70,7 @@ def compare_files(
     channels = images.shape[1]
     before = _module(baseline, classes, channels, shape, unsafe_pickle)
     after = _module(pruned, classes, channels, shape, unsafe_pickle)
-    outputs = logits_of(before, "baseline", images[:1], batch_size=1).shape[1]
+    outputs = predict_logits(before, "baseline", images[:1], batch_size=1).shape[1]
     layers = tuple(target_layer.split(",")) if target_layer else ()
     if len(layers) > 2:
         raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")

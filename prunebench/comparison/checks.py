@@ -1,0 +1,105 @@
+"""Whether two networks and images can be compared; everything wrong is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.cams.explaining import check_images
+from prunebench.errors import RequestError, did_you_mean
+from prunebench.networks.evaluation import predict
+
+ClassPolicy = Literal["baseline", "label", "own"]
+"""Whose class is explained."""
+
+
+def check_request(
+    images: Tensor, labels: Tensor | None, class_policy: str, names: Sequence[str] | None
+) -> None:
+    """Check what can be checked before a network is run.
+
+    Raises:
+        RequestError: Images, class policy, labels or names do not fit together.
+    """
+    check_images(images)
+    policies = get_args(ClassPolicy)
+    if class_policy not in policies:
+        raise RequestError(
+            f"unknown class policy {class_policy!r}; {did_you_mean(class_policy, policies)}"
+        )
+    if class_policy == "label" and labels is None:
+        raise RequestError("class policy 'label' explains the true class; labels are needed")
+    if names is not None and len(names) != len(images):
+        raise RequestError(f"{len(names)} names for {len(images)} images; expected one an image")
+
+
+def check_same_classes(classes: Sequence[int]) -> None:
+    """Check that the baseline and the pruned network have equally many classes.
+
+    Raises:
+        RequestError: They have not.
+    """
+    if classes[0] != classes[1]:
+        raise RequestError(
+            f"the baseline tells {classes[0]} classes apart and the pruned network "
+            f"{classes[1]}; only networks with the same classes can be compared"
+        )
+
+
+def check_labels(labels: Tensor, images: int, classes: int) -> Tensor:
+    """Return the labels, N, as whole numbers.
+
+    Raises:
+        RequestError: There is not one for each image, or one is no class of the networks.
+    """
+    if labels.shape != (images,):
+        raise RequestError(
+            f"labels are {tuple(labels.shape)}; expected one for each of {images} images"
+        )
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise RequestError(
+            f"label {wrong[0].item()} does not exist: the networks have {classes} classes"
+        )
+    return labels.to(torch.int64)
+
+
+def predict_logits(module: nn.Module, name: str, images: Tensor, batch_size: int) -> Tensor:
+    """Return the logits of a network, N×K.
+
+    Args:
+        module: The network.
+        name: What a message calls it: ``baseline`` or ``pruned``.
+        images: Normalised images, N×C×H×W.
+        batch_size: Images a batch.
+
+    Raises:
+        RequestError: It cannot take these images, or returns no logits.
+    """
+    where = f"{name} network"
+    try:
+        logits = predict(module, images, batch_size)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        shape = "×".join(map(str, images.shape[1:]))
+        raise RequestError(f"cannot take images of {shape}: {error}", where=where) from error
+    if logits.dim() != 2:
+        raise RequestError(f"gives {tuple(logits.shape)}; expected logits, N×K", where=where)
+    check_finite(logits, name)
+    return logits
+
+
+def check_finite(logits: Tensor, name: str) -> None:
+    """Check that a network's logits are numbers.
+
+    Raises:
+        RequestError: They are not.
+    """
+    if not logits.isfinite().all():
+        raise RequestError(
+            "gives logits that are not finite (NaN or infinite)", where=f"{name} network"
+        )

@@ -1,0 +1,157 @@
+"""How alike the maps of two networks are: for each image, and on average."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from prunebench.cams.explained_batches import Explained
+from prunebench.cams.maps import upsample
+from prunebench.comparison.figure import Picture
+from prunebench.comparison.result import Accuracies
+from prunebench.intervals import mean_interval, paired_drop
+from prunebench.metrics import maps as metrics
+from prunebench.metrics.confidence import confidence
+from prunebench.trust import THRESHOLDS, trusted
+
+MEASURES = ("ssim", "sam", "sp2ps", "iou", "soft_iou", "pe_score")
+SHOWN = 10
+"""Images in the figure."""
+CHUNK = 256
+"""Images whose maps are held at full size at once."""
+
+Pairs = dict[str, tuple[Tensor, Tensor]]
+"""By method the baseline's and the pruned network's maps, N×h×w each."""
+
+
+def pair_maps(results: tuple[Explained, Explained]) -> Pairs:
+    """Return by method the baseline's and the pruned network's maps, N×h×w each."""
+    return {cam: (maps, results[1].maps[cam]) for cam, maps in results[0].maps.items()}
+
+
+def tabulate_images(
+    results: tuple[Explained, Explained],
+    size: tuple[int, int],
+    names: Sequence[str] | None,
+    labels: Tensor | None,
+) -> pd.DataFrame:
+    """Return one row an image and method; see ``Comparison.per_image``.
+
+    Args:
+        results: What was found of the baseline and of the pruned network.
+        size: Height and width of the images, at which maps are compared.
+        names: Names of the images, where they have some.
+        labels: True classes, N, where they are known.
+    """
+    logits = [result.logits for result in results]
+    before, after = (each.argmax(1) for each in logits)
+    # Of one class in both networks, which under the policy "own" is the pruned network's.
+    confidences = [confidence(each, results[1].classes) for each in logits]
+    columns = {
+        "image": range(len(before)),
+        **({"name": list(names)} if names is not None else {}),
+        **({"label": labels.tolist()} if labels is not None else {}),
+        "class": results[0].classes.tolist(),
+        "prediction_baseline": before.tolist(),
+        "prediction_pruned": after.tolist(),
+        "change": ["kept" if same else "flipped" for same in (before == after).tolist()],
+    }
+    return pd.concat(
+        [
+            pd.DataFrame({**columns, "cam": cam, **_measure(pair, confidences, size)})
+            for cam, pair in pair_maps(results).items()
+        ],
+        ignore_index=True,
+    )
+
+
+def _measure(
+    pair: tuple[Tensor, Tensor], confidences: Sequence[Tensor], size: tuple[int, int]
+) -> dict[str, Any]:
+    """Return every measure by its name, N numbers each."""
+    parts: list[tuple[Tensor, ...]] = []
+    for start in range(0, len(pair[0]), CHUNK):
+        part = slice(start, start + CHUNK)
+        a, b = (upsample(maps[part].double(), size) for maps in pair)
+        ssim, sam, iou = metrics.ssim(a, b), metrics.sam(a, b), metrics.iou(a, b)
+        sp2ps = metrics.sp2ps_from(sam, ssim)
+        pe_score = metrics.pe_score_from(ssim, iou, *(each[part] for each in confidences))
+        parts.append((ssim, sam, sp2ps, iou, metrics.soft_iou(a, b), pe_score))
+    found = (torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True))
+    return dict(zip(MEASURES, found, strict=True))
+
+
+def average_scores(per_image: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
+    """Return one row an explanation method; see ``Comparison.scores``.
+
+    Args:
+        per_image: As ``tabulate_images`` made it.
+        pairs: The maps it was made of.
+    """
+    rows = {}
+    for cam, (a, b) in pairs.items():
+        values = per_image[per_image["cam"] == cam]
+        interval = mean_interval(values["sp2ps"].to_numpy())
+        empty = [float((~maps.flatten(1).any(1)).double().mean()) for maps in (a, b)]
+        rows[cam] = {
+            **{name: values[name].mean() for name in MEASURES},
+            "sp2ps_low": interval.low,
+            "sp2ps_high": interval.high,
+            "ssim_negative": float((values["ssim"] < 0).mean()),
+            "undefined": interval.undefined,
+            "zero_map_fraction_baseline": empty[0],
+            "zero_map_fraction_pruned": empty[1],
+            "threshold": THRESHOLDS.get(cam),
+            "trusted": trusted(cam, interval.low, interval.undefined / len(values)),
+        }
+    scores = pd.DataFrame.from_dict(rows, orient="index").rename_axis("cam")
+    numbers = ["sp2ps_low", "sp2ps_high", "threshold"]
+    return scores.astype(dict.fromkeys(numbers, float)).astype({"trusted": object})
+
+
+def measure_accuracy(predictions: Sequence[Tensor], labels: Tensor) -> Accuracies:
+    """Return how often each network is right.
+
+    Args:
+        predictions: Classes that the baseline and the pruned network predict, N each.
+        labels: True classes, N.
+    """
+    right = [(each == labels).double().cpu().numpy() for each in predictions]
+    drop = paired_drop(right[0], right[1])
+    return Accuracies(float(right[0].mean()), float(right[1].mean()), drop)
+
+
+def choose_pictures(per_image: pd.DataFrame, pairs: Pairs, images: Tensor) -> tuple[Picture, ...]:
+    """Return the images whose attention moved most, by the mean of Sp2PS over the methods.
+
+    Args:
+        per_image: As ``tabulate_images`` made it.
+        pairs: The maps it was made of.
+        images: Normalised images, N×C×H×W.
+    """
+    moved = per_image.groupby("image")["sp2ps"].mean().dropna().sort_values(kind="stable")
+    size = cast(tuple[int, int], tuple(images.shape[-2:]))
+    pictures = []
+    for index in map(int, moved.index[:SHOWN]):
+        rows = per_image[per_image["image"] == index]
+        maps = {
+            cam: tuple(upsample(each[index][None], size)[0].cpu().numpy() for each in pair)
+            for cam, pair in pairs.items()
+        }
+        pictures.append(
+            Picture(
+                title=str(rows["name"].iloc[0]) if "name" in rows else f"#{index}",
+                pixels=images[index].detach().float().cpu().numpy(),
+                maps=cast(Any, maps),
+                sp2ps=dict(zip(rows["cam"], rows["sp2ps"], strict=True)),
+                predictions=(
+                    int(rows["prediction_baseline"].iloc[0]),
+                    int(rows["prediction_pruned"].iloc[0]),
+                ),
+            )
+        )
+    return tuple(pictures)
