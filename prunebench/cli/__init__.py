@@ -1,5 +1,8 @@
-"""The command line: a thin skin on functions that can be imported."""
+"""The command line: a thin skin on functions that can be imported.
 
-from prunebench.cli.main import main
+In: a command and its options. Out: text, files and an exit status.
+"""
 
-__all__ = ["main"]
+from prunebench.cli.main import app, main
+
+__all__ = ["app", "main"]

@@ -1,7 +1,8 @@
-"""The command line's ``prunebench new`` and ``prunebench check``: plugins of one's own."""
+"""The command line's ``list``, ``show``, ``new`` and ``check``: plugins."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,38 @@ out = Console()
 
 Kind = Annotated[str, typer.Argument(help="pruner, model, cam, metric or dataset")]
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "dim"}
+
+
+@plugin_commands.command("list")
+def list_plugins(
+    kind: Annotated[
+        str | None, typer.Argument(help="datasets, models, pruners, cams, metrics")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """List plugins, broken ones with their reason."""
+    from prunebench.plugins.catalogue import catalogue
+
+    rows = catalogue(kind)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("kind", "name", "package", "what it is")
+    for row in rows:
+        text = row["summary"] if not row["broken"] else f"BROKEN: {row['broken']}"
+        table.add_row(row["kind"], row["name"], row["package"], text)
+    out.print(table)
+
+
+@plugin_commands.command()
+def show(
+    kind: Annotated[str, typer.Argument(help="dataset, model, pruner, cam or metric")],
+    name: Annotated[str, typer.Argument(help="the plugin's name")],
+) -> None:
+    """Show a plugin: its card and its parameters."""
+    from prunebench.plugins.catalogue import describe
+
+    out.print(describe(kind, name), markup=False, highlight=False, soft_wrap=True)
 
 
 @plugin_commands.command()

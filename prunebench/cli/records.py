@@ -13,10 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from prunebench.cli.store import DEFAULT_STORE, StoreDir
+from prunebench.cli.writing import refuse_unwritable
 from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
     from prunebench.record import Record
+    from prunebench.reproduction.verdict import Figure
 
 record_commands = typer.Typer()
 out = Console()
@@ -36,14 +38,15 @@ def validate(
     problems = 0
     for path in paths:
         if path not in records:
-            problems += _report(_suite_problems(path))
+            problems += _print_problems(_check_suite(path))
     if records:
-        problems += _report(_record_problems(records))
+        problems += _print_problems(_check_records(records))
     if problems:
         raise typer.Exit(2)
 
 
-def _report(problems: Iterable[str]) -> int:
+def _print_problems(problems: Iterable[str]) -> int:
+    """Print problems to the standard error; return how many there are."""
     count = 0
     for problem in problems:
         count += 1
@@ -52,7 +55,8 @@ def _report(problems: Iterable[str]) -> int:
     return count
 
 
-def _suite_problems(path: Path) -> Iterator[str]:
+def _check_suite(path: Path) -> Iterator[str]:
+    """Yield what is wrong with a suite."""
     from prunebench.plan.environment import Environment
     from prunebench.plan.identities import Identities
     from prunebench.plan.plan import plan_trials
@@ -68,8 +72,8 @@ def _suite_problems(path: Path) -> Iterator[str]:
         out.print(f"{path}: fine, {networks} networks", highlight=False, soft_wrap=True)
 
 
-def _record_problems(paths: Sequence[Path]) -> Iterator[str]:
-    """Everything wrong with records, each held against all of them."""
+def _check_records(paths: Sequence[Path]) -> Iterator[str]:
+    """Yield everything wrong with records, each held against all of them."""
     from prunebench.record import read_record
     from prunebench.record.checking import RecordIndex, check_record
     from prunebench.record.reading import keeping_all
@@ -78,7 +82,7 @@ def _record_problems(paths: Sequence[Path]) -> Iterator[str]:
         for path in sorted(folder.iterdir()):
             if path.suffix != ".json" or path.is_symlink() or not path.is_file():
                 yield f"{path}: is no record; expected files ID.json and nothing else"
-    files = _files(paths)
+    files = _list_files(paths)
     if not files:
         yield f"{', '.join(map(str, paths))}: no records; expected files ID.json"
         return
@@ -101,13 +105,14 @@ def _record_problems(paths: Sequence[Path]) -> Iterator[str]:
     out.print(f"{fine} of {len(found)} records are fine", highlight=False)
 
 
-def _files(paths: Iterable[Path]) -> list[Path]:
+def _list_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files of records in folders, and files as they are, each once."""
     found: dict[Path, Path] = {}
     for path in paths:
         # Links and folders are refused where they are found, and never followed.
         inside = (file for file in sorted(path.glob("*.json")) if not file.is_symlink())
         files = [file for file in inside if file.is_file()] if path.is_dir() else [path]
-        found |= {file.resolve(): file for file in files}  # each once
+        found |= {file.resolve(): file for file in files}
     return list(found.values())
 
 
@@ -124,10 +129,8 @@ def submit(
     from prunebench.store import Store
 
     chosen = find_records(Store(store), runs)
-    try:
+    with refuse_unwritable(to):
         written = publish(chosen, to, replace=replace)
-    except OSError as error:
-        raise RequestError(f"cannot be written: {error.strerror}", where=str(to)) from error
     out.print(f"{len(written)} records in {to}; `make leaderboard` shows them", soft_wrap=True)
 
 
@@ -148,15 +151,7 @@ def reproduce(
     from prunebench.results import find_published
 
     found = rebuild(find_published(row, results), store, folder=folder, device=device)
-    table = Table("figure", "published", "rebuilt", "difference", "tolerance", "met")
-    for column in table.columns[1:]:
-        column.no_wrap = True
-    table.columns[0].overflow = "fold"
-    for figure in found.figures:
-        before, after = (_told(number, 5) for number in (figure.published, figure.rebuilt))
-        off, tolerance = (_told(number, 2) for number in (figure.difference, figure.tolerance))
-        table.add_row(escape(figure.name), before, after, off, tolerance, MET[figure.met])
-    out.print(table)
+    _print_figures(found.figures)
     if found.elsewhere:
         out.print("made elsewhere, so figures may differ within their tolerance:")
         for difference in found.elsewhere:
@@ -173,5 +168,23 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _told(number: float | None, digits: int) -> str:
+def _print_figures(figures: Iterable[Figure]) -> None:
+    """Print every figure as published and as rebuilt."""
+    table = Table("figure", "published", "rebuilt", "difference", "tolerance", "met")
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    table.columns[0].overflow = "fold"
+    for figure in figures:
+        table.add_row(
+            escape(figure.name),
+            _format_number(figure.published, 5),
+            _format_number(figure.rebuilt, 5),
+            _format_number(figure.difference, 2),
+            _format_number(figure.tolerance, 2),
+            MET[figure.met],
+        )
+    out.print(table)
+
+
+def _format_number(number: float | None, digits: int) -> str:
     return "–" if number is None else f"{number:.{digits}g}"

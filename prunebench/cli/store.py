@@ -22,17 +22,17 @@ def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
     """Count what is stored, and list what failed."""
     from prunebench.store import Store
 
-    place = Store(store)
+    results = Store(store)
     sizes: dict[str, list[int]] = {}
-    for key in place.stored_keys():
-        artefact = place.read(key)
+    for key in results.stored_keys():
+        artefact = results.read(key)
         size = sum(file.stat().st_size for file in artefact.folder.iterdir())
         sizes.setdefault(artefact.kind, []).append(size)
     table = Table("step", "stored", "MB")
     for kind, each in sorted(sizes.items()):
         table.add_row(kind, f"{len(each):,}", f"{sum(each) / 1e6:,.1f}")
     out.print(table)
-    for failure in place.failures():
+    for failure in results.failures():
         print(f"failed: {failure['kind']} {failure['key'][:8]}: {failure['message']}")
 
 
@@ -52,11 +52,11 @@ def store_rm(
     """Remove results by key; the next run makes them again."""
     from prunebench.store import Store
 
-    place = Store(store)
-    known = place.stored_keys()
+    results = Store(store)
+    known = results.stored_keys()
     for wanted in keys:
         found = [key for key in known if len(wanted) >= 6 and key.startswith(wanted)]
         if not found:
             raise RequestError(f"no result {wanted!r}; `prunebench store ls` lists them")
         for key in found:
-            place.remove(key)
+            results.remove(key)

@@ -1,0 +1,62 @@
+"""The command line's ``prunebench leaderboard``: the board, from records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from prunebench.cli.store import DEFAULT_STORE, StoreDir
+from prunebench.cli.writing import refuse_unwritable
+from prunebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from prunebench.record import Record
+
+leaderboard_commands = typer.Typer()
+out = Console()
+
+
+@leaderboard_commands.command()
+def leaderboard(
+    results: Annotated[
+        Path | None, typer.Option(help="folder of published records; by default the store's")
+    ] = None,
+    store: StoreDir = DEFAULT_STORE,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="where the board is written; by default the store")
+    ] = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="a README to put a small board into, between its marks")
+    ] = None,
+) -> None:
+    """Write the leaderboard from records: tables, JSON, pictures and a site to open."""
+    from prunebench.leaderboard.board import board
+    from prunebench.leaderboard.outputs import write_everything
+    from prunebench.leaderboard.writers.readme import update_readme
+    from prunebench.leaderboard.writers.terminal import to_terminal
+    from prunebench.record.reading import keeping_all
+
+    target = out_dir or store / "leaderboard"
+    with keeping_all(), refuse_unwritable(target):
+        sections = board(_read_records(results, store))
+        page = write_everything(sections, target)
+        if readme is not None:
+            update_readme(readme, sections)
+        out.print(to_terminal(sections))
+    out.print(f"leaderboard: {page}", highlight=False, soft_wrap=True)
+
+
+def _read_records(results: Path | None, store: Path) -> list[Record]:
+    """Read the records of a folder, or those of the store."""
+    from prunebench.record import read_record, read_records
+    from prunebench.results import list_records
+    from prunebench.store import Store
+
+    if results is None:
+        return [read_record(path) for path in list_records(Store(store))]
+    if not results.is_dir():
+        raise RequestError("no such folder", where=str(results))
+    return read_records(results)
