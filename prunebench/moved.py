@@ -39,6 +39,8 @@ MOVED = {
     "compare_files": "comparison.compare_files",
     "comparing": "comparison.compare",
     "comparison_figure": "comparison.figure",
+    "conformance.compressing": "conformance.attempt",
+    "conformance.measuring": "conformance.evidence",
     "context": "plugins.context",
     "digests": "store.digests",
     "distilling": "networks.distilling",

@@ -40,7 +40,7 @@ def compare(
         bool, typer.Option("--unsafe-pickle", help="read whole pickles: they can run any code")
     ] = False,
 ) -> None:
-    """Does a compressed network look where its baseline looks? Models and images in, report out."""
+    """Compare where two networks look: models and images in, report out."""
     from prunebench.comparison.compare_files import compare_files
 
     if unsafe_pickle:

@@ -33,7 +33,7 @@ app.add_typer(ui_commands)
 
 
 def main() -> None:
-    """Entry point: a wrong request is one message and exit status 2."""
+    """Run a command; a wrong request is one message and exit status 2."""
     try:
         app()
     except RequestError as error:

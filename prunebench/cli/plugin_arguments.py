@@ -9,11 +9,11 @@ import yaml
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugins import KINDS, entries
-from prunebench.plugins.catalogue import plural
+from prunebench.plugins.catalogue import to_plural
 
 
-def kind_of(name: str, kind: str | None = None) -> str:
-    """The kind of plugin that a name means, as the entry-point groups name it.
+def find_kind(name: str, kind: str | None = None) -> str:
+    """Find the kind of plugin that a name means, as the entry-point groups name it.
 
     Args:
         name: The registered name, or ``family/member``.
@@ -23,7 +23,7 @@ def kind_of(name: str, kind: str | None = None) -> str:
         RequestError: No plugin has this name, or plugins of several kinds have.
     """
     if kind is not None:
-        return plural(kind)
+        return to_plural(kind)
     family = name.partition("/")[0]
     found = [each for each in KINDS if name in entries(each) or family in entries(each)]
     if not found:
@@ -36,7 +36,7 @@ def kind_of(name: str, kind: str | None = None) -> str:
 
 
 def read_parameters(given: Iterable[str]) -> dict[str, Any]:
-    """Parameters written as ``name=value``; values as in YAML, such as ``rates={conv1: 0.5}``.
+    """Read parameters written as ``name=value``, values as in YAML: ``rates={conv1: 0.5}``.
 
     Raises:
         RequestError: One is written otherwise, or given twice.

@@ -26,9 +26,9 @@ def list_plugins(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """List plugins, broken ones with their reason."""
-    from prunebench.plugins.catalogue import catalogue
+    from prunebench.plugins.catalogue import make_catalogue
 
-    rows = catalogue(kind)
+    rows = make_catalogue(kind)
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -45,9 +45,9 @@ def show(
     name: Annotated[str, typer.Argument(help="the plugin's name")],
 ) -> None:
     """Show a plugin: its card and its parameters."""
-    from prunebench.plugins.catalogue import describe
+    from prunebench.plugins.catalogue import describe_plugin
 
-    out.print(describe(kind, name), markup=False, highlight=False, soft_wrap=True)
+    out.print(describe_plugin(kind, name), markup=False, highlight=False, soft_wrap=True)
 
 
 @plugin_commands.command()
@@ -75,9 +75,9 @@ def check(
     ] = None,
 ) -> None:
     """Hold a plugin to the conformance kit."""
-    from prunebench.cli.plugin_arguments import kind_of, read_parameters
+    from prunebench.cli.plugin_arguments import find_kind, read_parameters
 
-    found, given = kind_of(name, kind), read_parameters(parameters or [])
+    found, given = find_kind(name, kind), read_parameters(parameters or [])
 
     from prunebench.conformance import check as check_plugin
     from prunebench.conformance import conforms

@@ -37,15 +37,15 @@ def ui(
     from prunebench.tracking import default_uri
 
     page = f"http://127.0.0.1:{port}"
-    suite = _latest(store)
+    suite = _find_latest(store)
     if suite is not None:
-        name, page = suite[0], _charts(page, suite[1])
+        name, page = suite[0], _link_charts(page, suite[1])
         out.print(f"{name}: {page}", markup=False, highlight=False, soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--port", str(port)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as by the keyboard
     server = subprocess.Popen([*command, "--backend-store-uri", default_uri(store)])
     try:
-        if open_page and _answers(server, f"http://127.0.0.1:{port}/health"):
+        if open_page and _wait_for_answer(server, f"http://127.0.0.1:{port}/health"):
             webbrowser.open(page)
         raise SystemExit(server.wait())
     except KeyboardInterrupt:
@@ -53,8 +53,8 @@ def ui(
         raise SystemExit(server.wait()) from None
 
 
-def _latest(store: Path) -> tuple[str, str] | None:
-    """Name and id of the experiment of the suite that was run last; None if none was logged."""
+def _find_latest(store: Path) -> tuple[str, str] | None:
+    """Find the MLflow experiment, name and id, of the last suite run; None if there is none."""
     from prunebench.results import list_records
     from prunebench.store import Store
     from prunebench.tracking import default_uri
@@ -69,14 +69,14 @@ def _latest(store: Path) -> tuple[str, str] | None:
     return None
 
 
-def _charts(server: str, experiment: str) -> str:
+def _link_charts(server: str, experiment: str) -> str:
     from prunebench.tracking.view import address
 
     return address(server, experiment)
 
 
-def _answers(server: subprocess.Popen[bytes], page: str) -> bool:
-    """Waits until a server answers; it may stop before that."""
+def _wait_for_answer(server: subprocess.Popen[bytes], page: str) -> bool:
+    """Wait until a server answers; False if it stops before that."""
     while server.poll() is None:
         try:
             with urllib.request.urlopen(page, timeout=5):

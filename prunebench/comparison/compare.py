@@ -74,6 +74,24 @@ def compare(
 
     Raises:
         RequestError: The networks, images, labels or options do not fit together.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)]
+        >>> model, images = nn.Sequential(*layers).eval(), torch.rand(4, 3, 8, 8)
+        >>> from copy import deepcopy
+        >>> from torch.nn.utils import prune
+        >>> pruned = deepcopy(model)
+        >>> _ = prune.l1_unstructured(pruned[0], "weight", amount=0.5)
+        >>> from prunebench import compare
+        >>> found = compare(model, pruned, images, cams=("grad-cam",), quiet=True)
+        >>> found.layers, found.images
+        (('1', '1'), 4)
+        >>> bool(0 <= found.scores.loc["grad-cam", "sp2ps"] <= 1)
+        True
+        >>> found.save("comparison").name
+        'comparison.md'
     """
     chosen = choose_cams(cams)
     check_request(images, labels, class_policy, names)

@@ -42,7 +42,7 @@ def compare_files(
     limit: int | None = None,
     unsafe_pickle: bool = False,
 ) -> Comparison:
-    """Compares two models given as ``FACTORY[@WEIGHTS]``.
+    """Compare two models given as ``FACTORY[@WEIGHTS]``.
 
     Args:
         baseline: The model before compression.
@@ -62,27 +62,27 @@ def compare_files(
     Raises:
         RequestError: Models, weights, images or options do not fit together.
     """
-    shape = _size(size)
-    demanded = _normalisation(baseline)
-    means = demanded.mean if mean is None else _numbers(mean, "--mean")
-    deviations = demanded.std if std is None else _numbers(std, "--std")
+    shape = _read_size(size)
+    demanded = _find_normalisation(baseline)
+    means = demanded.mean if mean is None else _read_numbers(mean, "--mean")
+    deviations = demanded.std if std is None else _read_numbers(std, "--std")
     images, names = load_images(data, shape, means, deviations, limit)
     channels = images.shape[1]
-    before = _module(baseline, classes, channels, shape, unsafe_pickle)
-    after = _module(pruned, classes, channels, shape, unsafe_pickle)
+    before = _load_module(baseline, classes, channels, shape, unsafe_pickle)
+    after = _load_module(pruned, classes, channels, shape, unsafe_pickle)
     outputs = predict_logits(before, "baseline", images[:1], batch_size=1).shape[1]
     layers = tuple(target_layer.split(",")) if target_layer else ()
     if len(layers) > 2:
         raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")
-    wanted = (layers[0], layers[-1]) if layers else (_layer(baseline), _layer(pruned))
+    wanted = (layers[0], layers[-1]) if layers else (_find_layer(baseline), _find_layer(pruned))
     found = compare(
         before,
         after,
         images,
-        labels=_labels(data, names, outputs),
+        labels=_find_labels(data, names, outputs),
         cams=cams,
         target_layer=wanted,
-        layout=(_layout(baseline), _layout(pruned)),
+        layout=(_find_layout(baseline), _find_layout(pruned)),
         class_policy=class_policy,  # type: ignore[arg-type]  # compare checks it
         names=names,
     )
@@ -103,7 +103,7 @@ def compare_files(
     )
 
 
-def _normalisation(text: str) -> Normalisation:
+def _find_normalisation(text: str) -> Normalisation:
     factory, _ = parse_model(text)
     if find_source_file(factory):
         return IMAGENET
@@ -111,7 +111,7 @@ def _normalisation(text: str) -> Normalisation:
     return demanded or IMAGENET
 
 
-def _layout(text: str) -> Layout:
+def _find_layout(text: str) -> Layout:
     factory, _ = parse_model(text)
     if find_source_file(factory):
         return "maps"
@@ -119,48 +119,48 @@ def _layout(text: str) -> Layout:
     return found
 
 
-def _layer(text: str) -> str | None:
-    """The layer of a model whose plugin knows better than to take the last maps."""
+def _find_layer(text: str) -> str | None:
+    """Return the target layer of a model that gives tokens; None where the last maps do."""
     factory, _ = parse_model(text)
-    if _layout(text) == "maps":
+    if _find_layout(text) == "maps":
         return None
     found: str = choose("models", factory).plugin.target_layer()
     return found
 
 
-def _module(
+def _load_module(
     text: str, classes: int | None, channels: int, size: tuple[int, int], unsafe_pickle: bool
 ) -> nn.Module:
     factory, weights = parse_model(text)
     state = read_weights(weights, unsafe_pickle=unsafe_pickle) if weights else None
-    outputs = classes or _outputs(state) or DEFAULT_CLASSES
+    outputs = classes or _count_outputs(state) or DEFAULT_CLASSES
     module = build_module(factory, {}, outputs, channels, size)
     if state is not None:
         load_weights(module, state, str(weights))
     return module.eval()
 
 
-def _outputs(state: dict[str, Tensor] | None) -> int | None:
-    """The number of classes a classifier's weights were trained for: rows of its last matrix."""
+def _count_outputs(state: dict[str, Tensor] | None) -> int | None:
+    """Count the classes that weights were trained for: the rows of the last matrix."""
     matrices = [tensor for tensor in (state or {}).values() if tensor.ndim == 2]
     return len(matrices[-1]) if matrices else None
 
 
-def _labels(root: Path, names: list[str], outputs: int) -> Tensor | None:
+def _find_labels(root: Path, names: list[str], outputs: int) -> Tensor | None:
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
     if len(folders) != outputs or any("/" not in name for name in names):
         return None
     return torch.tensor([folders.index(name.partition("/")[0]) for name in names])
 
 
-def _size(text: str) -> tuple[int, int]:
+def _read_size(text: str) -> tuple[int, int]:
     parts = text.split("x")
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
         raise RequestError(f"{text!r} is no size; expected 224 or 224x160", where="--size")
     return int(parts[0]), int(parts[-1])
 
 
-def _numbers(text: str, where: str) -> tuple[float, ...]:
+def _read_numbers(text: str, where: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

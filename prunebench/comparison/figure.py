@@ -39,7 +39,7 @@ class Picture:
 
 
 def draw(pictures: Sequence[Picture]) -> Figure:
-    """Draws one column an image: the image, then for each method both networks' maps.
+    """Draw one column an image: the image, then for each method both networks' maps.
 
     Made without pyplot, so that nothing stays open.
 
@@ -81,7 +81,7 @@ def draw(pictures: Sequence[Picture]) -> Figure:
 
 
 def _show_image(axis: Axes, picture: Picture) -> None:
-    pixels = _visible(picture.pixels)
+    pixels = _normalise_pixels(picture.pixels)
     axis.imshow(pixels, cmap="gray" if pixels.ndim == 2 else None, vmin=0, vmax=1)
     title = picture.title
     if len(title) > LONGEST_TITLE:
@@ -91,8 +91,8 @@ def _show_image(axis: Axes, picture: Picture) -> None:
     axis.set_title(f"{title}\n{change}", fontsize=8)
 
 
-def _visible(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Undoes an unknown normalisation as far as the eye needs: the image from 0 to 1."""
+def _normalise_pixels(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Undo an unknown normalisation as far as the eye needs: the image from 0 to 1."""
     span = np.ptp(pixels)
     scaled = (pixels - pixels.min()) / (span if span > 0 else 1)
     if len(scaled) == 3:

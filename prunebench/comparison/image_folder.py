@@ -24,7 +24,7 @@ def load_images(
     std: Sequence[float],
     limit: int | None = None,
 ) -> tuple[Tensor, list[str]]:
-    """Reads the images in a folder and its subfolders, in the order of their names.
+    """Read the images in a folder and its subfolders, in the order of their names.
 
     Each image is scaled bilinearly until it covers the size asked for, and cut around its
     centre. There are as many channels as means: three for colour, one for grey.
@@ -64,12 +64,12 @@ def load_images(
         # Evenly spaced: the first ones may all be of one class.
         paths = [paths[round(i * len(paths) / limit)] for i in range(limit)]
     normalise = Normalisation(tuple(mean), tuple(std))
-    images = torch.cat([normalise(_read(path, MODES[len(mean)], shape)) for path in paths])
+    images = torch.cat([normalise(_read_image(path, MODES[len(mean)], shape)) for path in paths])
     return images, [path.relative_to(root).as_posix() for path in paths]
 
 
-def _read(path: Path, mode: str, size: tuple[int, int]) -> Tensor:
-    """One image, cut to size, uint8, 1×C×H×W."""
+def _read_image(path: Path, mode: str, size: tuple[int, int]) -> Tensor:
+    """Read one image, cut to size, uint8, 1×C×H×W."""
     try:
         with Image.open(path) as file:
             image = file.convert(mode)
@@ -83,13 +83,13 @@ def _read(path: Path, mode: str, size: tuple[int, int]) -> Tensor:
     half_width, half_height = width / scale / 2, height / scale / 2
     x, y = image.width / 2, image.height / 2
     box = (x - half_width, y - half_height, x + half_width, y + half_height)
-    cut = image.resize((width, height), Image.Resampling.BILINEAR, _inside(box, image.size))
+    cut = image.resize((width, height), Image.Resampling.BILINEAR, _clip_box(box, image.size))
     pixels = torch.from_numpy(np.array(cut)).view(height, width, -1)
     return pixels.permute(2, 0, 1)[None]
 
 
-def _inside(
+def _clip_box(
     box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """The box without what rounding put outside the image."""
+    """Return a box without what rounding put outside the image."""
     return max(box[0], 0), max(box[1], 0), min(box[2], size[0]), min(box[3], size[1])

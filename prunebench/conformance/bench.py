@@ -1,4 +1,4 @@
-"""What plugins are tried on: real digits, and two networks trained on them briefly."""
+"""What plugins are tried on: handwritten digits, and two networks trained on them briefly."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ FACTORIES: dict[Which, str] = {
 
 
 @cache
-def digits() -> Data:
-    """scikit-learn's handwritten digits at 16×16, each its own mask."""
+def load_digits() -> Data:
+    """Return scikit-learn's handwritten digits at 16×16, each its own mask."""
     data: Data = choose("datasets", "digits").plugin.load()
 
     def smaller(split: Split) -> Split:
@@ -49,9 +49,9 @@ def digits() -> Data:
 
 
 @cache
-def trained(which: Which, epochs: int = RECIPE.epochs) -> Network:
-    """A network after some epochs of its training; made once a process, so copy it."""
-    data = digits()
+def train_network(which: Which, epochs: int = RECIPE.epochs) -> Network:
+    """Return a network after some epochs of its training; made once a process, so copy it."""
+    data = load_digits()
     architecture = Architecture(
         factory=FACTORIES[which],
         classes=data.classes,
@@ -67,47 +67,47 @@ def trained(which: Which, epochs: int = RECIPE.epochs) -> Network:
     return Network(module.eval(), architecture)
 
 
-def test_images(count: int) -> Tensor:
-    """The first test images, normalised, N×1×16×16."""
-    data = digits()
+def load_test_images(count: int) -> Tensor:
+    """Return the first test images, normalised, N×1×16×16."""
+    data = load_digits()
     pixels = data.test.pixels[torch.arange(count)]
     return data.normalisation(pixels)
 
 
-def logits_of(network: Network, images: Tensor) -> Tensor:
-    """Logits N×K, without gradient."""
+def predict_logits(network: Network, images: Tensor) -> Tensor:
+    """Return a network's logits, N×K, without gradient."""
     with torch.no_grad():
         found: Tensor = network.module(images.to(network.example().device))
     return found
 
 
-def fingerprint(network: Network) -> str:
-    """A digest of a network's architecture and of every bit of its tensors."""
+def digest_network(network: Network) -> str:
+    """Return a digest of a network's architecture and of every bit of its tensors."""
     content = save(to_tensors(network))
     text = network.architecture.model_dump_json().encode()
     return hashlib.sha256(text + content).hexdigest()
 
 
-def state_of(module: nn.Module) -> tuple[object, ...]:
-    """All that a method must leave alone in a network: values, flags, gradients, hooks."""
+def describe_state(module: nn.Module) -> tuple[object, ...]:
+    """Return all that a method must leave alone in a network: values, flags, gradients, hooks."""
     tensors = [*module.named_parameters(), *module.named_buffers()]
     content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors}
     return (
         hashlib.sha256(save(content)).hexdigest(),
         [(name, p.requires_grad, p.grad is None) for name, p in module.named_parameters()],
-        [(name, layer.training, hooks_of(layer)) for name, layer in module.named_modules()],
+        [(name, layer.training, count_hooks(layer)) for name, layer in module.named_modules()],
     )
 
 
-def hooks_of(layer: nn.Module) -> int:
-    """The number of hooks on a layer, forward and backward."""
+def count_hooks(layer: nn.Module) -> int:
+    """Return the number of hooks on a layer, forward and backward."""
     kinds = ("forward", "forward_pre", "backward", "backward_pre")
     return sum(len(getattr(layer, f"_{kind}_hooks")) for kind in kinds)
 
 
 @contextmanager
-def watched(noted: set[str]) -> Iterator[None]:
-    """Notes which global generators something draws from or seeds."""
+def note_generators(noted: set[str]) -> Iterator[None]:
+    """Add to a set the global generators that are drawn from or seeded meanwhile."""
     before = _global_state()
     yield
     noted |= {name for name, state in _global_state().items() if state != before[name]}
@@ -126,7 +126,7 @@ def _global_state() -> dict[str, Any]:
 
 
 @contextmanager
-def other_global_randomness() -> Iterator[None]:
-    """Another state of all global generators, and back."""
+def change_global_generators() -> Iterator[None]:
+    """Put all global generators into another state, and back."""
     with seeded(1, "other global state"):
         yield

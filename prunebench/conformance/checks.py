@@ -1,4 +1,4 @@
-"""What a check is: a name, a function of what is checked, and an outcome."""
+"""A check: a name, a function of what is checked, and a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prunebench.errors import RequestError
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """How one check ended.
 
     Attributes:
@@ -51,47 +51,47 @@ class Check:
 
 
 def require(holds: bool, message: str) -> None:
-    """Fails the check where something does not hold."""
+    """Fail the check where something does not hold."""
     if not holds:
         raise Failure(message)
 
 
-def carry_out(checks: Iterable[Check], subject: Any) -> list[Outcome]:
-    """Carries out checks, one after the other; whatever a plugin raises is a failed check."""
-    outcomes: list[Outcome] = []
+def carry_out(checks: Iterable[Check], subject: Any) -> list[CheckResult]:
+    """Carry out checks, one after the other; whatever a plugin raises is a failed check."""
+    outcomes: list[CheckResult] = []
     blocked = ""
     for check in checks:
         if blocked:
-            outcomes.append(Outcome(check.name, "skipped", f"because {blocked!r} failed"))
+            outcomes.append(CheckResult(check.name, "skipped", f"because {blocked!r} failed"))
             continue
-        outcomes.append(_outcome(check, subject))
+        outcomes.append(_carry_out_one(check, subject))
         if check.first and outcomes[-1].status == "failed":
             blocked = check.name
     return outcomes
 
 
-def _outcome(check: Check, subject: Any) -> Outcome:
+def _carry_out_one(check: Check, subject: Any) -> CheckResult:
     try:
         note = check.function(subject)
     except Skip as reason:
-        return Outcome(check.name, "skipped", str(reason))
+        return CheckResult(check.name, "skipped", str(reason))
     except Failure as reason:
-        return Outcome(check.name, "failed", str(reason))
+        return CheckResult(check.name, "failed", str(reason))
     except RequestError as error:
-        return Outcome(check.name, "failed", f"it refused: {error}")
+        return CheckResult(check.name, "failed", f"it refused: {error}")
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
-        return Outcome(check.name, "failed", text)
-    return Outcome(check.name, "passed", note or "")
+        return CheckResult(check.name, "failed", text)
+    return CheckResult(check.name, "passed", note or "")
 
 
-def conforms(outcomes: Iterable[Outcome]) -> bool:
-    """Whether no check failed and at least one passed: all skipped is not enough."""
+def conforms(outcomes: Iterable[CheckResult]) -> bool:
+    """Return whether no check failed and at least one passed: all skipped is not enough."""
     statuses = {outcome.status for outcome in outcomes}
     return "passed" in statuses and "failed" not in statuses
 
 
-def report(outcomes: Iterable[Outcome]) -> str:
-    """The outcomes as lines of text."""
+def report(outcomes: Iterable[CheckResult]) -> str:
+    """Return the results as lines of text."""
     return "\n".join(f"{o.status:8}{o.name}{o.reason and ': '}{o.reason}" for o in outcomes)

@@ -23,7 +23,7 @@ SHARED = 0.01
 """Part of a split that may be in another one too: published data sets hold a few doubles."""
 
 
-class Subject:
+class CheckedDataset:
     """A data set, read once.
 
     Raises:
@@ -41,30 +41,30 @@ class Subject:
         return self.chosen.plugin.load()
 
     def splits(self) -> Iterator[tuple[str, Split]]:
-        """Each split with its name, empty ones left out."""
+        """Yield each split with its name, empty ones left out."""
         for name in SPLITS:
             split = getattr(self.data, name)
             if len(split):
                 yield name, split
 
 
-def pixels_of(split: Split) -> Iterator[Tensor]:
-    """The images, a few at a time."""
+def read_pixels(split: Split) -> Iterator[Tensor]:
+    """Yield the images, a few at a time."""
     for indices in torch.split(torch.arange(min(len(split), MOST)), 256):
         yield split.pixels[indices]
 
 
-def digests(split: Split) -> list[bytes]:
-    """A digest of each image's content."""
+def digest_images(split: Split) -> list[bytes]:
+    """Return a digest of each image's content."""
     return [
         hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=16).digest()
-        for batch in pixels_of(split)
+        for batch in read_pixels(split)
         for image in batch.cpu()
     ]
 
 
-def loads(subject: Subject) -> str:
-    """There are images to train and to test on, and files that they come from."""
+def check_sizes(subject: CheckedDataset) -> str:
+    """Check that there are images to train and to test on, and files that they come from."""
     sizes = {name: len(getattr(subject.data, name)) for name in SPLITS}
     for name in ("train", "test"):
         require(sizes[name] > 0, f"there are no images in {name}")
@@ -74,20 +74,20 @@ def loads(subject: Subject) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in sizes.items())
 
 
-def alike(subject: Subject) -> str:
-    """All images are bytes, of one shape."""
+def check_shapes(subject: CheckedDataset) -> str:
+    """Check that all images are bytes, of one shape."""
     shape = subject.data.shape
     for name, split in subject.splits():
         require(len(split.pixels) == len(split), f"{name} has not one label an image")
-        for batch in pixels_of(split):
+        for batch in read_pixels(split):
             require(batch.dtype == torch.uint8, f"{name} holds {batch.dtype}, not uint8")
             found = tuple(batch.shape[1:])
             require(found == shape, f"{name} has an image of {found}, elsewhere they are {shape}")
     return "×".join(map(str, shape))
 
 
-def labelled(subject: Subject) -> None:
-    """Labels are classes, and every class can be learnt."""
+def check_labels(subject: CheckedDataset) -> None:
+    """Check that labels are classes, and that every class has training images."""
     count = subject.data.classes
     for name, split in subject.splits():
         labels = split.labels
@@ -100,17 +100,17 @@ def labelled(subject: Subject) -> None:
     require(not unseen, f"class {(unseen or ['?'])[0]!r} has no training images")
 
 
-def named(subject: Subject) -> None:
-    """Class names are different words."""
+def check_class_names(subject: CheckedDataset) -> None:
+    """Check that class names are different words."""
     names = subject.data.class_names
     require(len(names) >= 2, f"there are {len(names)} classes")
     require(all(isinstance(n, str) and n.strip() for n in names), "a class has no name")
     require(len(set(names)) == len(names), "two classes have the same name")
 
 
-def disjoint(subject: Subject) -> str:
-    """No image is in two splits, but for the few doubles that published data sets hold."""
-    contents = {name: digests(split) for name, split in subject.splits()}
+def check_splits(subject: CheckedDataset) -> str:
+    """Check that splits share no more images than published data sets do."""
+    contents = {name: digest_images(split) for name, split in subject.splits()}
     shares = {}
     for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
         if name in contents and other in contents:
@@ -123,19 +123,19 @@ def disjoint(subject: Subject) -> str:
     return told
 
 
-def same_again(subject: Subject) -> None:
-    """Read again, it is the same."""
+def check_repetition(subject: CheckedDataset) -> None:
+    """Check that it is the same when it is read again."""
     again = subject.chosen.plugin.load()
     require(again.class_names == subject.data.class_names, "class names differ")
     require(again.normalisation == subject.data.normalisation, "the normalisation differs")
     for name, split in subject.splits():
         other: Split = getattr(again, name)
         require(torch.equal(other.labels, split.labels), f"labels of {name} differ")
-        require(digests(other) == digests(split), f"images of {name} differ")
+        require(digest_images(other) == digest_images(split), f"images of {name} differ")
 
 
-def normalised(subject: Subject) -> None:
-    """Mean and deviation are numbers, one a channel."""
+def check_normalisation(subject: CheckedDataset) -> None:
+    """Check that mean and deviation are numbers, one a channel."""
     look = subject.data.normalisation
     channels = subject.data.shape[0]
     for name, values in (("mean", look.mean), ("std", look.std)):
@@ -144,8 +144,8 @@ def normalised(subject: Subject) -> None:
     require(all(value > 0 for value in look.std), f"std is {look.std}; it divides")
 
 
-def ground_truth(subject: Subject) -> str:
-    """Masks and boxes fit their images."""
+def check_ground_truth(subject: CheckedDataset) -> str:
+    """Check that masks and boxes fit their images."""
     found = []
     _, height, width = subject.data.shape
     for name, split in subject.splits():
@@ -163,14 +163,17 @@ def ground_truth(subject: Subject) -> str:
     return ", ".join(found)
 
 
+SUBJECT = CheckedDataset
+"""What the checks are given."""
+
 CHECKS = (
-    Check("loads", loads, first=True),
-    Check("images are alike", alike),
-    Check("labels are classes", labelled),
-    Check("classes have names", named),
-    Check("splits are disjoint", disjoint),
-    Check("same images again", same_again),
-    Check("normalisation fits", normalised),
-    Check("masks and boxes fit", ground_truth),
+    Check("loads", check_sizes, first=True),
+    Check("images are alike", check_shapes),
+    Check("labels are classes", check_labels),
+    Check("classes have names", check_class_names),
+    Check("splits are disjoint", check_splits),
+    Check("same images again", check_repetition),
+    Check("normalisation fits", check_normalisation),
+    Check("masks and boxes fit", check_ground_truth),
     *DECLARED,
 )

@@ -24,8 +24,8 @@ class Nonsense:
         return "nonsense"
 
 
-def wrong_parameters(subject: Declared) -> None:
-    """An unknown parameter, and a value of no sensible type for each that there is, are refused."""
+def check_parameters(subject: Declared) -> None:
+    """Check that unknown parameters and values of no sensible type are refused."""
     chosen = subject.chosen
     fields = set(type(chosen.plugin).model_fields)
     if "/" in chosen.name:
@@ -43,11 +43,11 @@ def wrong_parameters(subject: Declared) -> None:
         )
 
 
-def card(subject: Declared) -> None:
-    """There is a card, and it can be read."""
+def check_card(subject: Declared) -> None:
+    """Check that there is a card, and that it can be read."""
     entry = find(subject.chosen.kind, subject.chosen.name)
     if read_card(entry) is None:
         raise Skip(f"the package has no registry/{entry.kind}/{entry.name}.yaml")
 
 
-DECLARED = (Check("refuses wrong parameters", wrong_parameters), Check("has a card", card))
+DECLARED = (Check("refuses wrong parameters", check_parameters), Check("has a card", check_card))

@@ -11,20 +11,20 @@ import sys
 
 import torch
 
-from prunebench.conformance.bench import fingerprint, trained
-from prunebench.conformance.compressing import Subject
+from prunebench.conformance.attempt import CheckedPruner
+from prunebench.conformance.bench import digest_network, train_network
 from prunebench.plugins import choose
 
 
 def main() -> None:
-    """Carries out one request."""
+    """Carry out one request."""
     request = json.load(sys.stdin)
     torch.set_num_threads(request["threads"])
     parameters = request["parameters"]
-    subject = Subject(choose("pruners", request["name"], parameters), parameters)
+    subject = CheckedPruner(choose("pruners", request["name"], parameters), parameters)
     digests = {
-        "baseline": fingerprint(trained("digits-cnn")),
-        "network": fingerprint(subject.main.network),
+        "baseline": digest_network(train_network("digits-cnn")),
+        "network": digest_network(subject.main.network),
     }
     print(json.dumps(digests))
 

@@ -11,10 +11,10 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from prunebench.conformance.bench import other_global_randomness, watched
+from prunebench.conformance.bench import change_global_generators, note_generators
 from prunebench.conformance.checks import Check, Failure, Skip, require
 from prunebench.conformance.declared import DECLARED
-from prunebench.conformance.measuring import EXPLAINED, PREDICTED, evidence
+from prunebench.conformance.evidence import EXPLAINED, PREDICTED, make_evidence
 from prunebench.errors import did_you_mean
 from prunebench.metrics import Metric
 from prunebench.metrics.metric import NotApplicable, Reading, Samples
@@ -25,7 +25,7 @@ COMPARING = {"baseline_maps", "baseline_predictions"}
 CLOSE = 1e-4
 
 
-class Subject:
+class CheckedMetric:
     """A metric at work on the evidence of a pruned network."""
 
     def __init__(self, chosen: Chosen[Metric], parameters: dict[str, object]) -> None:
@@ -35,9 +35,9 @@ class Subject:
         self.read: set[str] = set()
 
     def values(self, **changes: Any) -> Values:
-        """What the metric gives for some evidence."""
+        """Return what the metric gives for some evidence."""
         try:
-            found = self.metric.compute(evidence(self.metric, **changes))
+            found = self.metric.compute(make_evidence(self.metric, **changes))
         except NotApplicable as reason:
             raise Skip(f"it means nothing here: {reason}") from None
         # Samples are what values were made from, and no values themselves.
@@ -49,13 +49,13 @@ class Subject:
         return self.values(read=self.read)
 
     def steady(self) -> None:
-        """Skips a check that asks for equal values of what is timed."""
+        """Skip a check that asks for equal values of what is timed."""
         if self.metric.carries == "hardware":
             raise Skip("it measures this machine: no two values are equal")
 
 
-def measures(subject: Subject) -> str:
-    """Named values: numbers, or one number an image."""
+def check_values(subject: CheckedMetric) -> str:
+    """Check that it gives named values: numbers, or one number an image."""
     values = subject.main
     require(bool(values), "it gives no values")
     for name, value in values.items():
@@ -72,8 +72,8 @@ def measures(subject: Subject) -> str:
     return ", ".join(values)
 
 
-def reads_what_it_declares(subject: Subject) -> str | None:
-    """What it declares can be read; it was given nothing else."""
+def check_readings(subject: CheckedMetric) -> str | None:
+    """Check that it reads what it declares; it was given nothing else."""
     reads = set(subject.metric.reads)
     if unknown := sorted(reads - set(get_args(Reading))):
         raise Failure(
@@ -84,29 +84,29 @@ def reads_what_it_declares(subject: Subject) -> str | None:
     return f"declared, but not read here: {', '.join(idle)}" if idle else None
 
 
-def same_again(subject: Subject) -> None:
-    """The same values again, whatever state the global generators are in; none is drawn from."""
+def check_repetition(subject: CheckedMetric) -> None:
+    """Check that values are the same again, and that no global generator is drawn from."""
     subject.steady()
     drawn: set[str] = set()
-    with watched(drawn):
+    with note_generators(drawn):
         first = subject.values()
-    with other_global_randomness():
+    with change_global_generators():
         second = subject.values()
     _require_equal(first, second, 0.0, "the same evidence gives another")
     names = ", ".join(sorted(drawn))
     require(not drawn, f"it draws from or seeds the global generator of {names}; use evidence.seed")
 
 
-def seed_matters(subject: Subject) -> None:
-    """Another seed gives other values only if ``random`` is declared."""
+def check_seeds(subject: CheckedMetric) -> None:
+    """Check that another seed gives other values only if ``random`` is declared."""
     subject.steady()
     second = subject.values(seed=1)
     if not subject.metric.random:
         _require_equal(subject.main, second, 0.0, "another seed gives another")
 
 
-def order_of_images(subject: Subject) -> None:
-    """An image's value does not depend on its place."""
+def check_order(subject: CheckedMetric) -> None:
+    """Check that an image's value does not depend on its index."""
     subject.steady()
     if subject.metric.random:
         raise Skip("it is random, and may draw by an image's place")
@@ -125,8 +125,8 @@ def _require_equal(first: Values, second: Values, tolerance: float, what: str) -
         require(a.shape == b.shape and close, f"{what} {name!r}")
 
 
-def empty_maps(subject: Subject) -> None:
-    """Maps that are all zero leave means that are numbers."""
+def check_empty_maps(subject: CheckedMetric) -> None:
+    """Check that means are numbers where some maps are all zero."""
     subject.steady()
     if not {"maps", "baseline_maps"} & set(subject.metric.reads):
         raise Skip("it reads no maps")
@@ -136,8 +136,8 @@ def empty_maps(subject: Subject) -> None:
         require(math.isfinite(float(mean)), f"with some maps all zero, {name!r} is {float(mean)}")
 
 
-def identity_is_best(subject: Subject) -> str:
-    """The baseline compared with itself is at least as good as a pruned network."""
+def check_identity(subject: CheckedMetric) -> str:
+    """Check that the baseline compared with itself is at least as good as a pruned network."""
     better = subject.metric.higher_is_better
     if better is None or not COMPARING & set(subject.metric.reads):
         raise Skip("it compares nothing with the baseline, or neither direction is better")
@@ -153,13 +153,16 @@ def _mean(value: float | Tensor) -> float:
     return float(torch.as_tensor(value).double().nanmean())
 
 
+SUBJECT = CheckedMetric
+"""What the checks are given."""
+
 CHECKS = (
-    Check("measures", measures, first=True),
-    Check("reads only what it declares", reads_what_it_declares),
-    Check("same evidence, same values", same_again),
-    Check("seed matters only if declared", seed_matters),
-    Check("an image's value is its own", order_of_images),
-    Check("bears empty maps", empty_maps),
-    Check("the baseline itself is best", identity_is_best),
+    Check("measures", check_values, first=True),
+    Check("reads only what it declares", check_readings),
+    Check("same evidence, same values", check_repetition),
+    Check("seed matters only if declared", check_seeds),
+    Check("an image's value is its own", check_order),
+    Check("bears empty maps", check_empty_maps),
+    Check("the baseline itself is best", check_identity),
     *DECLARED,
 )

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from prunebench.cams.target_layer import check_target_layer
 from prunebench.cams.tracer import Tracer
-from prunebench.conformance.bench import fingerprint, logits_of
+from prunebench.conformance.bench import digest_network, predict_logits
 from prunebench.conformance.checks import Check, Skip, require
 from prunebench.conformance.declared import DECLARED
 from prunebench.errors import RequestError
@@ -36,7 +36,7 @@ LARGE: Shape = (3, 3, (224, 224))
 """For a model that takes none of the others, or whose maps are too small in them."""
 
 
-class Subject:
+class CheckedModel:
     """A model, and what it builds for images of several sizes."""
 
     def __init__(self, chosen: Chosen[Model], parameters: dict[str, object]) -> None:
@@ -71,15 +71,19 @@ class Subject:
         return None
 
     def check_layer(self, shape: Shape) -> tuple[int, int]:
-        """Height and width of the target layer's map; refused as a suite would refuse it."""
+        """Return height and width of the target layer's map.
+
+        Raises:
+            RequestError: A suite would refuse the layer.
+        """
         module, model = self.build(shape).module, self.model
-        example = images_of(shape, 1)
+        example = draw_images(shape, 1)
         return check_target_layer(
             module, model.target_layer(), example, model.minimum_map, model.layout()
         )
 
     def build(self, shape: Shape, seed: int = 0) -> Network:
-        """Builds the untrained network, as the harness does."""
+        """Build the untrained network, as a suite does."""
         classes, channels, size = shape
         parameters = self.model.model_dump(
             mode="json", exclude_defaults=True, exclude={"weights", "training", "adapt"}
@@ -99,14 +103,14 @@ class Subject:
             return Network(architecture.build().eval(), architecture)
 
 
-def images_of(shape: Shape, count: int) -> torch.Tensor:
-    """Images of noise."""
+def draw_images(shape: Shape, count: int) -> torch.Tensor:
+    """Return images of noise."""
     _, channels, size = shape
     return torch.randn(count, channels, *size, generator=torch.Generator().manual_seed(0))
 
 
-def builds(subject: Subject) -> str:
-    """A network for some shapes, a clear refusal for the others."""
+def check_shapes(subject: CheckedModel) -> str:
+    """Check that it builds a network for some shapes, and refuses the others clearly."""
     reasons = "; ".join(subject.refused.values())
     taken = subject.shapes
     require(bool(taken), f"it refuses every size of images tried: {reasons}")
@@ -116,33 +120,33 @@ def builds(subject: Subject) -> str:
     return f"for {len(taken)} shapes of {len(taken) + len(subject.refused)}"
 
 
-def gives_logits(subject: Subject) -> None:
-    """A logit a class for every image, the same alone as in a batch."""
+def check_logits(subject: CheckedModel) -> None:
+    """Check that an image has a logit a class, the same alone as in a batch."""
     for shape in subject.shapes:
-        network, images = subject.build(shape), images_of(shape, 2)
-        logits = logits_of(network, images)
+        network, images = subject.build(shape), draw_images(shape, 2)
+        logits = predict_logits(network, images)
         wanted = (2, shape[0])
         require(tuple(logits.shape) == wanted, f"logits are {tuple(logits.shape)}, not {wanted}")
         require(bool(logits.isfinite().all()), "logits are not finite")
-        alone = logits_of(network, images[:1])
+        alone = predict_logits(network, images[:1])
         scale = max(1.0, float(logits.abs().max()))
         close = torch.allclose(alone, logits[:1], atol=1e-4 * scale)
         require(close, "in evaluation mode, an image's logits depend on its batch")
 
 
-def has_a_target_layer(subject: Subject) -> str:
-    """The target layer is there, and its map is large enough."""
+def check_target(subject: CheckedModel) -> str:
+    """Check that the target layer is there, and its map large enough."""
     shape = subject.explained or subject.shapes[-1]
     height, width = subject.check_layer(shape)
     return f"{subject.model.target_layer()}: {height}×{width} for {shape[2][0]}×{shape[2][1]}"
 
 
-def is_explained(subject: Subject) -> None:
-    """The target layer's activations have gradients."""
+def check_gradients(subject: CheckedModel) -> None:
+    """Check that the target layer's activations have gradients."""
     shape = subject.explained
     if shape is None:
         raise Skip("its target layer cannot be explained")
-    images = images_of(shape, 2)
+    images = draw_images(shape, 2)
     module, model = subject.build(shape).module, subject.model
     with torch.no_grad():
         for parameter in module.parameters():
@@ -153,13 +157,13 @@ def is_explained(subject: Subject) -> None:
     require(bool(traced.gradients.any()), "the logits do not depend on the target layer")
 
 
-def trains(subject: Subject) -> None:
-    """A step of training changes the weights and gives numbers."""
+def check_training(subject: CheckedModel) -> None:
+    """Check that a step of training changes the weights and gives numbers."""
     shape = subject.shapes[0]
     module = subject.build(shape).module.train()
     before = [parameter.detach().clone() for parameter in module.parameters()]
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-3)
-    loss = F.cross_entropy(module(images_of(shape, 4)), torch.arange(4) % shape[0])
+    loss = F.cross_entropy(module(draw_images(shape, 4)), torch.arange(4) % shape[0])
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     require(math.isfinite(loss.item()), f"the loss is {loss.item()}")
@@ -167,28 +171,28 @@ def trains(subject: Subject) -> None:
     require(any(not torch.equal(a, b) for a, b in pairs), "training changes nothing")
 
 
-def initialised_by_the_seed(subject: Subject) -> None:
-    """The same seed gives the same weights, another one others."""
+def check_initialisation(subject: CheckedModel) -> None:
+    """Check that the same seed gives the same weights, another one others."""
     shape = subject.shapes[0]
-    first, second, other = (fingerprint(subject.build(shape, seed)) for seed in (0, 0, 1))
+    first, second, other = (digest_network(subject.build(shape, seed)) for seed in (0, 0, 1))
     require(first == second, "the same seed gives other weights")
     require(first != other, "another seed gives the same weights")
 
 
-def saved_and_loaded(subject: Subject) -> None:
-    """The same to the last bit from JSON and tensors."""
+def check_storage(subject: CheckedModel) -> None:
+    """Check that it is the same to the last bit when loaded from JSON and tensors."""
     network = subject.build(subject.shapes[0])
     written = network.architecture.model_dump_json()
     architecture = Architecture.model_validate_json(written)
     loaded = from_tensors(architecture, load(save(to_tensors(network))))
-    require(fingerprint(loaded) == fingerprint(network), "tensors differ after loading")
-    images = images_of(subject.shapes[0], 2)
-    same = torch.equal(logits_of(loaded, images), logits_of(network, images))
+    require(digest_network(loaded) == digest_network(network), "tensors differ after loading")
+    images = draw_images(subject.shapes[0], 2)
+    same = torch.equal(predict_logits(loaded, images), predict_logits(network, images))
     require(same, "outputs differ after loading: something is kept outside the state dict")
 
 
-def fixed_channels(subject: Subject) -> str:
-    """Layers whose channels must stay are there."""
+def check_fixed_channels(subject: CheckedModel) -> str:
+    """Check that the layers whose channels must stay are there."""
     fixed = subject.model.fixed_channels()
     if not fixed:
         raise Skip("it names none")
@@ -198,8 +202,8 @@ def fixed_channels(subject: Subject) -> str:
     return ", ".join(fixed)
 
 
-def recipe(subject: Subject) -> str:
-    """The recipe trains, and its milestones fall within it."""
+def check_recipe(subject: CheckedModel) -> str:
+    """Check that the recipe trains, and that its milestones fall within it."""
     found = subject.model.recipe()
     require(isinstance(found, Recipe), f"the recipe is a {type(found).__name__}, not a Recipe")
     require(found.epochs > 0, "the recipe has no epochs")
@@ -209,27 +213,30 @@ def recipe(subject: Subject) -> str:
     return f"{found.epochs} epochs"
 
 
-def on_a_gpu(subject: Subject) -> None:
-    """On a GPU the outputs are the same but for rounding."""
+def check_gpu(subject: CheckedModel) -> None:
+    """Check that on a GPU the outputs are the same but for rounding."""
     if not torch.cuda.is_available():
         raise Skip("there is no GPU here")
     shape = subject.shapes[0]
-    network, images = subject.build(shape), images_of(shape, 2)
-    wanted = logits_of(network, images)
-    found = logits_of(network.to("cuda"), images).cpu()
+    network, images = subject.build(shape), draw_images(shape, 2)
+    wanted = predict_logits(network, images)
+    found = predict_logits(network.to("cuda"), images).cpu()
     require(torch.allclose(found, wanted, atol=1e-2, rtol=1e-2), "other outputs on the GPU")
 
 
+SUBJECT = CheckedModel
+"""What the checks are given."""
+
 CHECKS = (
-    Check("builds", builds, first=True),
-    Check("gives logits", gives_logits),
-    Check("has a target layer", has_a_target_layer),
-    Check("can be explained", is_explained),
-    Check("can be trained", trains),
-    Check("is initialised by the seed", initialised_by_the_seed),
-    Check("is saved and loaded", saved_and_loaded),
-    Check("fixed channels are there", fixed_channels),
-    Check("has a recipe", recipe),
-    Check("works on a GPU", on_a_gpu),
+    Check("builds", check_shapes, first=True),
+    Check("gives logits", check_logits),
+    Check("has a target layer", check_target),
+    Check("can be explained", check_gradients),
+    Check("can be trained", check_training),
+    Check("is initialised by the seed", check_initialisation),
+    Check("is saved and loaded", check_storage),
+    Check("fixed channels are there", check_fixed_channels),
+    Check("has a recipe", check_recipe),
+    Check("works on a GPU", check_gpu),
     *DECLARED,
 )

@@ -26,7 +26,7 @@ class Awkward(nn.Module):
         self.linear = nn.Linear(32, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns logits B×classes for images B×channels×H×W."""
+        """Return logits, B×classes, for images, B×channels×H×W."""
         stem = self.stem(images)
         summed = self.relu(self.second(self.first(stem)) + stem)
         maps = self.grouped(self.pointwise(self.depthwise(summed)))
@@ -44,5 +44,5 @@ def _convolution(
 
 
 def awkward(classes: int, channels: int) -> nn.Module:
-    """Builds the untrained network."""
+    """Build the untrained network."""
     return Awkward(classes, channels)

@@ -7,17 +7,17 @@ from safetensors.torch import load, save
 from torch import nn
 from torch.nn import functional as F
 
+from prunebench.conformance.attempt import LEVEL, Attempt, CheckedPruner
 from prunebench.conformance.bench import (
     CPU,
-    digits,
-    fingerprint,
-    hooks_of,
-    logits_of,
-    test_images,
-    trained,
+    count_hooks,
+    digest_network,
+    load_digits,
+    load_test_images,
+    predict_logits,
+    train_network,
 )
 from prunebench.conformance.checks import Check, Failure, Skip, require
-from prunebench.conformance.compressing import LEVEL, Attempt, Subject
 from prunebench.conformance.declared import DECLARED
 from prunebench.conformance.repeatable import REPEATABLE
 from prunebench.errors import RequestError
@@ -28,14 +28,12 @@ from prunebench.networks.network import apply_masks, from_tensors, make_masks_pe
 from prunebench.networks.training import train
 from prunebench.plugins.recipe import Recipe
 
-__all__ = ["CHECKS", "Subject"]
-
 ONE_CHANNEL = 0.025
 """No channel of the small network is more of its parameters, channels or MACs."""
 
 
-def compresses(subject: Subject) -> str | None:
-    """A network comes back, and whatever was trained on the way was trained once."""
+def check_compression(subject: CheckedPruner) -> str | None:
+    """Check that a network comes back, trained once at most on the way."""
     attempt = subject.main
     require(len(attempt.usage.recipes) <= 1, "it trains more than once in one step")
     asked = attempt.usage.recipes + attempt.preparing.recipes
@@ -44,31 +42,31 @@ def compresses(subject: Subject) -> str | None:
     return None
 
 
-def level_reached(subject: Subject) -> str | None:
-    """Of its target, the level is gone; more at a higher level."""
+def check_level(subject: CheckedPruner) -> str | None:
+    """Check that the level is removed of its target, at two levels."""
     pruner = subject.pruner
     if pruner.levels == "none":
         raise Skip("it gives one network, without a level")
     if pruner.levels == "rounds":
-        return _rounds_reached(subject)
-    _close(subject, subject.attempt(0.25), 0.25)
-    return _close(subject, subject.main, LEVEL)
+        return _check_rounds(subject)
+    _check_distance(subject, subject.attempt(0.25), 0.25)
+    return _check_distance(subject, subject.main, LEVEL)
 
 
-def _rounds_reached(subject: Subject) -> str | None:
+def _check_rounds(subject: CheckedPruner) -> str | None:
     count = subject.pruner.round_count()
     require(count >= 1, "it goes in rounds, and has none")
     levels = [subject.pruner.level_of_round(k) for k in range(1, count + 1)]
     rising = all(a < b for a, b in zip([0.0, *levels], [*levels, 1.0], strict=True))
     require(rising, f"level_of_round gives {levels[:5]}; it should rise, between 0 and 1")
-    note = _close(subject, subject.main, levels[0])
+    note = _check_distance(subject, subject.main, levels[0])
     if count > 1:
-        note = _close(subject, subject.attempt(after=subject.main), levels[1])
+        note = _check_distance(subject, subject.attempt(after=subject.main), levels[1])
     return note
 
 
-def _close(subject: Subject, attempt: Attempt, level: float) -> str:
-    baseline = trained("digits-cnn")
+def _check_distance(subject: CheckedPruner, attempt: Attempt, level: float) -> str:
+    baseline = train_network("digits-cnn")
     gone = measure_pruned(attempt.network, baseline)
     kind = find_axis(attempt.network, baseline)
     require(kind != "none", f"at level {level:.0%} nothing was removed")
@@ -81,14 +79,14 @@ def _close(subject: Subject, attempt: Attempt, level: float) -> str:
     return f"{gone[nearest]:.1%} of the {nearest} at level {level:.1%}"
 
 
-def outputs_kept(subject: Subject) -> None:
-    """A logit a class, and no layer without weights: images still reach the outputs."""
+def check_outputs(subject: CheckedPruner) -> None:
+    """Check that there is a logit a class and that no layer is empty."""
     _check_outputs(subject.main.network)
 
 
 def _check_outputs(network: Network) -> None:
-    logits = logits_of(network, test_images(16))
-    wanted = (16, trained("digits-cnn").architecture.classes)
+    logits = predict_logits(network, load_test_images(16))
+    wanted = (16, train_network("digits-cnn").architecture.classes)
     require(tuple(logits.shape) == wanted, f"the outputs are {tuple(logits.shape)}, not {wanted}")
     require(bool(logits.isfinite().all()), "there are outputs that are not finite")
     require(bool((logits.std(0) > 0).any()), "all images get the same outputs: a layer is empty")
@@ -97,19 +95,19 @@ def _check_outputs(network: Network) -> None:
             require(bool((layer.weight != 0).any()), f"nothing is left of layer {name!r}")
 
 
-def awkward_network(subject: Subject) -> str | None:
-    """A network with a residual sum and grouped convolutions too, or a clear refusal."""
+def check_awkward_network(subject: CheckedPruner) -> str | None:
+    """Check that residual sums and grouped convolutions are pruned too, or clearly refused."""
     try:
         attempt = subject.attempt(0.3, which="awkward")
     except RequestError as error:
         raise Skip(f"it refuses such a network: {error}") from None
     _check_outputs(attempt.network)
-    _load(attempt.network)
+    _check_loading(attempt.network)
     return None
 
 
-def level_zero(subject: Subject) -> None:
-    """At level 0 nothing changes."""
+def check_level_zero(subject: CheckedPruner) -> None:
+    """Check that at level 0 nothing changes."""
     if subject.pruner.levels != "continuous":
         raise Skip(f"its levels are {subject.pruner.levels!r}")
     if subject.names_another:
@@ -122,11 +120,11 @@ def level_zero(subject: Subject) -> None:
         require(name in ours and torch.equal(ours[name], before), f"at level 0 it changes {name!r}")
 
 
-def differentiable(subject: Subject) -> None:
-    """A loss has a gradient by the weights, so that recovery can train the network."""
+def check_gradients(subject: CheckedPruner) -> None:
+    """Check that a loss has a gradient by the weights, so that fine-tuning can train them."""
     network = subject.main.network.copy()
     network.module.requires_grad_(True)
-    loss = F.cross_entropy(network.module(test_images(8)), torch.arange(8))
+    loss = F.cross_entropy(network.module(load_test_images(8)), torch.arange(8))
     if not loss.requires_grad:
         if network.architecture.factory != subject.main.parent.architecture.factory:
             raise Skip("another architecture, without gradients: it cannot be trained")
@@ -137,37 +135,37 @@ def differentiable(subject: Subject) -> None:
     require(any(bool(g.any()) for g in gradients), "all gradients are zero")
 
 
-def saved_and_loaded(subject: Subject) -> None:
-    """Without hooks and parametrisations, and the same to the last bit from JSON and tensors."""
+def check_storage(subject: CheckedPruner) -> None:
+    """Check that no hook is left, and that the network is the same when loaded from tensors."""
     for name, layer in subject.main.network.module.named_modules():
-        require(not hooks_of(layer), f"a hook was left on layer {name!r}")
+        require(not count_hooks(layer), f"a hook was left on layer {name!r}")
         require(not hasattr(layer, "parametrizations"), f"layer {name!r} is parametrised")
-    _load(subject.main.network)
+    _check_loading(subject.main.network)
 
 
-def _load(network: Network) -> None:
+def _check_loading(network: Network) -> None:
     written = network.architecture.model_dump_json()
     architecture = type(network.architecture).model_validate_json(written)
     loaded = from_tensors(architecture, load(save(to_tensors(network))))
-    require(fingerprint(loaded) == fingerprint(network), "tensors differ after loading")
-    images = test_images(4)
-    same = torch.equal(logits_of(loaded, images), logits_of(network, images))
+    require(digest_network(loaded) == digest_network(network), "tensors differ after loading")
+    images = load_test_images(4)
+    same = torch.equal(predict_logits(loaded, images), predict_logits(network, images))
     require(same, "outputs differ after loading")
 
 
-def exportable(subject: Subject) -> None:
-    """torch.export takes the network, and what it makes of it computes the same."""
+def check_export(subject: CheckedPruner) -> None:
+    """Check that torch.export takes the network, and that its result computes the same."""
     network = subject.main.network.copy()
-    images = test_images(2)
+    images = load_test_images(2)
     with torch.no_grad():
         exported = torch.export.export(network.module, (images,))
         found = exported.module()(images)
-    close = torch.allclose(found, logits_of(network, images), atol=1e-4)
+    close = torch.allclose(found, predict_logits(network, images), atol=1e-4)
     require(close, "the exported network computes something else")
 
 
-def on_a_gpu(subject: Subject) -> None:
-    """On a GPU everything is there."""
+def check_gpu(subject: CheckedPruner) -> None:
+    """Check that on a GPU all tensors stay there."""
     if not torch.cuda.is_available():
         raise Skip("there is no GPU here")
     attempt = subject.attempt(device=torch.device("cuda"))
@@ -177,14 +175,14 @@ def on_a_gpu(subject: Subject) -> None:
     _check_outputs(attempt.network)
 
 
-def zeros_stay(subject: Subject) -> str | None:
-    """Zeros stay zero in an epoch of recovery with momentum and weight decay."""
+def check_zeros(subject: CheckedPruner) -> str | None:
+    """Check that zeros stay zero in an epoch of fine-tuning with momentum and weight decay."""
     network = subject.main.network.copy()
     if network.architecture.factory != subject.main.parent.architecture.factory:
         raise Skip("another architecture: there are no zeros to keep")
     apply_masks(network.module, network.masks)
     recipe = Recipe(epochs=1, images=300, lr=0.02, momentum=0.9, weight_decay=5e-4, keep="last")
-    data = digits()
+    data = load_digits()
     train(network.module.requires_grad_(True), data, data.normalisation, recipe, 0, CPU)
     make_masks_permanent(network.module)
     count = 0
@@ -198,17 +196,20 @@ def zeros_stay(subject: Subject) -> str | None:
     return f"{count:,} zeros" if count else None
 
 
+SUBJECT = CheckedPruner
+"""What the checks are given."""
+
 CHECKS = (
-    Check("compresses", compresses, first=True),
-    Check("reaches its level", level_reached),
-    Check("keeps the outputs", outputs_kept),
-    Check("copes with residual sums and groups", awkward_network),
-    Check("changes nothing at level 0", level_zero),
-    Check("stays differentiable", differentiable),
-    Check("leaves no hooks, is saved and loaded", saved_and_loaded),
-    Check("can be exported", exportable),
-    Check("works on a GPU", on_a_gpu),
-    Check("keeps zeros in recovery", zeros_stay),
+    Check("compresses", check_compression, first=True),
+    Check("reaches its level", check_level),
+    Check("keeps the outputs", check_outputs),
+    Check("copes with residual sums and groups", check_awkward_network),
+    Check("changes nothing at level 0", check_level_zero),
+    Check("stays differentiable", check_gradients),
+    Check("leaves no hooks, is saved and loaded", check_storage),
+    Check("can be exported", check_export),
+    Check("works on a GPU", check_gpu),
+    Check("keeps zeros in recovery", check_zeros),
     *REPEATABLE,
     *DECLARED,
 )

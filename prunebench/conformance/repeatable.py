@@ -11,31 +11,31 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
+from prunebench.conformance.attempt import CheckedPruner
 from prunebench.conformance.bench import (
-    fingerprint,
-    other_global_randomness,
-    state_of,
-    trained,
+    change_global_generators,
+    describe_state,
+    digest_network,
+    train_network,
 )
 from prunebench.conformance.checks import Check, Failure, Skip, require
-from prunebench.conformance.compressing import Subject
 from prunebench.pruners import Preparation
 
 SEEDS = (1, 2, 3)
 
 
-def same_again(subject: Subject) -> None:
-    """The same network again, whatever state the global generators are in."""
-    with other_global_randomness():
+def check_repetition(subject: CheckedPruner) -> None:
+    """Check that the same network comes again, whatever the global generators' state."""
+    with change_global_generators():
         again = subject.attempt(anew=True)
     require(
-        fingerprint(again.network) == fingerprint(subject.main.network),
+        digest_network(again.network) == digest_network(subject.main.network),
         "the same seed gives another network",
     )
 
 
-def same_in_a_fresh_process(subject: Subject) -> None:
-    """The same network in a process of its own, with another order of sets and dictionaries."""
+def check_fresh_process(subject: CheckedPruner) -> None:
+    """Check that a fresh process, with another order of sets, gives the same network."""
     request = {
         "name": subject.chosen.name,
         "parameters": subject.parameters,
@@ -52,26 +52,26 @@ def same_in_a_fresh_process(subject: Subject) -> None:
     last = (done.stderr.strip().splitlines() or [""])[-1]
     require(done.returncode == 0, f"a fresh process failed: {last}")
     found = json.loads(done.stdout.splitlines()[-1])
-    if found["baseline"] != fingerprint(trained("digits-cnn")):
+    if found["baseline"] != digest_network(train_network("digits-cnn")):
         raise Skip("the network to compress is another one in a fresh process on this machine")
     require(
-        found["network"] == fingerprint(subject.main.network),
+        found["network"] == digest_network(subject.main.network),
         "a fresh process gives another network: it depends on the order of a set, or on the time",
     )
 
 
-def seed_matters(subject: Subject) -> str | None:
-    """Another seed gives another network if, and only if, ``random`` is declared."""
-    first = fingerprint(subject.main.network)
+def check_seeds(subject: CheckedPruner) -> str | None:
+    """Check that another seed gives another network if, and only if, ``random`` is declared."""
+    first = digest_network(subject.main.network)
     if not subject.pruner.random:
         # What it prepares may be random all the same, and declares so itself.
-        other = fingerprint(subject.attempt(seed=SEEDS[0], prepared_by=0).network)
+        other = digest_network(subject.attempt(seed=SEEDS[0], prepared_by=0).network)
         require(other == first, "another seed gives another network; declare `random = True`")
         return "no seed is needed"
     attempt = subject.main
     for seed in SEEDS:
         attempt = subject.attempt(seed=seed)
-        if fingerprint(attempt.network) != first:
+        if digest_network(attempt.network) != first:
             return None
     if attempt.usage.images or attempt.preparing.images:
         raise Skip("random by the images it reads, which make no difference here")
@@ -80,8 +80,8 @@ def seed_matters(subject: Subject) -> str | None:
     raise Failure("`random` is declared, but every seed gives the same network")
 
 
-def global_generators(subject: Subject) -> None:
-    """Global generators are neither drawn from nor seeded."""
+def check_generators(subject: CheckedPruner) -> None:
+    """Check that global generators are neither drawn from nor seeded."""
     usages = (subject.main.usage, subject.main.preparing)
     drawn = sorted(set().union(*(usage.generators for usage in usages)))
     require(
@@ -91,25 +91,25 @@ def global_generators(subject: Subject) -> None:
     )
 
 
-def baseline_untouched(subject: Subject) -> None:
-    """The baseline, and the network in whose place a copy was given, are as they were."""
-    original = state_of(trained("digits-cnn").module)
+def check_baseline(subject: CheckedPruner) -> None:
+    """Check that the baseline, and the network that was copied for the method, did not change."""
+    original = describe_state(train_network("digits-cnn").module)
     attempt = subject.main
-    given = state_of(attempt.parent.module)
+    given = describe_state(attempt.parent.module)
     require(given == original, "the network that was compressed changed: something is shared")
     if not attempt.usage.recipes:  # a teacher may be switched to another mode
         ours, theirs = attempt.context.baseline.state_dict(), attempt.parent.module.state_dict()
-        changed = [name for name, tensor in theirs.items() if not _same(ours.get(name), tensor)]
+        changed = [name for name, tensor in theirs.items() if not _is_same(ours.get(name), tensor)]
         require(not changed, f"it changes {(changed or ['?'])[0]!r} of context.baseline")
 
 
-def _same(found: torch.Tensor | None, wanted: torch.Tensor) -> bool:
+def _is_same(found: torch.Tensor | None, wanted: torch.Tensor) -> bool:
     return found is not None and torch.equal(found, wanted)
 
 
-def preparations(subject: Subject) -> str:
-    """What is prepared can be stored, is the same again, and needs a seed only if it says so."""
-    needed = [*_all(subject.pruner.prepare())]
+def check_preparations(subject: CheckedPruner) -> str:
+    """Check that preparations can be stored, and depend on the seed only if they say so."""
+    needed = [*_list_preparations(subject.pruner.prepare())]
     if not needed:
         raise Skip("it prepares nothing")
     first = subject.main.context.prepared
@@ -128,14 +128,14 @@ def preparations(subject: Subject) -> str:
     return ", ".join(preparation.name for preparation in needed)
 
 
-def _all(preparations: tuple[Preparation, ...]) -> Any:
+def _list_preparations(preparations: tuple[Preparation, ...]) -> Any:
     for preparation in preparations:
-        yield from _all(preparation.needs())
+        yield from _list_preparations(preparation.needs())
         yield preparation
 
 
-def pictures(subject: Subject) -> str:
-    """Pictures are small and RGB."""
+def check_pictures(subject: CheckedPruner) -> str:
+    """Check that pictures are small and RGB."""
     attempt = subject.main
     found = subject.pruner.pictures(attempt.network.copy(), attempt.context)
     if not found:
@@ -148,11 +148,11 @@ def pictures(subject: Subject) -> str:
 
 
 REPEATABLE = (
-    Check("same seed, same network", same_again),
-    Check("same network in a fresh process", same_in_a_fresh_process),
-    Check("seed matters only if declared", seed_matters),
-    Check("leaves global generators alone", global_generators),
-    Check("leaves the baseline alone", baseline_untouched),
-    Check("preparations can be stored", preparations),
-    Check("pictures are small", pictures),
+    Check("same seed, same network", check_repetition),
+    Check("same network in a fresh process", check_fresh_process),
+    Check("seed matters only if declared", check_seeds),
+    Check("leaves global generators alone", check_generators),
+    Check("leaves the baseline alone", check_baseline),
+    Check("preparations can be stored", check_preparations),
+    Check("pictures are small", check_pictures),
 )

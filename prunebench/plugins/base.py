@@ -35,13 +35,13 @@ class Plugin(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Gives the class a name in keys, which a subclass never inherits."""
+        """Give the class a name in keys, which a subclass never inherits."""
         if "key_name" not in cls.__dict__:
             cls.key_name = f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
     def anchored(cls, parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """Parameters as written in a file, with relative paths made relative to its folder."""
+        """Return parameters of a file, with relative paths made relative to its folder."""
         paths = {name for name, f in cls.model_fields.items() if "Path" in str(f.annotation)}
         return {
             name: folder / value if name in paths and isinstance(value, str) else value
@@ -49,17 +49,17 @@ class Plugin(BaseModel):
         }
 
     def files(self) -> list[Path]:
-        """Files whose content decides the result; by default every parameter that is a path."""
+        """Return files whose content decides the result: by default all parameters of type Path."""
         return [value for _, value in self if isinstance(value, Path)]
 
     def changed_parameters(self) -> dict[str, Any]:
-        """Parameters that differ from their defaults, as JSON values, without paths."""
+        """Return parameters that differ from their defaults, as JSON values, without paths."""
         paths = {name for name, value in self if isinstance(value, Path)}
         return self.model_dump(mode="json", exclude_defaults=True, exclude=paths)
 
 
 def plugin(*, version: int = 1, random: bool = False) -> Callable[[Function], Function]:
-    """Marks a function that serves as a plugin with its version and use of randomness."""
+    """Mark a function that serves as a plugin with its version and use of randomness."""
 
     def mark(function: Function) -> Function:
         function.plugin_version, function.plugin_random = version, random  # type: ignore[attr-defined]
@@ -69,7 +69,7 @@ def plugin(*, version: int = 1, random: bool = False) -> Callable[[Function], Fu
 
 
 def from_function(function: Callable[..., Any], kind: type[Plugin]) -> type[Plugin]:
-    """Returns a plugin class for a plain function.
+    """Return a plugin class for a plain function.
 
     Keyword-only arguments of the function become the plugin's parameters; the other arguments
     are those of the kind's method.
@@ -81,7 +81,7 @@ def from_function(function: Callable[..., Any], kind: type[Plugin]) -> type[Plug
     signature = inspect.signature(function)
     keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
     fields: dict[str, Any] = {
-        p.name: (_annotation(p, function), ... if p.default is p.empty else p.default)
+        p.name: (_read_annotation(p, function), ... if p.default is p.empty else p.default)
         for p in keywords
     }
 
@@ -101,17 +101,17 @@ def from_function(function: Callable[..., Any], kind: type[Plugin]) -> type[Plug
     return made
 
 
-def _annotation(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
+def _read_annotation(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
     # Only parameters are looked up: the trace's type may be known to type checkers alone.
     written = parameter.annotation
     if written is parameter.empty:
         return Any
     if not isinstance(written, str):
         return written
-    return typing.get_type_hints(_holder(parameter.name, written), function.__globals__)[
+    return typing.get_type_hints(_make_holder(parameter.name, written), function.__globals__)[
         parameter.name
     ]
 
 
-def _holder(name: str, annotation: str) -> type:
+def _make_holder(name: str, annotation: str) -> type:
     return type("Holder", (), {"__annotations__": {name: annotation}})

@@ -49,8 +49,8 @@ class Card(BaseModel):
     published: tuple[Published, ...] = ()
 
 
-def registry(package: str) -> Path | None:
-    """The folder ``registry/`` of an import package: inside it, or beside it in a checkout."""
+def find_registry(package: str) -> Path | None:
+    """Find the folder ``registry/`` of an import package: inside it, or beside it in a checkout."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None
@@ -60,12 +60,12 @@ def registry(package: str) -> Path | None:
 
 
 def read_card(entry: Entry) -> Card | None:
-    """Reads a plugin's card; None if its package ships none.
+    """Read a plugin's card; None if its package ships none.
 
     Raises:
         RequestError: The card is malformed.
     """
-    root = registry(entry.target.partition(":")[0].partition(".")[0])
+    root = find_registry(entry.target.partition(":")[0].partition(".")[0])
     path = root / entry.kind / f"{entry.name}.yaml" if root else None
     if path is None or not path.is_file():
         return None

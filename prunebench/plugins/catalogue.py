@@ -13,18 +13,18 @@ from prunebench.plugins.cards import Card, read_card
 from prunebench.plugins.finding import KINDS, Entry, entries, find
 
 
-def catalogue(kind: str | None = None) -> list[dict[str, Any]]:
-    """One row a plugin: kind, name, package, summary, and why it is broken, if it is.
+def make_catalogue(kind: str | None = None) -> list[dict[str, Any]]:
+    """Return one row a plugin: kind, name, package, summary, and why it is broken, if it is.
 
     Args:
         kind: One kind, singular or plural; all by default.
     """
-    kinds = [plural(kind)] if kind else list(KINDS)
-    return [_row(claims) for one in kinds for claims in entries(one).values()]
+    kinds = [to_plural(kind)] if kind else list(KINDS)
+    return [_make_row(claims) for one in kinds for claims in entries(one).values()]
 
 
-def plural(kind: str) -> str:
-    """The kind as the entry-point groups name it.
+def to_plural(kind: str) -> str:
+    """Return a kind as the entry-point groups name it.
 
     Raises:
         RequestError: There is no such kind.
@@ -35,7 +35,7 @@ def plural(kind: str) -> str:
     return wanted
 
 
-def _row(claims: tuple[Entry, ...]) -> dict[str, Any]:
+def _make_row(claims: tuple[Entry, ...]) -> dict[str, Any]:
     entry = claims[0]
     packages = ", ".join(claim.package for claim in claims)
     row = {"kind": entry.kind[:-1], "name": entry.name, "package": packages, "broken": None}
@@ -45,72 +45,72 @@ def _row(claims: tuple[Entry, ...]) -> dict[str, Any]:
         card = read_card(entry)
     except RequestError as error:
         return {**row, "summary": "", "broken": str(error)}
-    return {**row, "summary": card.summary if card else _first_line(entry.plugin_class)}
+    return {**row, "summary": card.summary if card else _read_first_line(entry.plugin_class)}
 
 
-def _first_line(plugin_class: type[Plugin]) -> str:
+def _read_first_line(plugin_class: type[Plugin]) -> str:
     return (plugin_class.__doc__ or "").strip().partition("\n")[0]
 
 
-def describe(kind: str, name: str) -> str:
-    """A plugin's card and parameters as text.
+def describe_plugin(kind: str, name: str) -> str:
+    """Return a plugin's card and parameters as text.
 
     Raises:
         RequestError: There is no such plugin, or it is broken.
     """
-    entry = find(plural(kind), name)
+    entry = find(to_plural(kind), name)
     card = read_card(entry)
     lines = [f"{entry.kind[:-1]} {name} (package {entry.package}, {entry.target})"]
     if card is None:
-        lines += ["", _first_line(entry.plugin_class)]
+        lines += ["", _read_first_line(entry.plugin_class)]
     else:
-        lines += ["", card.title, card.summary, *_facts(card)]
-    lines += ["", "parameters:", *_parameters(entry.plugin_class)]
-    if values := _values(entry.plugin_class):
+        lines += ["", card.title, card.summary, *_list_facts(card)]
+    lines += ["", "parameters:", *_list_parameters(entry.plugin_class)]
+    if values := _list_values(entry.plugin_class):
         lines += ["", "values:", *values]
     return "\n".join(lines)
 
 
-def _facts(card: Card) -> list[str]:
+def _list_facts(card: Card) -> list[str]:
     lines = [f"family: {card.family}"]
     if card.paper:
         paper = card.paper
-        place = paper.doi or (f"arXiv:{paper.arxiv}" if paper.arxiv else paper.url)
-        lines.append(f"paper: {paper.authors} ({paper.year}). {paper.title}. {place or ''}".strip())
+        link = paper.doi or (f"arXiv:{paper.arxiv}" if paper.arxiv else paper.url)
+        lines.append(f"paper: {paper.authors} ({paper.year}). {paper.title}. {link or ''}".strip())
     lines += [f"choice: {choice}" for choice in card.choices]
     lines += [f"published: {p.what}: {p.value} ({p.source})" for p in card.published]
     return lines
 
 
-def _values(plugin_class: type[Plugin]) -> list[str]:
+def _list_values(plugin_class: type[Plugin]) -> list[str]:
     """Return a line for each value that a metric declares."""
     unit: str = getattr(plugin_class, "unit", "")
     scales: Mapping[str, Any] = getattr(plugin_class, "gives", {})
     return [f"  {name}: {scale.describe(unit)}" for name, scale in scales.items()]
 
 
-def _parameters(plugin_class: type[Plugin]) -> list[str]:
+def _list_parameters(plugin_class: type[Plugin]) -> list[str]:
     lines = []
     for name, field in plugin_class.model_fields.items():
         value = field.get_default(call_default_factory=True)
         shown = str(value) if isinstance(value, Path) else repr(value)
         default = "required" if field.is_required() else f"default {shown}"
         text = f": {field.description}" if field.description else ""
-        lines.append(f"  {name} ({_type(field.annotation)}, {default}){text}")
+        lines.append(f"  {name} ({_format_type(field.annotation)}, {default}){text}")
     return lines or ["  none"]
 
 
-def _type(annotation: Any) -> str:
-    """A type as people write it: ``Path | None``, ``'global' | 'layerwise'``."""
+def _format_type(annotation: Any) -> str:
+    """Write a type as people do: ``Path | None``, ``'global' | 'layerwise'``."""
     if annotation in (None, type(None), ...):
         return "..." if annotation is ... else "None"
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _type(arguments[0])
+        return _format_type(arguments[0])
     if origin is Literal:
         return " | ".join(map(repr, arguments))
     if origin in (Union, UnionType):
-        return " | ".join(map(_type, arguments))
+        return " | ".join(map(_format_type, arguments))
     if origin is not None:
-        return f"{origin.__name__}[{', '.join(map(_type, arguments))}]"
+        return f"{origin.__name__}[{', '.join(map(_format_type, arguments))}]"
     return str(getattr(annotation, "__name__", annotation))

@@ -23,20 +23,20 @@ class Checkpoint(Protocol):
     """Scratch space of a long step; it is dropped when the step's result is stored."""
 
     def save(self, state: Mapping[str, Tensor]) -> None:
-        """Keeps this state, replacing the last one."""
+        """Keep this state, replacing the last one."""
 
     def load(self) -> dict[str, Tensor] | None:
-        """Returns the last state kept by an interrupted attempt, or None."""
+        """Return the last state kept by an interrupted attempt, or None."""
 
 
 class NoCheckpoint:
     """Keeps nothing: for use outside a store."""
 
     def save(self, state: Mapping[str, Tensor]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def load(self) -> dict[str, Tensor] | None:
-        """Returns None."""
+        """Return None."""
         return None
 
 
@@ -50,7 +50,7 @@ class Trainer(Protocol):
         objective: Objective = ...,
         normalise: Normalisation | None = None,
     ) -> None:
-        """Trains.
+        """Train a network.
 
         An interrupted training goes on from its last whole epoch, by way of the checkpoint: one
         training a step. What it costs is counted.
@@ -131,15 +131,15 @@ class Preparation(Plugin):
     """Whether it trains a network."""
 
     def __hash__(self) -> int:
-        """By value, since equal ones are one; parameters may be mappings."""
+        """Hash by value, since equal ones are one; parameters may be mappings."""
         return hash((type(self), self.model_dump_json()))
 
     def needs(self) -> tuple[Preparation, ...]:
-        """Preparations that this one builds upon."""
+        """Return preparations that this one builds upon."""
         return ()
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
-        """Computes the tensors that ``context.prepared[name]`` will hold."""
+        """Compute the tensors that ``context.prepared[name]`` will hold."""
         raise NotImplementedError
 
 

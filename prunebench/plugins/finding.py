@@ -82,49 +82,51 @@ class Chosen(Generic[P]):
         if self.kind == "datasets":  # for data, the folder's name says what it is
             set_paths = {name: getattr(self.plugin, name) for name in self.plugin.model_fields_set}
             parameters |= {k: v.name for k, v in set_paths.items() if isinstance(v, Path)}
-        return self.name + _told(parameters)
+        return self.name + _format_parameters(parameters)
 
     @cached_property
     def variant(self) -> str:
         """Of a metric: the parameters that the names of its values do not tell, or nothing."""
         unnamed: frozenset[str] = getattr(self.plugin, "unnamed_parameters", frozenset())
         changed = self.plugin.changed_parameters()
-        return _told({k: v for k, v in changed.items() if k not in unnamed})
+        return _format_parameters({k: v for k, v in changed.items() if k not in unnamed})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Classes made from functions cannot be pickled; names and parameters can.
         return choose, (self.kind, self.name, self.plugin.model_dump(exclude_unset=True))
 
 
-def _told(parameters: dict[str, Any]) -> str:
-    shown = ", ".join(f"{name}={_short(value)}" for name, value in sorted(parameters.items()))
+def _format_parameters(parameters: dict[str, Any]) -> str:
+    shown = ", ".join(
+        f"{name}={_format_value(value)}" for name, value in sorted(parameters.items())
+    )
     return f"({shown})" if shown else ""
 
 
-def _short(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {_short(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{k}: {_format_value(v)}" for k, v in value.items()) + "}"
     return str(value)
 
 
 @cache
 def entries(kind: str) -> dict[str, tuple[Entry, ...]]:
-    """Every registered name of a kind, with all packages that claim it."""
+    """Return every registered name of a kind, with all packages that claim it."""
     found: dict[str, dict[tuple[str, str], Entry]] = {}
     for point in entry_points(group=f"prunebench.{kind}"):
-        entry = Entry(kind, point.name, point.value, _package(point))
+        entry = Entry(kind, point.name, point.value, _get_package(point))
         found.setdefault(point.name, {})[entry.package, entry.target] = entry
     return {
         name: tuple(claims[by] for by in sorted(claims)) for name, claims in sorted(found.items())
     }
 
 
-def _package(point: EntryPoint) -> str:
+def _get_package(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "(unknown package)"
 
 
 def find(kind: str, name: str) -> Entry:
-    """Finds a plugin by name; ``family/member`` is found as ``family``.
+    """Find a plugin by name; ``family/member`` is found as ``family``.
 
     Raises:
         RequestError: Nobody or more than one package registers the name.
@@ -140,7 +142,7 @@ def find(kind: str, name: str) -> Entry:
 
 
 def choose(kind: str, name: str, parameters: dict[str, Any] | None = None) -> Chosen[Any]:
-    """Finds a plugin and validates its parameters.
+    """Find a plugin and validate its parameters.
 
     Args:
         kind: One of ``KINDS``.

@@ -34,7 +34,7 @@ class Nesting(Plugin):
         return self
 
     def chosen(self, parameter: str) -> Chosen[Any]:
-        """The plugin that a parameter names.
+        """Return the plugin that a parameter names.
 
         Raises:
             RequestError: There is no such plugin, or its parameters are wrong.
@@ -56,7 +56,7 @@ class Nesting(Plugin):
 
     @classmethod
     def anchored(cls, parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """As for all plugins; paths inside of what is named too."""
+        """Return parameters with relative paths anchored, those of the plugins named too."""
         found = super().anchored(parameters, folder)
         for parameter, kind in cls.nested.items():
             name, inner = _read(found.get(parameter))
@@ -69,15 +69,15 @@ class Nesting(Plugin):
         return found
 
     def files(self) -> list[Path]:
-        """Own files, and those of what is named."""
+        """Return own files, and those of the plugins named."""
         inner = [file for name in self.nested for file in self.chosen(name).plugin.files()]
         return [*super().files(), *inner]
 
     def changed_parameters(self) -> dict[str, Any]:
-        """As for all plugins; what is named, by its content."""
+        """Return changed parameters; of plugins named, their name and changed parameters."""
         found = super().changed_parameters()
         for parameter in self.nested:
-            content = _content(self.chosen(parameter))
+            content = _describe_content(self.chosen(parameter))
             found.pop(parameter, None)
             if content != type(self).model_fields[parameter].default:
                 found[parameter] = content
@@ -85,7 +85,7 @@ class Nesting(Plugin):
 
 
 def _read(value: Any) -> tuple[str | None, dict[str, Any]]:
-    """The name and the parameters; no name where the value is neither form."""
+    """Return the name and the parameters; no name where the value is neither form."""
     if isinstance(value, str):
         return value, {}
     if isinstance(value, dict) and len(value) == 1:
@@ -95,21 +95,21 @@ def _read(value: Any) -> tuple[str | None, dict[str, Any]]:
     return None, {}
 
 
-def _content(chosen: Chosen[Any]) -> Named:
-    """Name, version where it is not the first, and parameters where some are changed."""
+def _describe_content(chosen: Chosen[Any]) -> Named:
+    """Return name, version where it is not the first, and parameters where some are changed."""
     version = chosen.plugin.version
     name = chosen.name if version == 1 else f"{chosen.name} v{version}"
     changed = chosen.plugin.changed_parameters()
     if "/" in chosen.name:
         changed.pop("name", None)  # family/member tells it
-    if versions := dict(_versions(getattr(chosen.plugin, "prepare", tuple)())):
+    if versions := dict(_list_versions(getattr(chosen.plugin, "prepare", tuple)())):
         changed["preparations"] = versions
     return {name: changed} if changed else name
 
 
-def _versions(preparations: Iterable[Preparation]) -> Iterator[tuple[str, int]]:
-    """Of what a pruner prepares, the versions that are not the first: it is part of the method."""
+def _list_versions(preparations: Iterable[Preparation]) -> Iterator[tuple[str, int]]:
+    """Yield the versions, but for the first, of what a pruner prepares: part of the method."""
     for preparation in preparations:
         if preparation.version != 1:
             yield preparation.key_name.partition(":")[2], preparation.version
-        yield from _versions(preparation.needs())
+        yield from _list_versions(preparation.needs())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def compute(preparations: Iterable[Preparation], network: nn.Module, context: Context) -> Prepared:
-    """Computes preparations for a network as it is now, outside of any store.
+    """Compute preparations for a network as it is now, outside of any store.
 
     Args:
         preparations: What is needed; what these need themselves is computed first. Two that ask
@@ -40,7 +40,7 @@ def compute(preparations: Iterable[Preparation], network: nn.Module, context: Co
 
 
 def prepared(preparations: Iterable[Preparation], network: nn.Module, context: Context) -> Context:
-    """Computes what a compression method prepares.
+    """Compute what a compression method prepares.
 
     A suite computes it once, from the baseline. A method that compresses step by step needs it of
     each network on the way.

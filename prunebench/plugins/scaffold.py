@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 
 from prunebench.errors import RequestError
-from prunebench.plugins.catalogue import plural
+from prunebench.plugins.catalogue import to_plural
 from prunebench.plugins.finding import entries
 
 TEMPLATES = files("prunebench.plugins") / "templates"
@@ -45,7 +45,7 @@ class Names:
         return "".join(word.capitalize() for word in self.name.split("-"))
 
     def fill(self, template: str) -> str:
-        """The text of a template of this kind, with the names put in."""
+        """Return the text of a template of this kind, with the names put in."""
         words = {
             "kind": self.kind[:-1],
             "kinds": self.kind,
@@ -58,7 +58,7 @@ class Names:
 
 
 def new_package(kind: str, name: str, folder: Path) -> list[Path]:
-    """Writes a package with a plugin that works, its card, its test and a small suite.
+    """Write a package with a plugin that works, its card, its test and a small suite.
 
     Args:
         kind: ``pruner``, ``model``, ``cam``, ``metric`` or ``dataset``.
@@ -73,9 +73,9 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
         RequestError: No such kind, the name is taken or no name, the folder is not empty or
             cannot be written.
     """
-    names = Names(plural(kind), name)
+    names = Names(to_plural(kind), name)
     _check_name(names)
-    texts = {path: names.fill(text) for path, text in _templates(names).items()}
+    texts = {path: names.fill(text) for path, text in _read_templates(names).items()}
     _check_words(names, next(text for path, text in texts.items() if _is_plugin(path, names)))
     target = folder / name
     try:
@@ -89,10 +89,10 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
     return [target / path for path in texts]
 
 
-def _templates(names: Names) -> dict[str, str]:
-    """Templates by the path of what is made of them; the kind's own stand for the common ones."""
+def _read_templates(names: Names) -> dict[str, str]:
+    """Read templates, by the path of the file made; the kind's own replace the common ones."""
     module, kind = names.module, names.kind[:-1]
-    places = {
+    paths = {
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
         "suite.yaml": "suite.yaml",
@@ -103,11 +103,11 @@ def _templates(names: Names) -> dict[str, str]:
         "test.py": f"tests/test_{module}.py",
     }
     found = {}
-    for template, place in places.items():
+    for template, path in paths.items():
         for root in (TEMPLATES / kind, TEMPLATES):
             source = root / f"{template}.template"
             if source.is_file():
-                found[place] = source.read_text(encoding="utf-8")
+                found[path] = source.read_text(encoding="utf-8")
                 break
     return found
 
@@ -147,7 +147,7 @@ def _is_installed(module: str) -> bool:
 
 
 def _check_words(names: Names, plugin: str) -> None:
-    """Refuses a name whose class would hide a word that its own module uses."""
+    """Refuse a name whose class would hide a word that its own module uses."""
     used = {node.id for node in ast.walk(ast.parse(plugin)) if isinstance(node, ast.Name)}
     used |= {node.arg for node in ast.walk(ast.parse(plugin)) if isinstance(node, ast.arg)}
     if names.object in used or hasattr(builtins, names.object):

@@ -46,15 +46,29 @@ _KEYS = {
 
 
 def load_suite(path: str | Path) -> Suite:
-    """Reads a suite.
+    """Read a suite.
 
     Args:
         path: A YAML file. Paths in it are relative to its folder; ``${VARIABLE}`` is expanded.
 
     Raises:
         RequestError: Anything wrong in it; the message names file and line.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("small.yaml").write_text('''
+        ... dataset: digits
+        ... model: {digits-cnn: {training: {epochs: 1, images: 100}}}
+        ... pruner: l1-unstructured
+        ... levels: [0.5]
+        ... metrics: [accuracy, params]
+        ... ''')
+        >>> from prunebench import load_suite
+        >>> suite = load_suite("small.yaml")
+        >>> suite.name, [pruner.label for pruner in suite.pruners]
+        ('small', ['none', 'l1-unstructured'])
     """
-    return _Reader(read_yaml(Path(path))).suite()
+    return _Reader(read_yaml(Path(path))).read_suite()
 
 
 class _Reader:
@@ -78,30 +92,30 @@ class _Reader:
     def fail(self, location: Location, message: str) -> NoReturn:
         raise RequestError(message, where=self.source.where(location))
 
-    def suite(self) -> Suite:
-        """The whole suite, checked."""
-        pruners = self.plugins("pruners")
+    def read_suite(self) -> Suite:
+        """Return the whole suite, checked."""
+        pruners = self.read_plugins("pruners")
         if not any(pruner.plugin.control for pruner in pruners):
             pruners = (choose("pruners", DEFAULT_CONTROL), *pruners)
         suite = Suite(
-            name=self.name(),
-            datasets=self.plugins("datasets"),
-            models=self.plugins("models"),
+            name=self.read_name(),
+            datasets=self.read_plugins("datasets"),
+            models=self.read_plugins("models"),
             pruners=pruners,
-            levels=self.levels(pruners),
-            recoveries=self.recoveries(),
-            cams=self.plugins("cams", required=False),
-            metrics=self.plugins("metrics"),
-            seeds=self.integers("seeds", (0,), minimum=0) or (0,),
-            rounds=self.integers("rounds", None, minimum=1),
-            explain=self.options(Explain, ("explain",), self.source.data.get("explain") or {}),
+            levels=self.read_levels(pruners),
+            recoveries=self.read_recoveries(),
+            cams=self.read_plugins("cams", required=False),
+            metrics=self.read_plugins("metrics"),
+            seeds=self.read_integers("seeds", (0,), minimum=0) or (0,),
+            rounds=self.read_integers("rounds", None, minimum=1),
+            explain=self.read_options(Explain, ("explain",), self.source.data.get("explain") or {}),
             raw=self.source.raw,
         )
         self.check_maps(suite)
         return suite
 
-    def name(self) -> str:
-        """The suite's name: safe in a file's name."""
+    def read_name(self) -> str:
+        """Return the suite's name, which is safe in a file's name."""
         name = self.source.data.get("name", self.source.path.stem)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             self.fail(
@@ -111,8 +125,8 @@ class _Reader:
             )
         return name
 
-    def entries(self, key: str, required: bool = True) -> list[tuple[Location, Any]]:
-        """The entries of a list, or a single value as a list of one."""
+    def list_entries(self, key: str, required: bool = True) -> list[tuple[Location, Any]]:
+        """Return the entries of a list, or a single value as a list of one."""
         written = self.written.get(key)
         if written is None:
             if required:
@@ -125,18 +139,18 @@ class _Reader:
             self.fail((written,), f"{written!r} is an empty list; expected at least one entry")
         return [((written, i), entry) for i, entry in enumerate(value)]
 
-    def plugins(self, kind: str, required: bool = True) -> tuple[Chosen[Any], ...]:
-        """The plugins of a kind, their parameters checked."""
+    def read_plugins(self, kind: str, required: bool = True) -> tuple[Chosen[Any], ...]:
+        """Return the plugins of a kind, their parameters checked."""
         chosen: list[Chosen[Any]] = []
-        for location, entry in self.entries(kind, required):
-            use = self.plugin(kind, location, entry)
-            if use.label in [other.label for other in chosen]:
-                self.fail(location, f"{use.label!r} is listed twice")
-            chosen.append(use)
+        for location, entry in self.list_entries(kind, required):
+            found = self.read_plugin(kind, location, entry)
+            if found.label in [other.label for other in chosen]:
+                self.fail(location, f"{found.label!r} is listed twice")
+            chosen.append(found)
         return tuple(chosen)
 
-    def plugin(self, kind: str, location: Location, entry: Any) -> Chosen[Any]:
-        """One entry: ``name`` or ``name: {parameter: value}``."""
+    def read_plugin(self, kind: str, location: Location, entry: Any) -> Chosen[Any]:
+        """Return the plugin of one entry: ``name`` or ``name: {parameter: value}``."""
         if isinstance(entry, dict) and len(entry) == 1:
             name, parameters = next(iter(entry.items()))
             location = (*location, name)
@@ -152,11 +166,11 @@ class _Reader:
             where = self.source.where((*location, *error.location))
             raise RequestError(str(error), where=where) from None
 
-    def levels(self, pruners: tuple[Chosen[Pruner], ...]) -> tuple[float, ...]:
-        """Fractions in [0, 1), needed only where a pruner's level is continuous."""
+    def read_levels(self, pruners: tuple[Chosen[Pruner], ...]) -> tuple[float, ...]:
+        """Return the levels, in [0, 1), needed only where a pruner's level is continuous."""
         needed = any(pruner.plugin.levels == "continuous" for pruner in pruners)
         found: list[float] = []
-        for location, level in self.entries("levels", required=needed):
+        for location, level in self.list_entries("levels", required=needed):
             if isinstance(level, bool) or not isinstance(level, int | float):
                 self.fail(location, f"level {level!r} is not a number")
             if not 0 <= level < 1:
@@ -166,19 +180,19 @@ class _Reader:
             found.append(float(level))
         return tuple(found)
 
-    def recoveries(self) -> tuple[Recipe | None, ...]:
-        """Recovery options; none at all by default."""
+    def read_recoveries(self) -> tuple[Recipe | None, ...]:
+        """Return the recipes of fine-tuning; no fine-tuning by default."""
         return tuple(
-            None if entry is None else self.options(Recipe, location, entry)
-            for location, entry in self.entries("recovery", required=False)
+            None if entry is None else self.read_options(Recipe, location, entry)
+            for location, entry in self.list_entries("recovery", required=False)
         ) or (None,)
 
-    def integers(
+    def read_integers(
         self, key: str, default: tuple[int, ...] | None, minimum: int
     ) -> tuple[int, ...] | None:
-        """A list of distinct whole numbers."""
+        """Return a list of distinct whole numbers."""
         found: list[int] = []
-        for location, value in self.entries(key, required=False):
+        for location, value in self.list_entries(key, required=False):
             if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
                 self.fail(location, f"{value!r} is not a whole number of at least {minimum}")
             if value in found:
@@ -186,8 +200,8 @@ class _Reader:
             found.append(value)
         return tuple(found) or default
 
-    def options(self, model: type[B], location: Location, value: Any) -> B:
-        """A block of options, such as ``recovery``."""
+    def read_options(self, model: type[B], location: Location, value: Any) -> B:
+        """Return a block of options, such as ``recovery``."""
         if not isinstance(value, dict):
             self.fail(location, f"expected options (name: value), found {value!r}")
         try:
@@ -198,7 +212,7 @@ class _Reader:
             raise RequestError(problem.message, where=where) from None
 
     def check_maps(self, suite: Suite) -> None:
-        """Metrics that read maps need a method that makes them."""
+        """Check that there are explanation methods where metrics read maps."""
         readers = [m.name for m in suite.metrics if reads_maps(m.plugin)]
         if readers and not suite.cams:
             self.fail(

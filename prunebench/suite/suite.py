@@ -62,7 +62,7 @@ class Suite:
     raw: dict[str, Any]
 
     def target_layer(self, model: Chosen[Model]) -> str:
-        """The layer explained in a model: the suite's choice, or the model's own; "" for none."""
+        """Return the layer explained in a model: the suite's, or the model's own; "" for none."""
         if not self.cams:
             return ""
         chosen = self.explain.target_layer

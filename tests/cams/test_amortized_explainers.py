@@ -15,8 +15,8 @@ from prunebench.cams.amortized.explainers import AemRbf, AemRealx, AmortizedExpl
 from prunebench.cams.amortized.masks import compute_rbf
 from prunebench.cams.cam import Explanation, Trace
 from prunebench.cams.tracer import trace
-from prunebench.conformance.bench import digits, trained
-from prunebench.conformance.bench import test_images as few_images
+from prunebench.conformance.bench import load_digits, train_network
+from prunebench.conformance.bench import load_test_images as few_images
 from prunebench.data import batches
 from prunebench.errors import RequestError
 from prunebench.execution.stages.context import make_context
@@ -32,8 +32,8 @@ def brief(kind: type[AmortizedExplainer]) -> AmortizedExplainer:
 
 
 def learnt(cam: AmortizedExplainer) -> Prepared:
-    network = trained("digits-cnn")
-    return compute(cam.prepare(), network.module, make_context(network, network, digits(), 0))
+    network = train_network("digits-cnn")
+    return compute(cam.prepare(), network.module, make_context(network, network, load_digits(), 0))
 
 
 def explained(cam: AmortizedExplainer, traced: Trace) -> Explanation:
@@ -43,7 +43,7 @@ def explained(cam: AmortizedExplainer, traced: Trace) -> Explanation:
 
 
 def traced(prepared: Prepared, classes: Tensor | None = None) -> Trace:
-    found = trace(trained("digits-cnn").copy().module, "stage3", few_images(6), classes)
+    found = trace(train_network("digits-cnn").copy().module, "stage3", few_images(6), classes)
     return replace(found, prepared=prepared)
 
 
@@ -90,7 +90,7 @@ def test_nothing_learnt_is_a_clear_error(kind: type[AmortizedExplainer]) -> None
 
 @pytest.mark.filterwarnings("ignore:explanation methods that learn have 40 images")
 def test_they_explain_images_alone() -> None:
-    module = trained("digits-cnn").copy().module
+    module = train_network("digits-cnn").copy().module
     images = few_images(40)
     methods = [{"aem-rbf": {"predictor": BRIEF, "selector": BRIEF}}]
     first, again = (pb.explain(module, images, methods, quiet=True) for _ in range(2))
@@ -104,8 +104,8 @@ def test_they_explain_images_alone() -> None:
 def test_the_part_selected_says_more_than_others_of_its_size(
     kind: type[AmortizedExplainer],
 ) -> None:
-    network = trained("digits-cnn")
-    data = digits()
+    network = train_network("digits-cnn")
+    data = load_digits()
     # Digits fill their images: a pixel must cost more than on photographs for any to be left out.
     taught = {"epochs": 20, "schedule": "cosine"}
     cam = kind.model_validate({"predictor": taught, "size": 1, "smoothness": 0})

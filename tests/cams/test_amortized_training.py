@@ -20,7 +20,7 @@ from prunebench.cams.amortized.options import Masks
 from prunebench.cams.amortized.predictor import Predictor, draw_masks
 from prunebench.cams.amortized.selector import Selector
 from prunebench.cams.amortized.selector_training import SelectorTraining
-from prunebench.conformance.bench import digits, trained
+from prunebench.conformance.bench import load_digits, train_network
 from prunebench.data import Data, batches
 from prunebench.errors import RequestError
 from prunebench.execution.stages.context import make_context
@@ -46,7 +46,7 @@ def context(
 ) -> Context:
     """On digits of 16×16; the predictor that a selector needs is the network itself."""
     others = {"checkpoint": checkpoint} if checkpoint else {}
-    found = make_context(network, network, _few(digits()), 0, cost, **others)
+    found = make_context(network, network, _few(load_digits()), 0, cost, **others)
     return replace(found, prepared={"predictor": network.module.state_dict()})
 
 
@@ -61,7 +61,7 @@ def test_interrupted_training_ends_as_it_would_have(
     make: type[Predictor], masks: Masks, dying: Any
 ) -> None:
     preparation = make(masks)  # type: ignore[call-arg, misc]
-    network = trained("digits-cnn")
+    network = train_network("digits-cnn")
     calm = preparation.compute(network.copy().module, context(network))
     with pytest.raises(dying.Killed):
         preparation.compute(network.copy().module, context(network, dying))
@@ -73,7 +73,7 @@ def test_interrupted_training_ends_as_it_would_have(
 
 
 def test_a_selector_trains_its_decoder_alone() -> None:
-    network = trained("digits-cnn").copy()
+    network = train_network("digits-cnn").copy()
     before, cost = copy.deepcopy(network.module.state_dict()), Cost()
     selection = selector().build_untrained(network.module, context(network))
     first = copy.deepcopy(selection.decoder.state_dict())
@@ -87,7 +87,7 @@ def test_a_selector_trains_its_decoder_alone() -> None:
     assert set(terms) == {"divergence", "size", "smoothness"}
     assert cost.curve[-1]["loss"] == pytest.approx(sum(terms.values()))
     # The curve's accuracy is the predictor's on images of which only probable pixels are left.
-    data, decoder = _few(digits()), load_decoder(last, "rbf")
+    data, decoder = _few(load_digits()), load_decoder(last, "rbf")
     ((images, labels),) = batches(data.validation, data.normalisation, 50, "cpu")
     stages = find_stages(network.module, images)
     with torch.no_grad():
@@ -99,7 +99,7 @@ def test_a_selector_trains_its_decoder_alone() -> None:
 
 
 def test_a_dearer_pixel_makes_smaller_masks() -> None:
-    network = trained("digits-cnn")
+    network = train_network("digits-cnn")
     widths = []
     for size in (0.0, 20.0):
         dear = selector(lr=1e-2).model_copy(update={"size": size})
@@ -113,8 +113,8 @@ def test_a_dearer_pixel_makes_smaller_masks() -> None:
 
 
 def test_a_predictor_learns_to_see_through_masks() -> None:
-    network = trained("digits-cnn")
-    data = digits()
+    network = train_network("digits-cnn")
+    data = load_digits()
     few = predictor("independent", images=600)
     taught = copy.deepcopy(network.module)
     taught.load_state_dict(few.compute(network.copy().module, context(network)))
@@ -218,7 +218,7 @@ def test_what_is_left_out_of_a_recipe_stays_as_it_is_and_equal_ones_are_one() ->
 
 
 def test_networks_that_cannot_be_taught_are_refused() -> None:
-    network = trained("digits-cnn").copy()
+    network = train_network("digits-cnn").copy()
     int8 = choose("pruners", "int8").plugin
     module = int8.compress(network.copy().module, 0.0, context(network))
     with pytest.raises(RequestError, match="cannot be trained"):

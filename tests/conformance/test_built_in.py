@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from prunebench.conformance import check, conforms, report
-from prunebench.conformance.bench import trained
+from prunebench.conformance.bench import train_network
 from prunebench.plugins import KINDS, entries
 
 # Tried by every run of the tests; the others take longer, all together.
@@ -61,7 +61,7 @@ def write_images(folder: Path) -> None:
 def parameters(kind: str, name: str, folder: Path) -> dict[str, Any]:
     if (kind, name) == ("pruners", "checkpoint"):
         path = folder / "weights.safetensors"
-        save_file(trained("digits-cnn").module.state_dict(), path)
+        save_file(train_network("digits-cnn").module.state_dict(), path)
         return {"model": f"digits-cnn@{path}"}
     if (kind, name) == ("pruners", "distillation"):
         return {"student": "digits-cnn"}

@@ -10,7 +10,7 @@ import pytest
 from faulty_plugins import FAULTS, SOUND
 
 from prunebench.conformance import check, conforms, report
-from prunebench.conformance.checks import Check, Outcome, Skip, carry_out
+from prunebench.conformance.checks import Check, CheckResult, Skip, carry_out
 from prunebench.errors import RequestError
 from prunebench.plugins import choose
 
@@ -34,7 +34,7 @@ def test_a_fault_is_found(kind: str, name: str, finds: str, tmp_path: Path) -> N
     given = parameters(kind, tmp_path)
     module = importlib.import_module(f"prunebench.conformance.{kind}")
     checks = [each for each in module.CHECKS if each.name == finds]
-    outcomes = carry_out(checks, module.Subject(choose(kind, name, given), given))
+    outcomes = carry_out(checks, module.SUBJECT(choose(kind, name, given), given))
     assert [outcome.status for outcome in outcomes] == ["failed"], report(outcomes)
     assert not conforms(outcomes)
 
@@ -57,7 +57,7 @@ def test_all_skipped_is_not_enough() -> None:
     assert [outcome.status for outcome in outcomes] == ["skipped", "skipped"]
     assert not conforms(outcomes)
     assert not conforms([])
-    assert conforms([*outcomes, Outcome("c", "passed")])
+    assert conforms([*outcomes, CheckResult("c", "passed")])
 
 
 def test_an_exception_is_a_failure_that_says_where() -> None:
@@ -74,8 +74,8 @@ def test_after_the_first_nothing_is_tried() -> None:
         raise RequestError("no")
 
     outcomes = carry_out([Check("a", fails, first=True), Check("b", skipped)], None)
-    assert outcomes[0] == Outcome("a", "failed", "it refused: no")
-    assert outcomes[1] == Outcome("b", "skipped", "because 'a' failed")
+    assert outcomes[0] == CheckResult("a", "failed", "it refused: no")
+    assert outcomes[1] == CheckResult("b", "skipped", "because 'a' failed")
 
 
 def test_a_wrong_request_is_refused() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from prunebench.plugins import KINDS, Entry, entries, find
 from prunebench.plugins.cards import Card, Paper, Published, read_card
-from prunebench.plugins.catalogue import catalogue, describe
+from prunebench.plugins.catalogue import describe_plugin, make_catalogue
 
 REGISTRY = Path(__file__).parent.parent.parent / "registry"
 BUILT_IN = [
@@ -70,8 +70,8 @@ def test_parameters_are_explained(entry: Entry) -> None:
 
 @pytest.mark.parametrize("entry", BUILT_IN)
 def test_a_plugin_describes_itself(entry: Entry) -> None:
-    text = describe(entry.kind, entry.name)
-    assert describe(entry.kind.removesuffix("s"), entry.name) == text
+    text = describe_plugin(entry.kind, entry.name)
+    assert describe_plugin(entry.kind.removesuffix("s"), entry.name) == text
     card = read_card(entry)
     assert card is not None
     assert card.title in text
@@ -97,7 +97,7 @@ def test_a_plugin_has_a_version_and_a_docstring_of_its_own(entry: Entry) -> None
 
 
 def test_the_catalogue_is_whole_and_unbroken() -> None:
-    rows = [row for row in catalogue() if row["package"] == "prunebench"]
+    rows = [row for row in make_catalogue() if row["package"] == "prunebench"]
     assert len(rows) == len(BUILT_IN)
     assert not [row for row in rows if row["broken"]]
     assert all(row["summary"] for row in rows)

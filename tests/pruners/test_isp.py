@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from prunebench.cams.amortized.decoder import Decoder
 from prunebench.cams.amortized.encoder_maps import find_stages, read_stages
 from prunebench.cams.amortized.options import Masks
-from prunebench.conformance.bench import digits, trained
+from prunebench.conformance.bench import load_digits, train_network
 from prunebench.errors import RequestError
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Network
@@ -32,7 +32,7 @@ BRIEF = {"epochs": 3, "images": 64, "batch_size": 32, "lr": 0.05}
 
 
 def context(network: Network, cost: Cost | None = None, **others: Any) -> Context:
-    return make_context(network, network, digits(), 0, cost, **others)
+    return make_context(network, network, load_digits(), 0, cost, **others)
 
 
 def decoder_for(network: nn.Module, example: Tensor, masks: Masks = "rbf") -> Decoder:
@@ -58,14 +58,14 @@ def gate_training(
 
 
 def some_digits(count: int) -> tuple[Tensor, Tensor]:
-    data = digits()
+    data = load_digits()
     return data.normalisation(data.train.pixels[torch.arange(count)]), data.train.labels[:count]
 
 
 @pytest.mark.parametrize("masks", ["rbf", "independent"])
 @pytest.mark.parametrize("term", ["classification", "interpretation", "budget"])
 def test_each_term_has_the_gradient_of_its_differences(term: str, masks: Masks) -> None:
-    network = trained("awkward").copy()
+    network = train_network("awkward").copy()
     network.module.double()
     found = gate_training(network, level=0.6, masks=masks).double()
     images, labels = some_digits(4)
@@ -90,7 +90,7 @@ def test_each_term_has_the_gradient_of_its_differences(term: str, masks: Masks) 
 
 
 def test_terms_with_all_gates_open_are_what_they_say() -> None:
-    network = trained("awkward")
+    network = train_network("awkward")
     found = gate_training(network, level=0.25)
     images, labels = some_digits(8)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_terms_with_all_gates_open_are_what_they_say() -> None:
 
 
 def test_statistics_are_those_of_the_network_that_is_cut() -> None:
-    network = trained("digits-cnn")
+    network = train_network("digits-cnn")
     found = gate_training(network, 0.5)
     images = torch.cat([images for images, _ in context(network).batches(1024, 128)])
     pruned = found.eval().cut()
@@ -126,7 +126,7 @@ def test_statistics_are_those_of_the_network_that_is_cut() -> None:
 
 
 def test_the_budget_asks_for_no_less_than_the_level() -> None:
-    found = gate_training(trained("awkward"), level=0.25)
+    found = gate_training(train_network("awkward"), level=0.25)
     with torch.no_grad():
         found.logits.fill_(-100)
         assert float(found.compute_losses(*some_digits(2))["budget"]) == 0
@@ -143,7 +143,7 @@ def test_the_budget_asks_for_no_less_than_the_level() -> None:
 def test_each_term_can_be_switched_off(options: Mapping[str, float], terms: set[str]) -> None:
     pruner = Isp.model_validate(dict(options))
     weights = (pruner.classification, pruner.interpretation, pruner.budget)
-    found = gate_training(trained("awkward"), weights=weights)
+    found = gate_training(train_network("awkward"), weights=weights)
     assert set(found.compute_losses(*some_digits(2))) == terms
     assert bool(pruner.prepare()) == ("interpretation" in terms)
 
@@ -151,7 +151,7 @@ def test_each_term_can_be_switched_off(options: Mapping[str, float], terms: set[
 @pytest.mark.parametrize("which", ["digits-cnn", "awkward"])
 @pytest.mark.parametrize("level", [0.2, 0.5, 0.7])
 def test_what_is_cut_answers_as_the_gated_network_did(which: Any, level: float) -> None:
-    network = trained(which)
+    network = train_network(which)
     found = gate_training(network, level)
     images, _ = some_digits(6)
     found.eval()
@@ -175,7 +175,7 @@ def test_the_macs_reached_are_within_a_percent(name: str, level: float) -> None:
     *_, last = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
     whole = count_total_macs(module, example := torch.zeros(1, 3, *size))
     within = replace(
-        context(trained("awkward")),
+        context(train_network("awkward")),
         example=torch.randn_like(example),
         batches=lambda images, size: iter([(torch.randn(4, *example.shape[1:]), torch.zeros(4))]),
         fixed_channels=frozenset(plugin.fixed_channels()) | {last},
@@ -189,7 +189,7 @@ def test_a_level_that_empties_a_layer_is_refused_before_any_training() -> None:
     plugin = choose("models", "resnet20").plugin
     fixed = frozenset({*plugin.fixed_channels(), "linear"})
     within = replace(
-        context(trained("awkward"), cost := Cost()),
+        context(train_network("awkward"), cost := Cost()),
         example=torch.zeros(1, 3, 32, 32),
         fixed_channels=fixed,
     )
@@ -203,14 +203,14 @@ def test_where_a_closed_gate_is_no_removal_it_is_refused() -> None:
     mixed = nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten()
     ).append(nn.Linear(8 * 12 * 12, 10))
-    within = context(trained("awkward"))
+    within = context(train_network("awkward"))
     with pytest.raises(RequestError, match="a closed gate is not a removed channel"):
         Isp().check(mixed, replace(within, fixed_channels=frozenset({"5"})))
-    Isp().check(trained("awkward").copy().module, within)
+    Isp().check(train_network("awkward").copy().module, within)
 
 
 def pruned_by(pruner: Isp, cost: Cost, **others: Any) -> dict[str, Tensor]:
-    network = trained("awkward")
+    network = train_network("awkward")
     within = context(network, cost, **others)
     decoder = decoder_for(network.module, within.example)
     within = replace(within, prepared={"selector": decoder.state_dict()})
@@ -238,7 +238,7 @@ def test_the_curve_tells_each_term_and_what_the_level_took() -> None:
 def steered(weights: tuple[float, float, float]) -> GateTraining:
     """A network without 40% of its multiply-accumulates; its gates were trained by these terms."""
     images, labels = some_digits(128)
-    found = gate_training(trained("awkward"), 0.4, weights=weights)
+    found = gate_training(train_network("awkward"), 0.4, weights=weights)
     optimizer = torch.optim.Adam(found.parameters(), lr=0.1)
     torch.manual_seed(0)
     for _ in range(50):
@@ -251,7 +251,7 @@ def steered(weights: tuple[float, float, float]) -> GateTraining:
 def test_gates_learn_what_they_are_asked() -> None:
     """Each term is lower where it was minimised than where the budget was alone."""
     images, labels = some_digits(128)
-    judge = gate_training(trained("awkward"), 0.4, weights=(1, 1, 1))
+    judge = gate_training(train_network("awkward"), 0.4, weights=(1, 1, 1))
 
     def judged(found: GateTraining) -> dict[str, float]:
         with torch.no_grad():
@@ -275,7 +275,7 @@ def test_training_of_gates_that_was_killed_goes_on(dying: Any) -> None:
 
 
 def test_weights_that_stay_are_those_of_the_baseline() -> None:
-    network = trained("digits-cnn")
+    network = train_network("digits-cnn")
     found = gate_training(network, 0.3)
     images, labels = some_digits(4)
     before = copy.deepcopy(network.module.state_dict())

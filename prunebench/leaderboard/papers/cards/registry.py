@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.papers.cards.work import Work
-from prunebench.plugins.cards import registry
+from prunebench.plugins.cards import find_registry
 from prunebench.yaml_source import read_yaml
 
 
@@ -47,7 +47,7 @@ def read_works(folder: Path | None = None) -> dict[str, Work]:
         RequestError: A card is malformed.
     """
     if folder is None:
-        root = registry("prunebench")
+        root = find_registry("prunebench")
         folder = root / "papers" if root else None
     paths = sorted(folder.glob("*.yaml")) if folder else []
     works = {path.stem: read_work(path) for path in paths}

@@ -11,7 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench.conformance.bench import CPU, RECIPE, Which, digits, trained, watched
+from prunebench.conformance.bench import (
+    CPU,
+    RECIPE,
+    Which,
+    load_digits,
+    note_generators,
+    train_network,
+)
 from prunebench.data import Normalisation
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Network
@@ -61,7 +68,7 @@ class Attempt:
     preparing: Usage
 
 
-class Subject:
+class CheckedPruner:
     """A compression method at work; what several checks read is computed once."""
 
     def __init__(self, chosen: Chosen[Pruner], parameters: dict[str, Any]) -> None:
@@ -91,7 +98,7 @@ class Subject:
         prepared_by: int | None = None,
         anew: bool = False,
     ) -> Attempt:
-        """Compresses a network.
+        """Compress a network.
 
         Args:
             level: Of a method with continuous levels.
@@ -102,7 +109,7 @@ class Subject:
             prepared_by: The seed of its preparations, if another.
             anew: Compute preparations again too.
         """
-        baseline = trained(which).copy().to(device)
+        baseline = train_network(which).copy().to(device)
         parent = after.network.copy() if after else baseline
         round_ = 1 + (after.context.round or 0 if after else 0)
         is_round = self.pruner.levels == "rounds"
@@ -110,11 +117,11 @@ class Subject:
         context = make_context(
             parent,
             baseline,
-            digits(),
+            load_digits(),
             derive(seed, "compression"),
             origin=parent.copy().module if is_round else None,
             round=round_ if is_round else None,
-            earlier=lambda epoch: _after(which, epoch).to(device),
+            earlier=lambda epoch: _train_until(which, epoch).to(device),
         )
         key = (seed if prepared_by is None else prepared_by, which, device.type)
         if anew or key not in self._prepared:
@@ -124,27 +131,27 @@ class Subject:
             level = self.pruner.level_of_round(round_)
         elif self.pruner.levels == "none":
             level = 0.0
-        context = _noting(replace(context, prepared=found), usage)
+        context = _note_usage(replace(context, prepared=found), usage)
         module = parent.copy().module
-        with watched(usage.generators):
+        with note_generators(usage.generators):
             result = self.pruner.compress(module, level, context)
         given = result if isinstance(result, Network) else from_module(result, parent.architecture)
         return Attempt(given, parent, context, copy.deepcopy(usage), preparing)
 
     def _prepare(self, baseline: Network, context: Context) -> tuple[Mapping[str, Any], Usage]:
         usage = Usage()
-        with watched(usage.generators):
-            within = prepared(self.pruner.prepare(), baseline.module, _noting(context, usage))
+        with note_generators(usage.generators):
+            within = prepared(self.pruner.prepare(), baseline.module, _note_usage(context, usage))
         return within.prepared, usage
 
 
-def _after(which: Which, epoch: int) -> nn.Module:
-    """The baseline as it was after some epochs of its training, which was brief."""
-    return trained(which, min(epoch, RECIPE.epochs)).copy().module
+def _train_until(which: Which, epoch: int) -> nn.Module:
+    """Return the baseline as it was after some epochs of its training, which was brief."""
+    return train_network(which, min(epoch, RECIPE.epochs)).copy().module
 
 
-def _noting(context: Context, usage: Usage) -> Context:
-    """A context that notes what is asked of it, and trains briefly."""
+def _note_usage(context: Context, usage: Usage) -> Context:
+    """Return a context that notes what is asked of it, and trains briefly."""
 
     def train(
         module: nn.Module,

@@ -13,7 +13,13 @@ from torch.nn.utils import prune
 
 from prunebench.cams.explained_batches import explain_batches
 from prunebench.cams.maps import upsample
-from prunebench.conformance.bench import CPU, digits, logits_of, test_images, trained
+from prunebench.conformance.bench import (
+    CPU,
+    load_digits,
+    load_test_images,
+    predict_logits,
+    train_network,
+)
 from prunebench.data import ground_truth
 from prunebench.metrics import Evidence, Metric
 from prunebench.networks import Network
@@ -29,9 +35,9 @@ Of = Literal["baseline", "pruned"]
 
 
 @cache
-def network_of(which: Of) -> Network:
-    """The trained network, or what is left of it when 40% of each layer's weights are zero."""
-    baseline = trained("digits-cnn").copy()
+def make_network(which: Of) -> Network:
+    """Return the trained network, or the same with 40% of each layer's weights set to zero."""
+    baseline = train_network("digits-cnn").copy()
     if which == "baseline":
         return baseline
     for layer in baseline.module.modules():
@@ -40,16 +46,16 @@ def network_of(which: Of) -> Network:
     return from_module(baseline.module, baseline.architecture)
 
 
-class Explanation:
+class GradCamExplainer:
     """Grad-CAM at work on a network."""
 
     def __init__(self, which: Of) -> None:
-        self.module = network_of(which).module
+        self.module = make_network(which).module
 
     def __call__(
         self, images: Tensor, classes: Tensor, module: nn.Module | None = None, first: int = 0
     ) -> Tensor:
-        """Maps at input size in [0, 1]."""
+        """Return maps at input size in [0, 1]."""
         cams = {"": choose("cams", "grad-cam").plugin}
         found = explain_batches(
             module or self.module, LAYER, [(images, classes)], cams, first=first
@@ -57,7 +63,7 @@ class Explanation:
         return upsample(found.maps[""], SIZE)
 
 
-class Seen(NamedTuple):
+class Observed(NamedTuple):
     """What there is of a network: its logits, maps, and what its masked images give."""
 
     logits: Tensor
@@ -66,24 +72,24 @@ class Seen(NamedTuple):
 
 
 @cache
-def seen(which: Of) -> Seen:
-    """Of the classes that the baseline predicts."""
-    network, explain = network_of(which), Explanation(which)
-    logits = logits_of(network, test_images(PREDICTED))
-    classes = logits_of(network_of("baseline"), test_images(PREDICTED)).argmax(1)
-    images = test_images(PREDICTED)[where()]
-    maps = explain(images, classes[where()])
+def observe(which: Of) -> Observed:
+    """Return what there is of a network, for the classes that the baseline predicts."""
+    network, explain = make_network(which), GradCamExplainer(which)
+    logits = predict_logits(network, load_test_images(PREDICTED))
+    classes = predict_logits(make_network("baseline"), load_test_images(PREDICTED)).argmax(1)
+    images = load_test_images(PREDICTED)[choose_explained()]
+    maps = explain(images, classes[choose_explained()])
     hidden = images * maps[:, None]
-    masked = explain(hidden, classes[where()]), logits_of(network, hidden)
-    return Seen(logits, maps, masked)
+    masked = explain(hidden, classes[choose_explained()]), predict_logits(network, hidden)
+    return Observed(logits, maps, masked)
 
 
-def where() -> Tensor:
-    """Which of the test images are explained."""
+def choose_explained() -> Tensor:
+    """Return the indices of the test images that are explained."""
     return torch.arange(0, PREDICTED, PREDICTED // EXPLAINED)
 
 
-def evidence(
+def make_evidence(
     metric: Metric,
     of: Of = "pruned",
     *,
@@ -92,7 +98,7 @@ def evidence(
     seed: int = 0,
     read: set[str] | None = None,
 ) -> Evidence:
-    """Evidence with what the metric declares to read, and nothing else.
+    """Return evidence with what the metric declares to read, and nothing else.
 
     Args:
         metric: The metric.
@@ -102,17 +108,17 @@ def evidence(
         seed: Of the metric's step.
         read: Where to note what was read.
     """
-    ours, theirs = seen(of), seen("baseline")
+    ours, theirs = observe(of), observe("baseline")
     maps = ours.maps.clone()
     maps[:empty] = 0
     order = torch.arange(PREDICTED)
     chosen = torch.arange(EXPLAINED)
-    explained = where()
+    explained = choose_explained()
     if reverse:
         order, chosen = order.flip(0), chosen.flip(0)
         explained = PREDICTED - 1 - explained.flip(0)
-    images = test_images(PREDICTED)[where()][chosen]
-    classes = theirs.logits.argmax(1)[where()][chosen]
+    images = load_test_images(PREDICTED)[choose_explained()][chosen]
+    classes = theirs.logits.argmax(1)[choose_explained()][chosen]
 
     def batches(batch_size: int) -> Iterator[tuple[slice, Tensor]]:
         for start in range(0, EXPLAINED, batch_size):
@@ -120,19 +126,19 @@ def evidence(
             yield part, images[part]
 
     readings: dict[str, Any] = {
-        "network": network_of(of),
-        "baseline": network_of("baseline"),
+        "network": make_network(of),
+        "baseline": make_network("baseline"),
         "predictions": ours.logits[order],
         "baseline_predictions": theirs.logits[order],
-        "labels": digits().test.labels[:PREDICTED][order],
+        "labels": load_digits().test.labels[:PREDICTED][order],
         "maps": maps[chosen],
         "baseline_maps": theirs.maps[chosen],
-        "numbers": _described(maps[chosen]),
-        "baseline_numbers": _described(theirs.maps[chosen]),
+        "numbers": _describe_maps(maps[chosen]),
+        "baseline_numbers": _describe_maps(theirs.maps[chosen]),
         "images": batches,
-        "masks": ground_truth(digits().test, where()[chosen], SIZE),
+        "masks": ground_truth(load_digits().test, choose_explained()[chosen], SIZE),
         "masked": (ours.masked[0][chosen], ours.masked[1][chosen]),
-        "explainer": Explanation(of),
+        "explainer": GradCamExplainer(of),
         "classes": classes,
         "explained": explained,
     }
@@ -142,12 +148,12 @@ def evidence(
         noted.add(name)
         return copy.deepcopy(readings[name]) if name in ("network", "baseline") else readings[name]
 
-    given = {name: partial(load, name) for name in _given(metric)}
+    given = {name: partial(load, name) for name in _list_readings(metric)}
     return Evidence(given, CPU, seed)
 
 
-def _described(maps: Tensor) -> dict[str, Tensor]:
-    """Each map's centre of mass and how wide it lies around it, as a method could tell them."""
+def _describe_maps(maps: Tensor) -> dict[str, Tensor]:
+    """Return each map's centre of mass and width, numbers that a method could give with it."""
     height, width = maps.shape[1:]
     mass = maps.sum((1, 2))
     row = (maps.sum(2) * torch.arange(height)).sum(1) / mass
@@ -158,8 +164,8 @@ def _described(maps: Tensor) -> dict[str, Tensor]:
     return {"centre_row": row, "centre_column": column, "width": spread.sqrt()}
 
 
-def _given(metric: Metric) -> set[str]:
-    """What is declared, and what comes with it."""
+def _list_readings(metric: Metric) -> set[str]:
+    """Return the readings that the metric declares, and those that come with them."""
     reads: set[str] = set(metric.reads)
     given = set(reads)
     given |= {role.replace("maps", "numbers") for role in reads & {"maps", "baseline_maps"}}
