@@ -112,6 +112,21 @@ def read_results(*folders: str | Path) -> Results:
 
     Raises:
         RequestError: A folder is not there, or a file in it is not a valid record.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("small.yaml").write_text('''
+        ... dataset: digits
+        ... model: {digits-cnn: {training: {epochs: 1, images: 100}}}
+        ... pruner: l1-unstructured
+        ... levels: [0.5]
+        ... metrics: [accuracy, params]
+        ... ''')
+        >>> import prunebench as pb
+        >>> _ = pb.run("small.yaml", "results", tracking_uri="", device="cpu", quiet=True)
+        >>> table = pb.read_results("results/records/small").to_pandas()
+        >>> sorted(table["pruner"])
+        ['baseline', 'l1-unstructured', 'none']
     """
     for folder in folders:
         if not Path(folder).is_dir():

@@ -56,6 +56,20 @@ def run(
     Raises:
         RequestError: The request is wrong; nothing was computed.
         StoreError: The store cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("small.yaml").write_text('''
+        ... dataset: digits
+        ... model: {digits-cnn: {training: {epochs: 1, images: 100}}}
+        ... pruner: l1-unstructured
+        ... levels: [0.5]
+        ... metrics: [accuracy, params]
+        ... ''')
+        >>> import prunebench as pb
+        >>> results = pb.run("small.yaml", "results", tracking_uri="", device="cpu", quiet=True)
+        >>> sorted(record.pruner for record in results.records)
+        ['baseline', 'l1-unstructured', 'none']
     """
     suite = load_suite(suite) if isinstance(suite, str | Path) else suite
     place = Store(store)

@@ -53,6 +53,16 @@ def explain(
     Raises:
         RequestError: An unknown method, layer or class, a target layer with maps below 4×4, or
             images that are no N×C×H×W of floating-point numbers.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)]
+        >>> model, images = nn.Sequential(*layers).eval(), torch.rand(4, 3, 8, 8)
+        >>> from prunebench import explain
+        >>> maps = explain(model, images, cams=("grad-cam", "grad-cam++"), quiet=True)
+        >>> maps["grad-cam"].shape
+        torch.Size([4, 8, 8])
     """
     chosen = choose_cams(cams)
     check_images(images)

@@ -46,6 +46,14 @@ def ssim(a: Tensor, b: Tensor, window: Window = "gaussian") -> Tensor:
 
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1]; no such window.
+
+    Example:
+        >>> import torch
+        >>> from prunebench.metrics import ssim
+        >>> a = torch.zeros(1, 16, 16)
+        >>> a[0, 4:12, 4:12] = 1  # a square
+        >>> ssim(a, a.roll(4, dims=2))  # moved by half its width
+        tensor([0.1463], dtype=torch.float64)
     """
     if window not in SIDE:
         raise RequestError(f"unknown window {window!r} of SSIM; {did_you_mean(window, SIDE)}")
@@ -66,6 +74,14 @@ def sam(a: Tensor, b: Tensor, variant: Variant = "spectral") -> Tensor:
 
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1]; no such variant.
+
+    Example:
+        >>> import torch
+        >>> from prunebench.metrics import sam
+        >>> a = torch.zeros(1, 16, 16)
+        >>> a[0, 4:12, 4:12] = 1  # a square
+        >>> sam(a, a.roll(4, dims=2))  # moved by half its width
+        tensor([0.3333], dtype=torch.float64)
     """
     variants: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"spectral": _sam, "jet": _sam_jet}
     if variant not in variants:
@@ -85,6 +101,14 @@ def sp2ps(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from prunebench.metrics import sp2ps
+        >>> a = torch.zeros(1, 16, 16)
+        >>> a[0, 4:12, 4:12] = 1  # a square
+        >>> sp2ps(a, a.roll(4, dims=2))  # moved by half its width
+        tensor([0.2033], dtype=torch.float64)
     """
     return sp2ps_from(sam(a, b), ssim(a, b))
 
@@ -109,6 +133,14 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from prunebench.metrics import iou
+        >>> a = torch.zeros(1, 16, 16)
+        >>> a[0, 4:12, 4:12] = 1  # a square
+        >>> iou(a, a.roll(4, dims=2))  # moved by half its width
+        tensor([0.3333], dtype=torch.float64)
     """
     return compare(a, b, _iou)
 
@@ -125,6 +157,14 @@ def soft_iou(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         RequestError: The maps differ in shape, are not N×H×W, or leave [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from prunebench.metrics import soft_iou
+        >>> a = torch.zeros(1, 16, 16)
+        >>> a[0, 4:12, 4:12] = 1  # a square
+        >>> soft_iou(a, a.roll(4, dims=2))  # moved by half its width
+        tensor([0.3333], dtype=torch.float64)
     """
     return compare(a, b, _soft_iou)
 

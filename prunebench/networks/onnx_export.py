@@ -39,6 +39,18 @@ def to_onnx(network: Network, path: str | Path) -> None:
 
     Raises:
         RequestError: A package is missing, or the network's code cannot be exported.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from prunebench import to_onnx
+        >>> from prunebench.networks import Architecture, Network
+        >>> shapes = {"classes": 10, "channels": 1, "size": (16, 16)}
+        >>> look = {"mean": (0.5,), "std": (0.5,)}
+        >>> architecture = Architecture(factory="digits-cnn", **shapes, **look)
+        >>> network = Network(architecture.build().eval(), architecture)
+        >>> to_onnx(network, "digits.onnx")
+        >>> Path("digits.onnx").is_file()
+        True
     """
     check_packages("exporting to ONNX")
     copied = network.copy().to("cpu")
