@@ -18,7 +18,7 @@ from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
     from prunebench.record import Record
-    from prunebench.reproduction.verdict import Figure
+    from prunebench.reproduction.verdict import ReproducedNumber
 
 record_commands = typer.Typer()
 out = Console()
@@ -168,7 +168,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _print_figures(figures: Iterable[Figure]) -> None:
+def _print_figures(figures: Iterable[ReproducedNumber]) -> None:
     """Print every figure as published and as rebuilt."""
     table = Table("figure", "published", "rebuilt", "difference", "tolerance", "met")
     for column in table.columns[1:]:

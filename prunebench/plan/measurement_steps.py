@@ -16,7 +16,7 @@ from prunebench.plan.trial import Cell
 from prunebench.plugins import Chosen
 
 
-class Explanation(NamedTuple):
+class MapSteps(NamedTuple):
     """The steps of one explanation method."""
 
     cam: Chosen[Cam]
@@ -25,7 +25,7 @@ class Explanation(NamedTuple):
     masked: Blueprint
 
 
-class Score(NamedTuple):
+class ScoreSteps(NamedTuple):
     """The steps of one metric, and the roles of those that it reads: see ``parent_roles``."""
 
     metric: Chosen[Metric]
@@ -67,7 +67,7 @@ class MeasurementSteps:
             TARGETS, options={"images": explain.images, "classes": explain.classes}
         )
         self._explanations = [
-            Explanation(
+            MapSteps(
                 cam,
                 preparations.of(cam.plugin),
                 *[
@@ -78,7 +78,7 @@ class MeasurementSteps:
             for cam in self.suite.cams
         ]
         self._scores = [
-            Score(metric, self._of_plugin(SCORED, metric), *parent_roles(metric.plugin))
+            ScoreSteps(metric, self._of_plugin(SCORED, metric), *parent_roles(metric.plugin))
             for metric in self.suite.metrics
         ]
         self._base_predicted = self._predict(baseline)
@@ -144,7 +144,7 @@ class MeasurementSteps:
         shown = (("network", network), ("targets", targets), ("data", self.data))
         return [each.explained.step(*shown, *each.prepare(network)) for each in self._explanations]
 
-    def _mask(self, explanation: Explanation, steps: Mapping[str, Step], maps: Step) -> Step:
+    def _mask(self, explanation: MapSteps, steps: Mapping[str, Step], maps: Step) -> Step:
         """Make the step of maps and predictions of the images multiplied by their maps."""
         network = steps["network"]
         return explanation.masked.step(
