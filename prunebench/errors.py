@@ -17,9 +17,24 @@ class RequestError(Exception):
         where: What to look at, such as ``suite.yaml:12``, a path or ``--where``.
         location: Which part of the given value is meant, such as ``("recovery", "epochs")``, for
             a caller that knows its line.
+        place: The same, as it was called in 0.1.
     """
 
-    def __init__(self, message: str, *, where: str | None = None, location: Location = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        location: Location = (),
+        place: Location | None = None,
+    ) -> None:
+        if place is not None:
+            warnings.warn(
+                "RequestError's place is now location; the old name is gone in prunebench 0.3",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            location = place
         self.message = message
         self.where = where
         self.location = location

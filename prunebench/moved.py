@@ -157,7 +157,11 @@ RENAMED = {
         "prunable_weights": "find_prunable_weights",
         "total_macs": "count_total_macs",
     },
-    "pruners.weights.masking": {"prunable_layers": "find_prunable_layers"},
+    "pruners.weights.masking": {
+        "lowest_masks": "mask_lowest",
+        "masks_of_zeros": "mask_zeros",
+        "prunable_layers": "find_prunable_layers",
+    },
 }
 """Of modules by their old names, functions that plugins call and that have another name now."""
 

@@ -6,6 +6,7 @@ In: a plugin's name. Out: a result a check.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from prunebench.conformance.checks import CheckResult, carry_out, conforms, report
@@ -14,6 +15,18 @@ from prunebench.plugins import choose, find
 from prunebench.plugins.catalogue import to_plural
 
 __all__ = ["CheckResult", "check", "conforms", "report"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Outcome":
+        warnings.warn(
+            "prunebench.conformance.Outcome is now CheckResult; the old name is gone in "
+            "prunebench 0.3",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return CheckResult
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def check(kind: str, name: str, parameters: dict[str, Any] | None = None) -> list[CheckResult]:

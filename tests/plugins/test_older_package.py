@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import prunebench as pb
+from prunebench.conformance import CheckResult
 from prunebench.moved import MOVED, RENAMED
 from prunebench.plugins import finding
 
@@ -54,6 +55,7 @@ def test_it_runs_in_a_suite(site: Path, tmp_path: Path) -> None:
         "prunebench.network is now prunebench.networks.network",
         "prunebench.objective is now prunebench.plugins.objective",
         "prunebench.pruners.nested is now prunebench.plugins.nesting",
+        "prunebench.pruners.weights.masking is now prunebench.pruners.weights.masks",
     ]
     networks = {(record.model, record.pruner) for record in results.records}
     models = {"older-cnn", "older-cnn(ready=True)"}
@@ -131,6 +133,31 @@ def test_an_old_package_gives_what_the_new_one_does(monkeypatch: pytest.MonkeyPa
     assert package.check_record is check_record  # type: ignore[attr-defined]
 
 
+@pytest.mark.filterwarnings("ignore:prunebench.* is now :DeprecationWarning")
+def test_renamed_functions_are_in_their_old_modules() -> None:
+    for module, names in RENAMED.items():
+        old = importlib.import_module(f"prunebench.{module}")
+        new = importlib.import_module(f"prunebench.{MOVED[module]}")
+        for before, now in names.items():
+            assert getattr(old, before) is getattr(new, now)
+
+
+@pytest.mark.filterwarnings("ignore:prunebench.* is now :DeprecationWarning")
+def test_what_the_older_templates_import_is_there() -> None:
+    for line in (OLDER / "imports.txt").read_text().splitlines():
+        module, name = line.split()
+        assert hasattr(importlib.import_module(module), name), line
+
+
+def test_old_words_of_names_that_stay_warn() -> None:
+    with pytest.warns(DeprecationWarning, match="place is now location; the old name"):
+        error = pb.RequestError("no", place=("pruner", 0))
+    assert error.location == ("pruner", 0)
+    with pytest.warns(DeprecationWarning, match="Outcome is now CheckResult"):
+        from prunebench.conformance import Outcome
+    assert Outcome is CheckResult
+
+
 def test_the_facades_give_no_warning_and_a_wrong_name_is_not_found() -> None:
     program = """
 import warnings
@@ -152,14 +179,3 @@ except ModuleNotFoundError as error:
 def test_an_old_name_in_our_own_code_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeprecationWarning, match=r"is now prunebench\.networks\.training"):
         import_anew("prunebench.training", monkeypatch)
-
-
-@pytest.mark.filterwarnings("ignore:prunebench.* is now :DeprecationWarning")
-def test_a_renamed_function_is_found_by_its_old_name() -> None:
-    for old, names in RENAMED.items():
-        module = importlib.import_module(f"prunebench.{old}")
-        new = importlib.import_module(f"prunebench.{MOVED[old]}")
-        for name, renamed in names.items():
-            assert getattr(module, name) is getattr(new, renamed)
-        with pytest.raises(AttributeError, match="no_such_name"):
-            _ = module.no_such_name

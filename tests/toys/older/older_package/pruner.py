@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 
 class MeanSizes(Preparation):
-    """The mean size of each parameter of the baseline."""
+    """The mean size of each layer's weights in the baseline."""
 
     name: ClassVar[str] = "mean-sizes"
 
     power: float = 1.0
 
     def compute(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
+        from prunebench.pruners.weights.masking import prunable_layers
+
         return {
-            name: parameter.detach().abs().mean() ** self.power
-            for name, parameter in network.named_parameters()
+            name: layer.weight.detach().abs().mean() ** self.power
+            for name, layer in prunable_layers(network).items()
         }
 
 
@@ -48,7 +50,7 @@ class Penalty(Nesting, Pruner):
 
     def check(self, network: nn.Module, context: Context) -> None:
         if self.chosen("pruner").plugin.levels != "continuous":
-            raise RequestError(f"older-penalty: {self.pruner} has no level")
+            raise RequestError(f"older-penalty: {self.pruner} has no level", place=("pruner",))
 
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module | Network:
         from torch.nn import functional as F
@@ -57,8 +59,8 @@ class Penalty(Nesting, Pruner):
 
         def loss(module: nn.Module, inputs: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
             penalty = sum(
-                (parameter.abs().mean() / sizes[name])
-                for name, parameter in module.named_parameters()
+                module.get_submodule(name).weight.abs().mean() / size
+                for name, size in sizes.items()
             )
             return {
                 "cross_entropy": F.cross_entropy(module(inputs), labels),
