@@ -233,7 +233,7 @@ class Metric(Plugin):
     default is added: two variants of a metric are two values."""
 
     told: ClassVar[frozenset[str]] = frozenset()
-    """The old name of ``unnamed_parameters``, honoured for one minor release."""
+    """The old name of ``unnamed_parameters``, honoured until 0.3."""
 
     gives: ClassVar[Mapping[str, Scale]] = {}
     """What its values are, by name, or by a regular expression where several names have one form:
