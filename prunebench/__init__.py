@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from prunebench.running import run
     from prunebench.suite import Suite, load_suite
 
+    __version__: str
+
 __all__ = [
     "Comparison",
     "RequestError",
     "Results",
     "Suite",
+    "__version__",
     "compare",
     "explain",
     "load_suite",
@@ -54,6 +57,10 @@ def __getattr__(name: str) -> Any:
     # `import prunebench` must not pay for torch.
     from importlib import import_module
 
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("prunebench")
     if name == "metrics":
         return import_module("prunebench.metrics")
     if name in _HOME:

@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -178,3 +179,19 @@ def test_run_takes_a_path_or_a_suite(toy_suite: Write, tmp_path: Path) -> None:
     assert pb.run(str(path), **options).records == results.records
     assert list(results.to_pandas()["pruner"]) == ["baseline", "none", "l1-unstructured"]
     assert "l1-unstructured" in results.leaderboard()
+
+
+def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pb.__version__ == version("prunebench")
+    with pytest.raises(SystemExit) as end:
+        _main("--version")
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"prunebench {pb.__version__}\n"
+
+
+def _main(*arguments: str) -> None:
+    from prunebench.cli import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["prunebench", *arguments])
+        main()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from prunebench.cli.comparison import comparison_commands
 from prunebench.cli.leaderboard import leaderboard_commands
+from prunebench.cli.messages import show_messages
 from prunebench.cli.plugins import plugin_commands
 from prunebench.cli.records import record_commands
 from prunebench.cli.store import store_commands
@@ -17,7 +19,6 @@ from prunebench.errors import RequestError
 
 app = typer.Typer(
     name="prunebench",
-    help="Does a pruned network still look where it looked?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,10 +33,25 @@ app.add_typer(store_commands, name="store")
 app.add_typer(ui_commands)
 
 
+@app.callback()
+def show_version(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version and end", is_eager=True)
+    ] = False,
+) -> None:
+    """Does a pruned network still look where it looked?"""
+    if version:
+        from prunebench import __version__
+
+        print(f"prunebench {__version__}")
+        raise typer.Exit
+
+
 def main() -> None:
     """Run a command; a wrong request is one message and exit status 2."""
     try:
-        app()
+        with show_messages():
+            app()
     except RequestError as error:
         # One line, whatever an error of a plugin or a library that it quotes may hold.
         line = " ".join(part.strip() for part in str(error).splitlines())
