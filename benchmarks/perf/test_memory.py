@@ -19,8 +19,8 @@ IMAGES = 256
 # is taken off: interpreter, libraries and weights.
 CODE = """
 import json, sys, torch
-from prunebench.cams.explained_batches import split_batches
-from prunebench.cams.explaining import choose_cams, explasplit_batches
+from prunebench.cams.explained_batches import explain_batches, split_batches
+from prunebench.cams.explaining import choose_cams
 from prunebench.plugins import choose
 
 what, device, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -33,7 +33,7 @@ def run(images):
     if what == "forward":
         with torch.inference_mode():
             return module(images)
-    return explasplit_batches(module, "layer3", split_batches(images, None, count), cams)
+    return explain_batches(module, "layer3", split_batches(images, None, count), cams)
 
 def peak():
     if device == "cuda":
