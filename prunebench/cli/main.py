@@ -33,18 +33,22 @@ app.add_typer(store_commands, name="store")
 app.add_typer(ui_commands)
 
 
-@app.callback()
-def show_version(
-    version: Annotated[
-        bool, typer.Option("--version", help="print the version and end", is_eager=True)
-    ] = False,
-) -> None:
-    """Does a pruned network still look where it looked?"""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from prunebench import __version__
 
         print(f"prunebench {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def describe(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="print the version", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Does a pruned network still look where it looked?"""
 
 
 def main() -> None:
