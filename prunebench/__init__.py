@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from prunebench.moved import keep_old_names
+from prunebench.old_names import keep_old_names
 
 if TYPE_CHECKING:
     from prunebench import metrics

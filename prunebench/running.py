@@ -12,12 +12,12 @@ from prunebench.execution.graph import Graph
 from prunebench.execution.preflight import check
 from prunebench.execution.progress import RunProgress
 from prunebench.execution.scheduler import Scheduler
+from prunebench.plan.cell_filter import parse_where
 from prunebench.plan.environment import current
-from prunebench.plan.identities import Identities
-from prunebench.plan.kinds import KINDS
+from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
+from prunebench.plan.step_kinds import KINDS
 from prunebench.plan.trial import FIELDS, Trial
-from prunebench.plan.where import parse_where
 from prunebench.record import Record
 from prunebench.recording import Recorder
 from prunebench.results import Results, list_records

@@ -18,7 +18,7 @@ import hashlib, json, sys, time
 from prunebench.store.digests import Digests
 from prunebench.plan.environment import Environment
 from prunebench.plan.estimate import summarise
-from prunebench.plan.identities import Identities
+from prunebench.plan.keys import Identities
 from prunebench.plan import plan_trials
 from prunebench.suite import load_suite
 

@@ -20,7 +20,7 @@ PAGES = {
 
 
 def main() -> None:
-    """Writes one PNG a page beside this file."""
+    """Write one PNG a page beside this file."""
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     if browser_path is None:
         sys.exit("there is no Chromium here; on Debian: apt-get install chromium")

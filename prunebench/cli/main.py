@@ -48,7 +48,7 @@ def describe(
         typer.Option("--version", help="print the version", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Does a pruned network still look where it looked?"""
+    """Does a pruned network still look where it looked?"""  # noqa: D401
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def _print_problems(problems: Iterable[str]) -> int:
 def _check_suite(path: Path) -> Iterator[str]:
     """Yield what is wrong with a suite."""
     from prunebench.plan.environment import Environment
-    from prunebench.plan.identities import Identities
+    from prunebench.plan.keys import Identities
     from prunebench.plan.plan import plan_trials
     from prunebench.store.digests import Digests
     from prunebench.suite import load_suite

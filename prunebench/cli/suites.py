@@ -114,12 +114,12 @@ def plan(
     where: Where = None,
 ) -> None:
     """Count cells and steps, what is stored already, and the time the rest may take."""
+    from prunebench.plan.cell_filter import parse_where
     from prunebench.plan.environment import current
     from prunebench.plan.estimate import summarise
-    from prunebench.plan.identities import Identities
+    from prunebench.plan.keys import Identities
     from prunebench.plan.plan import plan_trials
     from prunebench.plan.trial import FIELDS
-    from prunebench.plan.where import parse_where
     from prunebench.store import Store
     from prunebench.suite import load_suite
 

@@ -149,6 +149,25 @@ def check_identity(subject: CheckedMetric) -> str:
     return text
 
 
+def check_declaration(subject: CheckedMetric) -> str:
+    """Check that each value is one that ``gives`` declares, and within its bounds."""
+    gives = subject.metric.gives
+    if not gives:
+        raise Skip("it declares nothing of its values, so that nobody can judge them")
+    for name, value in subject.main.items():
+        scale = next((each for form, each in gives.items() if re.fullmatch(form, name)), None)
+        if scale is None:
+            raise Failure(f"{name!r} is not declared in `gives`")
+        numbers = torch.as_tensor(value).double()
+        numbers = numbers[~numbers.isnan()]
+        low, high = scale.bounds
+        inside = (numbers >= low - CLOSE) & (numbers <= high + CLOSE)
+        require(bool(inside.all()), f"{name!r} is outside what it declares, {low:g} to {high:g}")
+        binary = bool(((numbers == 0) | (numbers == 1)).all())
+        require(binary or not scale.each_0_or_1, f"{name!r} is not 0 or 1 for each image")
+    return ", ".join(subject.main)
+
+
 def _mean(value: float | Tensor) -> float:
     return float(torch.as_tensor(value).double().nanmean())
 
@@ -164,5 +183,6 @@ CHECKS = (
     Check("an image's value is its own", check_order),
     Check("bears empty maps", check_empty_maps),
     Check("the baseline itself is best", check_identity),
+    Check("values are as declared", check_declaration),
     *DECLARED,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
-from prunebench.plan.kinds import EXPLAINED
+from prunebench.plan.step_kinds import EXPLAINED
 from prunebench.plan.steps import Step
 from prunebench.plan.trial import Setting, Trial
 

@@ -12,7 +12,7 @@ from prunebench.execution.graph import Graph
 from prunebench.execution.progress import RunProgress
 from prunebench.execution.tasks import Outcome, Task
 from prunebench.plan.environment import Environment
-from prunebench.plan.kinds import Kind
+from prunebench.plan.step_kinds import Kind
 from prunebench.plan.steps import Step
 from prunebench.plan.trial import Trial
 from prunebench.store import Store

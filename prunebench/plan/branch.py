@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from prunebench.models import Model
-from prunebench.plan.identities import Identities
+from prunebench.plan.cell_filter import CellFilter
+from prunebench.plan.keys import Identities
 from prunebench.plan.measurement_steps import MeasurementSteps
 from prunebench.plan.network_steps import NetworkSteps, make_baseline
 from prunebench.plan.preparation_steps import PreparationSteps
 from prunebench.plan.steps import Step
 from prunebench.plan.trial import Setting, Trial
-from prunebench.plan.where import CellFilter
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Pruner

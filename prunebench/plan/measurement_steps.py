@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from prunebench.cams import Cam
 from prunebench.metrics import Metric
 from prunebench.metrics.inputs import parent_roles
-from prunebench.plan.identities import Identities
-from prunebench.plan.kinds import EXPLAINED, MASKED, PREDICTED, SCORED, TARGETS, Kind
+from prunebench.plan.keys import Blueprint, Identities, blueprint
 from prunebench.plan.preparation_steps import PreparationSteps, Prepare
-from prunebench.plan.steps import Blueprint, Step, blueprint
+from prunebench.plan.step_kinds import EXPLAINED, MASKED, PREDICTED, SCORED, TARGETS, Kind
+from prunebench.plan.steps import Step
 from prunebench.plan.trial import Cell
 from prunebench.plugins import Chosen
 

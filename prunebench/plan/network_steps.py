@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from prunebench.models import Model
-from prunebench.plan.identities import Identities
-from prunebench.plan.kinds import BASELINE, COMPRESSED, RANDOMISED, RECOVERED
+from prunebench.plan.keys import Blueprint, Identities, blueprint
 from prunebench.plan.preparation_steps import PreparationSteps
-from prunebench.plan.steps import Blueprint, Step, blueprint
+from prunebench.plan.step_kinds import BASELINE, COMPRESSED, RANDOMISED, RECOVERED
+from prunebench.plan.steps import Step
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Pruner

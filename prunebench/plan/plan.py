@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from itertools import product
 
 from prunebench.plan.branch import Branch
-from prunebench.plan.identities import Identities
-from prunebench.plan.kinds import DATASET
-from prunebench.plan.steps import blueprint
+from prunebench.plan.cell_filter import CellFilter
+from prunebench.plan.keys import Identities, blueprint
+from prunebench.plan.step_kinds import DATASET
 from prunebench.plan.trial import Trial
-from prunebench.plan.where import CellFilter
 
 
 def plan_trials(identities: Identities, where: CellFilter | None = None) -> Iterator[Trial]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prunebench.cams import Cam
-from prunebench.plan.identities import Identities
-from prunebench.plan.kinds import PREPARED
-from prunebench.plan.steps import Step, blueprint, plugin_identity
+from prunebench.plan.keys import Identities, blueprint, plugin_identity
+from prunebench.plan.step_kinds import PREPARED
+from prunebench.plan.steps import Step
 from prunebench.plugins.context import Preparation
 from prunebench.pruners import Pruner
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from prunebench.datasets import Dataset
-from prunebench.plan.environment import Environment
-from prunebench.plan.kinds import PREPARED, RECOVERED, Carries, Kind
+from prunebench.plan.step_kinds import PREPARED, RECOVERED, Kind
 from prunebench.plugins import Chosen
 from prunebench.plugins.base import Plugin
-from prunebench.store.digests import Digests
 
 
 class Step:
@@ -108,78 +101,3 @@ class Step:
 
 def _plugin(step: Step) -> Plugin | None:
     return step.plugin.plugin if isinstance(step.plugin, Chosen) else None
-
-
-@dataclass(frozen=True)
-class Blueprint:
-    """All that steps of one kind, plugin and set of options share: hashed once, used often."""
-
-    kind: Kind
-    plugin: Any
-    options: Mapping[str, Any]
-    seed: int | None
-    identity: str
-
-    def step(self, *parents: tuple[str, Step]) -> Step:
-        """Make the step with these parents."""
-        text = self.identity + "".join([f"|{role}={step.key}" for role, step in parents])
-        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        return Step(self.kind, key, self.plugin, self.options, self.seed, parents)
-
-
-def blueprint(
-    kind: Kind,
-    *,
-    plugin: Any = None,
-    identity: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-    seed: int | None = None,
-    environment: Environment | None = None,
-    carries: Carries | None = None,
-) -> Blueprint:
-    """Describe steps of a kind.
-
-    Args:
-        kind: The kind of step.
-        plugin: The plugin at work (``Chosen``, or a ``Preparation``).
-        identity: What of the plugin enters the key: see ``plugin_identity``.
-        options: JSON-like options that enter the key, those at their default left out.
-        seed: The experiment's seed, where randomness is used.
-        environment: Where it runs; enters the key as far as results depend on it.
-        carries: How far results hold, where it is not the kind's own.
-    """
-    what = {
-        "kind": kind.name,
-        "version": kind.version,
-        "plugin": identity,
-        "options": {k: v for k, v in (options or {}).items() if v is not None},
-        "seed": seed,
-        "environment": environment.part(carries or kind.carries) if environment else {},
-    }
-    text = json.dumps(what, sort_keys=True, separators=(",", ":"))
-    return Blueprint(kind, plugin, options or {}, seed, text)
-
-
-def plugin_identity(name: str, plugin: Plugin, digests: Digests) -> dict[str, Any]:
-    """Return what a plugin is in keys: name, version, changed parameters, files' content.
-
-    Args:
-        name: Its registered name.
-        plugin: The plugin with its parameters.
-        digests: Digests of files; a path never enters a key, the content behind it does.
-    """
-    found: dict[str, Any] = {"name": name, "version": plugin.version}
-    if parameters := plugin.changed_parameters():
-        found["parameters"] = parameters
-    if files := plugin.files():
-        if isinstance(plugin, Dataset):
-            found["content"] = digests.of_tree(files)
-        elif len(files) == 1:
-            found["content"] = digests.of_files(files)
-        else:  # which parameter a file belongs to matters
-            by_path = {value: name for name, value in plugin if isinstance(value, Path)}
-            found["content"] = [
-                [by_path.get(path, str(place)), digests.of_file(path)]
-                for place, path in enumerate(files)
-            ]
-    return found

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from prunebench.models import Model
+from prunebench.plan.cell_filter import CellFilter
 from prunebench.plan.steps import Step
-from prunebench.plan.where import CellFilter
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Pruner

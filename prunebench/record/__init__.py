@@ -4,8 +4,8 @@ In: JSON. Out: a ``Record``, brought up to today's schema. ``checking/`` says wh
 published.
 """
 
+from prunebench.record.fields import Conditions, Epoch, Heatmap, Moved, Reached, Times, Value
 from prunebench.record.migrations import SCHEMA
-from prunebench.record.parts import Conditions, Epoch, Heatmap, Moved, Reached, Times, Value
 from prunebench.record.reading import read_record, read_records
 from prunebench.record.record import Record, slug
 

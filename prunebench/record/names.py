@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from prunebench.record.parts import Conditions
+from prunebench.record.fields import Conditions
 from prunebench.record.record import Record, slug
 
 

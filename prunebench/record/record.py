@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from prunebench.record.migrations import SCHEMA
-from prunebench.record.parts import (
+from prunebench.record.fields import (
     MOST_CLASSES,
     Conditions,
     Epoch,
@@ -21,6 +20,7 @@ from prunebench.record.parts import (
     Times,
     Value,
 )
+from prunebench.record.migrations import SCHEMA
 
 
 class Record(Strict):

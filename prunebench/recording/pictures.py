@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from prunebench.execution.tasks import open_workspace
 from prunebench.plan.environment import Environment
-from prunebench.plan.kinds import PREDICTED
+from prunebench.plan.step_kinds import PREDICTED
 from prunebench.plan.steps import Step
 from prunebench.plan.trial import Cell, Trial
 from prunebench.record import Record
-from prunebench.record.parts import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
+from prunebench.record.fields import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
 from prunebench.store import Store
 from prunebench.suite import Suite
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from prunebench.errors import RequestError
 from prunebench.plan.environment import made_with
-from prunebench.plan.identities import Identities
-from prunebench.plan.kinds import COMPRESSED, KINDS, RANDOMISED
+from prunebench.plan.keys import Identities
+from prunebench.plan.step_kinds import COMPRESSED, KINDS, RANDOMISED
 from prunebench.plan.trial import Trial
 from prunebench.plugins import Chosen, find
 from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
+from prunebench.record.fields import MOST_TIMES
 from prunebench.record.names import protocol_of, record_id
-from prunebench.record.parts import MOST_TIMES
 from prunebench.recording.excerpt import excerpt
 from prunebench.recording.pictures import Pictures, explained
 from prunebench.recording.values import values

@@ -16,7 +16,7 @@ from prunebench.execution.preflight import check
 from prunebench.execution.progress import RunProgress
 from prunebench.execution.scheduler import Scheduler
 from prunebench.plan.environment import current
-from prunebench.plan.identities import Identities
+from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.plan.trial import Trial
 from prunebench.record import Conditions, Record

@@ -25,9 +25,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunebench.store.checkpoints import Scratch
 from prunebench.store.digests import Digests
 from prunebench.store.leases import DEAD_AFTER, Leases
-from prunebench.store.scratch import Scratch
 from prunebench.store.writing import StoreError, saving, separate, write_files
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from prunebench.leaderboard.board.roles import SHORT_ROLE_NAMES
 from prunebench.leaderboard.writers.markdown import escape
 from prunebench.record import Record, Value
 from prunebench.record.scales import scale_of
@@ -14,7 +15,6 @@ VERSION = 2
 
 COST = "cost/"
 CURVE = "curve/"
-ROLES = {"baseline": "baseline", "control": "none", "floor": "random weights"}
 
 
 def run_name(record: Record) -> str:
@@ -22,7 +22,7 @@ def run_name(record: Record) -> str:
 
     Parameters that have parameters of their own are shortened; MLflow's columns tell them in full.
     """
-    parts = [ROLES.get(record.role, record.pruner_name)]
+    parts = [SHORT_ROLE_NAMES.get(record.role, record.pruner_name)]
     if record.round is not None:
         parts.append(f"round {record.round}")
     if record.level is not None:

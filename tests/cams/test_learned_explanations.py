@@ -10,7 +10,7 @@ import pytest
 import prunebench as pb
 from prunebench.errors import RequestError
 from prunebench.plan.environment import Environment
-from prunebench.plan.identities import Identities
+from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.plan.steps import Step
 from prunebench.plan.trial import Trial

@@ -16,6 +16,7 @@ from prunebench.data import Data, Normalisation, Split
 from prunebench.datasets import Dataset
 from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.metric import Reading
+from prunebench.metrics.scale import Scale
 from prunebench.models import Model
 from prunebench.plugins.base import plugin
 from prunebench.plugins.recipe import Recipe
@@ -246,6 +247,18 @@ class Peeking(MapMetric):
         return {"right": (evidence.predictions.argmax(1) == evidence.labels).double()}
 
 
+class OutOfBounds(MapMetric):
+    """Declares bounds that its values do not keep."""
+
+    gives: ClassVar[Mapping[str, Scale]] = {"distance": Scale("distance", bounds=(0, 0))}
+
+
+class OtherName(MapMetric):
+    """Gives a value that it does not declare."""
+
+    gives: ClassVar[Mapping[str, Scale]] = {"length": Scale("distance")}
+
+
 class WrongWay(MapMetric):
     """Says that a larger distance is better."""
 
@@ -413,6 +426,8 @@ FAULTS: dict[str, dict[str, str]] = {
     "metrics": {
         "Peeking": "measures",
         "WrongWay": "the baseline itself is best",
+        "OutOfBounds": "values are as declared",
+        "OtherName": "values are as declared",
         "BatchRange": "an image's value is its own",
         "Dividing": "bears empty maps",
         "Drawing": "seed matters only if declared",

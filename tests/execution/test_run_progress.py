@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from prunebench.execution.progress import LONGEST_NAME, RunProgress
-from prunebench.plan.kinds import BASELINE
-from prunebench.plan.steps import blueprint
+from prunebench.plan.keys import blueprint
+from prunebench.plan.step_kinds import BASELINE
 from prunebench.plugins import choose
 
 

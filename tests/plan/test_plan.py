@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from prunebench.plan.cell_filter import parse_where
 from prunebench.plan.environment import Environment
 from prunebench.plan.estimate import summarise
-from prunebench.plan.identities import Identities
-from prunebench.plan.kinds import PREPARED
+from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
+from prunebench.plan.step_kinds import PREPARED
 from prunebench.plan.trial import FIELDS, Trial
-from prunebench.plan.where import parse_where
 from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
 
@@ -223,7 +223,7 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
     code = (
         "import re, sys\n"
         "from prunebench.plan.estimate import summarise\n"
-        "from prunebench.plan.identities import Identities\n"
+        "from prunebench.plan.keys import Identities\n"
         "from prunebench.plan import plan_trials\n"
         "from prunebench.store.digests import Digests\n"
         "from prunebench.plan.environment import Environment\n"

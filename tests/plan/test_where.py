@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from prunebench.errors import RequestError
+from prunebench.plan.cell_filter import parse_where
 from prunebench.plan.trial import FIELDS
-from prunebench.plan.where import parse_where
 
 CELL = {
     "dataset": "digits",

@@ -16,7 +16,7 @@ import pytest
 
 import prunebench as pb
 from prunebench.conformance import CheckResult
-from prunebench.moved import MOVED, RENAMED
+from prunebench.old_names import MOVED, RENAMED
 from prunebench.plugins import finding
 
 OLDER = Path(__file__).parents[1] / "toys" / "older"

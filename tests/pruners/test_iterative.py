@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import prunebench as pb
 from prunebench import RequestError
 from prunebench.networks.network import make_masks_permanent
-from prunebench.plan.steps import plugin_identity
+from prunebench.plan.keys import plugin_identity
 from prunebench.plugins import choose
 from prunebench.pruners.iterative import EarlierWeights, Iterative
 from prunebench.pruners.pruner import Pruner

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from prunebench.plan.environment import Environment
-from prunebench.plan.identities import Identities
+from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.plan.trial import Trial
 from prunebench.recording.excerpt import excerpt

@@ -12,7 +12,7 @@ import prunebench as pb
 from prunebench.errors import RequestError
 from prunebench.leaderboard.publish import submit
 from prunebench.plan.environment import Environment
-from prunebench.plan.identities import Identities
+from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.record import Record, Times, Value, read_records
 from prunebench.reproduction.reproduce import _find_trial, reproduce

@@ -17,7 +17,7 @@ from prunebench.leaderboard.papers.cards.registry import read_works
 from prunebench.leaderboard.papers.cards.work import PublishedExperiment, Work
 from prunebench.leaderboard.papers.differences import matches
 from prunebench.plan.environment import Environment
-from prunebench.plan.identities import Identities
+from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.pruners import Context
 from prunebench.pruners.filters.hrank import HRank

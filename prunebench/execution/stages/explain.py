@@ -17,7 +17,7 @@ from prunebench.models import Model
 from prunebench.networks import Network
 from prunebench.networks.factory import find_source_file
 from prunebench.networks.layout import Layout
-from prunebench.plan.kinds import PREPARED
+from prunebench.plan.step_kinds import PREPARED
 from prunebench.plan.steps import Step
 from prunebench.plugins import choose
 from prunebench.plugins.context import Prepared

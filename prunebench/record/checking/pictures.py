@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
-from prunebench.record.parts import WIDEST, WIDEST_OF_PRUNER
+from prunebench.record.fields import WIDEST, WIDEST_OF_PRUNER
 
 IMAGE, MAP = ("L", "RGB"), ("L",)
 

@@ -9,7 +9,7 @@ from statistics import median
 from prunebench.record import Record, Times
 from prunebench.record.checking.problem import Problem, close
 from prunebench.record.checking.spread import ratios, spread
-from prunebench.record.parts import MOST_TIMES
+from prunebench.record.fields import MOST_TIMES
 from prunebench.record.scales import bare_name, declaration_of
 
 SETUP = re.compile(r"(\w*?)((?:cpu|cuda)_b(\d+))(\(.*\))?")

@@ -122,7 +122,7 @@ MOVED = {
     "quantised.folding": "networks.quantised.folding",
     "quantised.layers": "networks.quantised.layers",
     "quantised.leaving": "networks.quantised.unquantised_consumers",
-    "record_parts": "record.parts",
+    "record_parts": "record.fields",
     "recording.names": "record.names",
     "reproducing": "reproduction.reproduce",
     "saving": "store.writing",
@@ -140,7 +140,7 @@ MOVED = {
     "tolerance": "reproduction.tolerance",
     "training": "networks.training",
     "trial": "plan.trial",
-    "where": "plan.where",
+    "where": "plan.cell_filter",
     "work": "execution.tasks",
 }
 """Old name to new name, both within ``prunebench``."""
