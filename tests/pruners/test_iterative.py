@@ -243,7 +243,7 @@ def test_labels_tell_what_differs_from_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message", "place"),
+    ("parameters", "message", "location"),
     [
         ({"pruner": "l1-filtre"}, "did you mean 'l1-filter'", ("pruner",)),
         (
@@ -252,7 +252,7 @@ def test_labels_tell_what_differs_from_the_default() -> None:
             ("pruner", "l1-filter", "scop"),
         ),
         ({"pruner": {"l1-filter": {}, "none": {}}}, "a pruner's name", ("pruner",)),
-        ({"pruner": 3}, "pruner", ("pruner", "str")),
+        ({"pruner": 3}, "pruner", ("pruner",)),
         ({"pruner": "iterative"}, "fraction of what is left", ("pruner",)),
         ({"pruner": "none"}, "fraction of what is left", ("pruner",)),
         ({"rewind": "traned"}, "did you mean 'trained'", ("rewind",)),
@@ -262,11 +262,11 @@ def test_labels_tell_what_differs_from_the_default() -> None:
     ],
 )
 def test_wrong_requests_are_refused(
-    parameters: dict[str, Any], message: str, place: tuple[str, ...]
+    parameters: dict[str, Any], message: str, location: tuple[str, ...]
 ) -> None:
     with pytest.raises(RequestError, match=message) as caught:
         choose("pruners", "iterative", parameters)
-    assert caught.value.place == place
+    assert caught.value.location == location
 
 
 def test_paths_within_are_anchored_and_their_content_counts(tmp_path: Path) -> None:
