@@ -11,8 +11,8 @@ from torch import Tensor
 
 from prunebench.cams.explained_batches import Explained
 from prunebench.cams.maps import upsample
+from prunebench.comparison.compared import Accuracies
 from prunebench.comparison.figure import Picture
-from prunebench.comparison.result import Accuracies
 from prunebench.intervals import mean_interval, paired_drop
 from prunebench.metrics import maps as metrics
 from prunebench.metrics.confidence import confidence

@@ -11,7 +11,7 @@ from prunebench.comparison.verdict import conclude, give_reasons
 from prunebench.trust import SOURCE
 
 if TYPE_CHECKING:
-    from prunebench.comparison.result import Comparison
+    from prunebench.comparison.compared import ComparedNetworks
 
 EXPLAINED = {
     "baseline": "the class that the baseline predicts, in both networks",
@@ -20,7 +20,7 @@ EXPLAINED = {
 }
 
 
-def write_page(found: Comparison) -> str:
+def write_page(found: ComparedNetworks) -> str:
     """Return the page of a comparison as markdown, without the figure."""
     base, pruned = found.layers
     layer = f"`{base}`" if base == pruned else f"`{base}` (baseline), `{pruned}` (pruned)"
@@ -65,7 +65,7 @@ def write_page(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _make_score_rows(found: Comparison) -> list[dict[str, str]]:
+def _make_score_rows(found: ComparedNetworks) -> list[dict[str, str]]:
     return [
         {
             "method": str(cam),
@@ -88,7 +88,7 @@ def _make_score_rows(found: Comparison) -> list[dict[str, str]]:
     ]
 
 
-def _make_prediction_rows(found: Comparison) -> list[dict[str, str]]:
+def _make_prediction_rows(found: ComparedNetworks) -> list[dict[str, str]]:
     row = {"same prediction": f"{found.agreement:.1%}"}
     if found.accuracy is not None:
         drop = found.accuracy.drop
@@ -102,7 +102,7 @@ def _make_prediction_rows(found: Comparison) -> list[dict[str, str]]:
     return [row]
 
 
-def _make_change_rows(found: Comparison) -> list[dict[str, str]]:
+def _make_change_rows(found: ComparedNetworks) -> list[dict[str, str]]:
     """Return Sp2PS where the prediction was kept and where it flipped."""
     rows = []
     for change in ("kept", "flipped"):

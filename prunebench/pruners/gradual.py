@@ -82,8 +82,9 @@ class Gradual(Nesting, Pruner):
             RequestError: Nothing would be left of a layer.
         """
         from prunebench.networks.network import make_masks_permanent
+        from prunebench.networks.prunable_layers import find_prunable_layers
         from prunebench.pruners.sparsifier import Sparsifier
-        from prunebench.pruners.weights.masks import apply_layer_masks, find_prunable_layers
+        from prunebench.pruners.weights.masks import apply_layer_masks
 
         make_masks_permanent(network)
         recipe, method = self.recipe(), self.chosen("pruner").plugin

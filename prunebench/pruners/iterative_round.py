@@ -10,13 +10,14 @@ from torch import nn
 
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.channels import choose_channels
 from prunebench.pruners.filters.coupling import cut_out, trace
 from prunebench.pruners.filters.filter_pruner import FilterPruner
 from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import apply_layer_masks, find_prunable_layers
+from prunebench.pruners.weights.masks import apply_layer_masks
 
 
 def prepare_rewound(network: nn.Module, rewind: str | int, context: Context) -> nn.Module:

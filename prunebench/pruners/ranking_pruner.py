@@ -62,7 +62,7 @@ class RankingPruner(Pruner):
 
     def check(self, network: nn.Module, context: Context) -> None:
         """Look whether ``rates`` names layers that there are."""
+        from prunebench.networks.prunable_layers import find_prunable_layers
         from prunebench.pruners.distribution import check_rates
-        from prunebench.pruners.weights.masks import find_prunable_layers
 
         check_rates(self.rates, find_prunable_layers(network))

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from prunebench.errors import RequestError
 from prunebench.networks.distillation import make_distillation_objective
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins.context import Context
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.preparing import prepared
 from prunebench.plugins.recipe import Distillation
 from prunebench.pruners.schedule import Schedule
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import find_prunable_layers, refuse_collapse
+from prunebench.pruners.weights.masks import refuse_collapse
 
 
 class Sparsifier:

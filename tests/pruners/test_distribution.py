@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.errors import RequestError
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins import choose
 from prunebench.plugins.preparing import prepared
 from prunebench.pruners.distribution import order_removals
 from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masks import find_prunable_layers
 
 SHAPES: dict[str, tuple[int, ...]] = {"wide": (64, 32, 3, 3), "narrow": (8, 4, 3, 3), "fc": (10, 8)}
 SCOPES = ("global", "layerwise", "erk", "sensitivity")

@@ -16,6 +16,7 @@ from prunebench.execution.stages.context import make_context as make_real_contex
 from prunebench.models.networks.cifar_resnet import CifarResNet
 from prunebench.models.networks.sp2ps import Sp2psNetwork
 from prunebench.networks import Architecture, Network
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins import choose
 from prunebench.plugins.preparing import prepared
 from prunebench.pruners.filters.feature_maps import (
@@ -23,7 +24,6 @@ from prunebench.pruners.filters.feature_maps import (
     choose_batch_size,
     make_importance,
 )
-from prunebench.pruners.weights.masks import find_prunable_layers
 
 METHODS = ["activation-mean", "apoz", "hrank", "interpretable", "cam-guided"]
 

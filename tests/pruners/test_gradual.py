@@ -14,12 +14,12 @@ from prunebench.data import Data, Normalisation, Split
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins import choose
 from prunebench.plugins.objective import CROSS_ENTROPY, Objective
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.gradual import Gradual
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masks import find_prunable_layers
 
 TRAINING = {"epochs": 4, "lr": 0.05, "weight_decay": 0.01, "batch_size": 8}
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 import prunebench as pb
 from prunebench import RequestError
 from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plan.keys import plugin_identity
 from prunebench.plugins import choose
 from prunebench.pruners.iterative import EarlierWeights, Iterative
 from prunebench.pruners.pruner import Pruner
 from prunebench.pruners.weights.magnitude import L1Unstructured
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import find_prunable_layers
 from prunebench.store.digests import Digests
 
 Write = Callable[..., Path]

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.pruners.weights.magnitude import L1Unstructured
-from prunebench.pruners.weights.masks import find_prunable_layers
 from prunebench.pruners.weights.synaptic_flow import compute_synaptic_flow
 from prunebench.pruners.weights.synflow import SynFlow
 from prunebench.seeding import seeded

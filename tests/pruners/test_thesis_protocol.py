@@ -20,10 +20,10 @@ from prunebench.data import Data, Normalisation, Split
 from prunebench.models.thesis_cnn import ThesisCnn
 from prunebench.networks import Architecture
 from prunebench.networks.network import apply_masks, from_module, make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.networks.training import train
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.iterative import Iterative
-from prunebench.pruners.weights.masks import find_prunable_layers
 
 SUITE = Path(__file__).parent.parent.parent / "benchmarks" / "mnist-thesis-iterative.yaml"
 

@@ -8,7 +8,7 @@ import torch
 from toy_iterative import ActivationMean, InputMean, ToyLottery
 
 from prunebench.networks.network import make_masks_permanent
-from prunebench.pruners.weights.masks import find_prunable_layers
+from prunebench.networks.prunable_layers import find_prunable_layers
 
 
 class Scratch:

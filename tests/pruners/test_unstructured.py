@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from prunebench.networks.network import apply_masks, make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.pruners.none import NoPruning
 from prunebench.pruners.weights.magnitude import L1Unstructured, RandomUnstructured
-from prunebench.pruners.weights.masks import find_prunable_layers, mask_zeros
+from prunebench.pruners.weights.masks import mask_zeros
 
 Scope = Literal["global", "layerwise"]
 METHODS = [L1Unstructured, RandomUnstructured]

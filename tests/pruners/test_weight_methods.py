@@ -16,6 +16,7 @@ from prunebench.execution.stages.context import make_context as context_of_data
 from prunebench.networks import Architecture, Network
 from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.plugins.preparing import prepared
@@ -25,7 +26,6 @@ from prunebench.pruners.weights.grasp import Grasp
 from prunebench.pruners.weights.lamp import Lamp
 from prunebench.pruners.weights.magnitude import RandomUnstructured
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import find_prunable_layers
 from prunebench.pruners.weights.obd import OptimalBrainDamage
 from prunebench.pruners.weights.snip import Snip
 from prunebench.pruners.weights.synflow import SynFlow

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins.context import Context
 from prunebench.plugins.preparing import prepared
 from prunebench.pruners.weights.curvature import estimate_hessian_diagonal
@@ -16,7 +17,6 @@ from prunebench.pruners.weights.gradient_magnitude import GradientMagnitude
 from prunebench.pruners.weights.grasp import Grasp
 from prunebench.pruners.weights.lamp import Lamp
 from prunebench.pruners.weights.mask_pruner import MaskPruner
-from prunebench.pruners.weights.masks import find_prunable_layers
 from prunebench.pruners.weights.obd import OptimalBrainDamage
 from prunebench.pruners.weights.snip import Snip
 from prunebench.pruners.weights.synflow import SynFlow

@@ -88,7 +88,7 @@ class ToyLottery(Pruner):
     def _masks(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         import torch
 
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
 
         weights = {
             name: m.weight.detach().abs() for name, m in find_prunable_layers(network).items()

@@ -11,8 +11,7 @@ import numpy as np
 
 from prunebench.leaderboard.board.orders import Height, Order, Swaps, count_swaps
 from prunebench.leaderboard.board.rank import CLOSE, Axis, group_by_pruner, interpolate
-from prunebench.leaderboard.board.rows import Estimate, Row, find_role
-from prunebench.leaderboard.writers.cells import explain_undefined
+from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, find_role
 
 __all__ = [
     "LEAST_PRUNERS",

@@ -247,3 +247,12 @@ def _make_rows(records: Sequence[Record]) -> list[Row]:
             by_seed[record.seed] = record
         rows.append(Row(tuple(by_seed[seed] for seed in sorted(by_seed)), tuple(sorted(planned))))
     return rows
+
+
+def explain_undefined(row: Row, value: Estimate) -> str | None:
+    """Say why a preservation value is missing, or on how many images it is not defined."""
+    if row.first.role == "baseline":
+        return None
+    if value.mean is None:
+        return value.reason
+    return f"not defined on {100 * value.undefined:.2g}% of images" if value.undefined else None

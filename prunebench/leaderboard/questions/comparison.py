@@ -9,8 +9,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.agreement import LEAST_PRUNERS, OrderAgreement
 from prunebench.leaderboard.board.orders import Order, Swaps
 from prunebench.leaderboard.board.rank import DRAWN, Axis
-from prunebench.leaderboard.board.rows import Row, format_level
-from prunebench.leaderboard.writers.cells import explain_undefined
+from prunebench.leaderboard.board.rows import Row, explain_undefined, format_level
 from prunebench.trust import MOST_UNDEFINED
 
 EQUAL = 1e-6

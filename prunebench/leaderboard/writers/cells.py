@@ -59,15 +59,6 @@ def format_rescaled(found: Rescaled) -> str:
     return "–" if found.value is None else f"{round(found.value, 3) + 0.0:.3f}"
 
 
-def explain_undefined(row: Row, value: Estimate) -> str | None:
-    """Say why a preservation value is missing, or on how many images it is not defined."""
-    if row.first.role == "baseline":
-        return None
-    if value.mean is None:
-        return value.reason
-    return f"not defined on {100 * value.undefined:.2g}% of images" if value.undefined else None
-
-
 def format_change(row: Row, baseline: Row | None) -> str:
     """Write the change in accuracy, in points, with its sign."""
     drop = row.drop(baseline)

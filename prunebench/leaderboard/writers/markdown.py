@@ -11,7 +11,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.rank import Axis, AxisRanking, PrunerRank, is_eligible
 from prunebench.leaderboard.board.rescaling import LEAST_APART
-from prunebench.leaderboard.board.rows import Estimate, Row, format_level
+from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
@@ -161,7 +161,7 @@ def _table(section: Section, axis: Axis | str) -> str:
             value = row.get(f"sp2ps/{cam}")
             line[f"Sp2PS {escape(cam)}"] = _add_small(
                 cells.format_score(value), cells.format_score_bounds(value)
-            ) + notes.mark(cells.explain_undefined(row, value))
+            ) + notes.mark(explain_undefined(row, value))
         if section.cams:
             line[f"Rescaled Sp2PS ({' · '.join(map(escape, section.cams))})"] = _rescaled(
                 row, section, notes

@@ -15,9 +15,9 @@ from torchvision.ops import stochastic_depth
 
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.networks.shared_weights import make_twin
 from prunebench.pruners.filters.channels import Importance
-from prunebench.pruners.weights.masks import find_prunable_layers
 
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Tanh),

@@ -35,8 +35,8 @@ class HessianFilter(FilterPruner):
 
     def importance(self, network: nn.Module, context: Context) -> Importance:
         """Return Σ ½·h·w² over a filter's weights and those of all filters coupled to it."""
+        from prunebench.networks.prunable_layers import find_prunable_layers
         from prunebench.pruners.filters.channel_sums import sum_by_channel, sum_by_group
-        from prunebench.pruners.weights.masks import find_prunable_layers
 
         curvature = context.prepared[Curvature.name]
         costs = {

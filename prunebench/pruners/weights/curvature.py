@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.pruners.weights.derivatives import (
     Pairs,
     Weights,
     compute_gradient,
     compute_hessian_product,
 )
-from prunebench.pruners.weights.masks import find_prunable_layers
 
 
 def estimate_fisher_diagonal(network: nn.Module, pairs: Pairs) -> Weights:

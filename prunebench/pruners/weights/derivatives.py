@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins.context import Context
 from prunebench.pruners.balanced_images import draw_balanced
-from prunebench.pruners.weights.masks import find_prunable_layers
 
 Weights = dict[str, Tensor]
 """Of each prunable layer, by name, a tensor of its weight's shape."""

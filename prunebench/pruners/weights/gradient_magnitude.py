@@ -46,7 +46,7 @@ class GradientMagnitude(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Return the absolute product of each weight and the loss's gradient by it."""
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
 
         slopes = context.prepared[Gradient.name]
         return {

@@ -31,12 +31,12 @@ class Grasp(InitialPruner):
         Setting w to zero changes the squared norm of the gradient by −2w·(Hg) to first order.
         The paper's score (equation 8) is −w·(Hg) and its highest go; here the lowest do.
         """
+        from prunebench.networks.prunable_layers import find_prunable_layers
         from prunebench.pruners.weights.derivatives import (
             compute_gradient,
             compute_hessian_product,
             draw_balanced_batches,
         )
-        from prunebench.pruners.weights.masks import find_prunable_layers
 
         batch = draw_balanced_batches(context, self.per_class)
         slopes = compute_gradient(network, batch, self.temperature)

@@ -23,7 +23,7 @@ class Lamp(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Return each squared weight over the sum of squares from it to the largest, in [0, 1]."""
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
 
         return {
             name: _compute_shares(layer.weight)

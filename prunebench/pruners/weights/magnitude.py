@@ -18,7 +18,7 @@ class L1Unstructured(MaskPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Return the magnitude of each weight."""
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
 
         return {
             name: layer.weight.detach().abs()
@@ -36,7 +36,7 @@ class RandomUnstructured(MaskPruner):
         """Return a random number for each weight."""
         import torch
 
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
         from prunebench.seeding import derive
 
         # Drawn on the processor, so that a GPU removes the same weights.

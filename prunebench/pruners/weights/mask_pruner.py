@@ -48,8 +48,8 @@ class MaskPruner(RankingPruner):
 
     def order(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Return every weight's position in the order of removal, by layer name."""
+        from prunebench.networks.prunable_layers import find_prunable_layers
         from prunebench.pruners.distribution import order_removals
-        from prunebench.pruners.weights.masks import find_prunable_layers
 
         layers = find_prunable_layers(network)
         return order_removals(

@@ -6,17 +6,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import prune
 
 from prunebench.errors import RequestError
 from prunebench.networks.network import make_masks_permanent
-
-
-def find_prunable_layers(module: nn.Module) -> dict[str, _ConvNd | nn.Linear]:
-    """Find a network's convolutions and linear layers, whose weights may be masked, by name."""
-    layers = module.named_modules()
-    return {name: layer for name, layer in layers if isinstance(layer, _ConvNd | nn.Linear)}
+from prunebench.networks.prunable_layers import find_prunable_layers
 
 
 def mask_lowest(

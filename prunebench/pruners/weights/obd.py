@@ -69,7 +69,7 @@ class OptimalBrainDamage(MaskPruner):
         The paper takes every h to be positive, as it is at a minimum; where ``hutchinson`` finds a
         negative one, nothing says that the loss gains by the weight's removal.
         """
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
 
         curvature = context.prepared[Curvature.name]
         return {

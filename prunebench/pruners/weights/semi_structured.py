@@ -53,7 +53,7 @@ class SemiStructured(Pruner):
         return apply_layer_masks(network, self._masks(network))
 
     def _masks(self, network: nn.Module) -> dict[str, Tensor]:
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
 
         masks = {
             name: self._mask(layer.weight.detach())

@@ -26,8 +26,8 @@ class Snip(InitialPruner):
 
     def scores(self, network: nn.Module, context: Context) -> dict[str, Tensor]:
         """Return the sensitivity to each connection, equations 5 and 6: they add up to 1."""
+        from prunebench.networks.prunable_layers import find_prunable_layers
         from prunebench.pruners.weights.derivatives import compute_gradient, draw_balanced_batches
-        from prunebench.pruners.weights.masks import find_prunable_layers
 
         slopes = compute_gradient(network, draw_balanced_batches(context, self.per_class))
         # By a factor c before a weight w, at c = 1, the loss changes as w times its gradient.

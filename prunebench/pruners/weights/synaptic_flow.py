@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from prunebench.pruners.weights.masks import find_prunable_layers
+from prunebench.networks.prunable_layers import find_prunable_layers
 
 _INPUT = 1e-100
 """Flow is proportional to the input, which is so small that sums do not overflow in deep networks

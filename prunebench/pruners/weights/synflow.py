@@ -37,7 +37,7 @@ class SynFlow(InitialPruner):
 
         import torch
 
-        from prunebench.pruners.weights.masks import find_prunable_layers
+        from prunebench.networks.prunable_layers import find_prunable_layers
 
         pruned = copy.deepcopy(network)
         masks: dict[str, Tensor] = {}

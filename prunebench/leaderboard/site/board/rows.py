@@ -12,11 +12,11 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
 from prunebench.leaderboard.board.roles import ROLE_NAMES
-from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.board.rows import Row, explain_undefined, format_level
 from prunebench.leaderboard.site.board.columns import VALUE
 from prunebench.leaderboard.site.board.pareto import mark_pareto
 from prunebench.leaderboard.site.links import name_row
-from prunebench.leaderboard.writers.cells import explain_undefined, judge, plain
+from prunebench.leaderboard.writers.cells import judge, plain
 from prunebench.trust import THRESHOLDS
 
 ROLES = ("compressed", "baseline", "control", "floor")

@@ -11,7 +11,7 @@ from typing import Any
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
 from prunebench.leaderboard.board.roles import ROLE_NAMES
-from prunebench.leaderboard.board.rows import Estimate, Row, format_level
+from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
 from prunebench.leaderboard.board.speed import explain_timings
 from prunebench.leaderboard.site.families import (
     FAMILIES,
@@ -208,7 +208,7 @@ def _value(
     text = "–" if estimate.mean is None else format_number(estimate.mean, kind)
     note = None
     if estimate.mean is None or estimate.undefined:
-        note = cells.explain_undefined(row, estimate)
+        note = explain_undefined(row, estimate)
     each = []
     if len(row.records) > 1:
         means = (record.mean(name) for record in row.records)
