@@ -30,16 +30,18 @@ class RequestError(Exception):
         place: Location | None = None,
     ) -> None:
         if place is not None:
-            warnings.warn(
-                "RequestError's place is now location; the old name is gone in prunebench 0.3",
-                DeprecationWarning,
-                stacklevel=2,
-            )
+            _warn_of_place()
             location = place
         self.message = message
         self.where = where
         self.location = location
         super().__init__(f"{where}: {message}" if where else message)
+
+    @property
+    def place(self) -> Location:
+        """The location, as it was called in 0.1."""
+        _warn_of_place()
+        return self.location
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -54,3 +56,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]!r}?"
     return f"there is: {', '.join(names)}" if names else "there is none"
+
+
+def _warn_of_place() -> None:
+    warnings.warn(
+        "RequestError's place is now location; the old name is gone in prunebench 0.3",
+        DeprecationWarning,
+        stacklevel=3,
+    )

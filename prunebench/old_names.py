@@ -157,6 +157,8 @@ RENAMED = {
         "prunable_weights": "find_prunable_weights",
         "total_macs": "count_total_macs",
     },
+    "factory": {"source_file": "find_source_file"},
+    "pruners.weights.start": {"StartPruner": "InitialPruner"},
     "pruners.weights.masking": {
         "lowest_masks": "mask_lowest",
         "masks_of_zeros": "mask_zeros",

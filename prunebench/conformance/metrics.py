@@ -151,7 +151,7 @@ def check_identity(subject: CheckedMetric) -> str:
 
 def check_declaration(subject: CheckedMetric) -> str:
     """Check that each value is one that ``gives`` declares, and within its bounds."""
-    gives = subject.metric.gives
+    gives = subject.metric.own_values()
     if not gives:
         raise Skip("it declares nothing of its values, so that nobody can judge them")
     for name, value in subject.main.items():

@@ -75,7 +75,7 @@ def _check_distance(subject: CheckedPruner, attempt: Attempt, level: float) -> s
     distance, nearest = min((abs(gone[name] - level), name) for name in targets)
     tolerance = 0.01 if kind == "masked" else ONE_CHANNEL
     found = ", ".join(f"{gone[name]:.1%} of the {name}" for name in targets)
-    require(distance <= tolerance, f"at level {level:.1%}, {found} are gone")
+    require(distance <= tolerance, f"at level {level:.1%}, {found} are pruned")
     return f"{gone[nearest]:.1%} of the {nearest} at level {level:.1%}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -76,6 +77,15 @@ class EncodedDataset(Dataset):
         Returns:
             Examples by split (``train``, ``test`` and perhaps ``validation``), and class names.
         """
+        if hasattr(self, "examples"):  # as the method was called in 0.1
+            warnings.warn(
+                f"{type(self).__name__}.examples is now find_examples; the old name is gone in "
+                "prunebench 0.3",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            found: tuple[dict[str, Examples], tuple[str, ...]] = self.examples()
+            return found
         raise NotImplementedError
 
     def load(self) -> Data:

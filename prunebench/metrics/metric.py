@@ -247,16 +247,31 @@ class Metric(Plugin):
     unit: ClassVar[str] = ""
 
     @classmethod
+    def own_values(cls) -> Mapping[str, Scale]:
+        """Return what ``gives`` declares, but for what only a class of another package declared.
+
+        A metric derived from one that ships may give values of other names.
+        """
+        home = cls.__module__.partition(".")[0]
+        for base in cls.__mro__:
+            if "gives" in base.__dict__ and issubclass(base, Metric):
+                return base.gives if base.__module__.partition(".")[0] == home else {}
+        return {}
+
+    @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse declarations that cannot be read, and honours ``told``."""
+        """Refuse declarations that cannot be read, and honour ``told``."""
         super().__pydantic_init_subclass__(**kwargs)
         for form, scale in cls.gives.items():
             if not isinstance(scale, Scale):
                 raise RequestError(f"`gives` of {cls.__name__} declares {form!r} by {scale!r}")
             re.compile(form)
         if "told" in cls.__dict__ and "unnamed_parameters" not in cls.__dict__:
-            message = f"metric {cls.__name__}: `told` is called `unnamed_parameters` now"
-            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            message = (
+                f"metric {cls.__name__}: `told` is now `unnamed_parameters`; the old name is gone "
+                "in prunebench 0.3"
+            )
+            warnings.warn(message, DeprecationWarning, stacklevel=4)  # past pydantic's frames
             cls.unnamed_parameters = cls.told
         cls.told = cls.unnamed_parameters
 

@@ -36,6 +36,9 @@ class NetworkLibrary(Protocol):
 class LibraryModel(Model):
     """Base of models that are any network of a library, as ``LIBRARY/NAME``."""
 
+    download_errors: ClassVar[tuple[type[Exception], ...]] = (OSError, RuntimeError)
+    """What the library raises where weights cannot be downloaded."""
+
     library: ClassVar[str]
     """Its name in messages."""
 
@@ -114,7 +117,7 @@ class LibraryModel(Model):
             return None
         try:
             return self.networks().load_published_weights(self.name, self.pretrained_weights)
-        except Exception as error:  # whatever the library's client raises without a network
+        except self.download_errors as error:
             reason = str(error).partition("\n")[0]
             raise RequestError(
                 f"{self.library}/{self.name}: the weights {self.pretrained_weights} cannot be "

@@ -18,6 +18,7 @@ class Timm(LibraryModel):
     """A classification network of timm, with published weights if asked for."""
 
     library: ClassVar[str] = "timm"
+    download_errors: ClassVar[tuple[type[Exception], ...]] = (Exception,)  # of the hub's client
 
     name: str = Field(description="timm's name without a tag, as in timm/vit_tiny_patch16_224")
     pretrained_weights: str | None = Field(

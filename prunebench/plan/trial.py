@@ -51,9 +51,8 @@ class Trial:
     """One network of the suite with all its cells.
 
     Attributes:
-        role: ``baseline``, ``control`` (a pruner without levels and without effect on weights: the
-            ``none`` pruner), ``floor`` (the baseline's architecture with random weights) or
-            ``compressed``.
+        role: ``baseline``; ``control``, of a pruner that removes nothing and declares so;
+            ``floor``, the baseline's architecture with random weights; or ``compressed``.
         setting: What it shares with the other networks of its data set, model and seed.
         network: The step that makes it.
         cells: What is measured of it.

@@ -21,7 +21,7 @@ MOST_ENTRIES = 20_000  # of one field
 
 
 def read_record(path: Path) -> Record:
-    """Read and validates a record's file, of this schema or of an older one.
+    """Read and validate a record's file, of this schema or of an older one.
 
     Raises:
         RequestError: It is oversized, of a newer schema, or not a valid record; the message

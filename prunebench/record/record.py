@@ -28,7 +28,7 @@ class Record(Strict):
 
     Attributes:
         id: Unique name, also of its file.
-        role: The untouched baseline, the ``none`` control (recovery only), the floor (the same
+        role: The baseline, the control (fine-tuning only), the floor (the same
             architecture with random weights, of which only maps are compared), or compressed.
         protocol: Digest of ``conditions``: rows of one protocol are comparable.
         pruner: Label: the name with the parameters that differ from their defaults.

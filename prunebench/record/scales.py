@@ -59,11 +59,19 @@ class Declarations:
             self._found[name] = self._look_up(bare_name(name))
         return self._found[name]
 
+    def spelling(self, name: str) -> Mapping[str, str]:
+        """Return how words of a value's name are written: as the metric says that gives it.
+
+        Metrics of this package share their words.
+        """
+        found = self.find(name)
+        foreign = found.metric.spelling if found and found.metric else {}
+        return {**foreign, **self._own_spelling}
+
     @cached_property
-    def spelling(self) -> dict[str, str]:
-        """How words of values' names are written, by all metrics; those of this package first."""
+    def _own_spelling(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        for metric in [*self._classes(own=True), *self._classes(own=False)]:
+        for metric in self._classes(own=True):
             found = {**metric.spelling, **found}
         return found
 
@@ -93,7 +101,7 @@ class Declarations:
 
 
 def _declared(metric: type[Metric]) -> Iterator[tuple[re.Pattern[str], Declaration]]:
-    for form, scale in metric.gives.items():
+    for form, scale in metric.own_values().items():
         if scale.unit is None:
             scale = replace(scale, unit=metric.unit)
         yield re.compile(form), Declaration(scale, metric)
@@ -148,4 +156,4 @@ def main_values(metric: str) -> list[str]:
         found = cast("type[Metric]", find("metrics", metric).plugin_class)
     except RequestError:
         return []
-    return [form for form, scale in found.gives.items() if scale.main]
+    return [form for form, scale in found.own_values().items() if scale.main]

@@ -28,7 +28,7 @@ from prunebench.suite import Suite, load_suite
 from prunebench.yaml_source import read_yaml
 
 PYTHON = ".py:"
-"""In every text that names Python code: see ``factory.py``."""
+"""In every text that names Python code: see ``networks/factory.py``."""
 
 
 def reproduce(

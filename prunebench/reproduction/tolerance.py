@@ -1,4 +1,4 @@
-"""How far a value that was made again may be off: see ``reproduction.py``."""
+"""How far a value that was made again may be off: see ``verdict.py``."""
 
 from __future__ import annotations
 

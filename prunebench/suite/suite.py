@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prunebench.cams import Cam
 from prunebench.datasets import Dataset
+from prunebench.errors import RequestError
 from prunebench.metrics import Metric
 from prunebench.models import Model
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Pruner
-
-B = TypeVar("B", bound=BaseModel)
 
 
 class Explain(BaseModel):
@@ -39,7 +38,7 @@ class Explain(BaseModel):
 
 @dataclass(frozen=True)
 class Suite:
-    """The product of its lists; the ``none`` pruner and the untouched baseline are always in.
+    """The product of its lists; a control and the baseline are always in.
 
     Attributes:
         name: The suite's name, also of its MLflow experiment.
@@ -60,6 +59,19 @@ class Suite:
     rounds: tuple[int, ...] | None
     explain: Explain
     raw: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Refuse a plugin that is listed twice: results are told apart by labels.
+
+        Raises:
+            RequestError: Two entries of a kind have one label, such as two data sets in folders of
+                one name.
+        """
+        for chosen in (self.datasets, self.models, self.pruners, self.cams, self.metrics):
+            labels = [each.label for each in chosen]
+            for label in labels:
+                if labels.count(label) > 1:
+                    raise RequestError(f"{label!r} is listed twice", where=f"suite {self.name}")
 
     def target_layer(self, model: Chosen[Model]) -> str:
         """Return the layer explained in a model: the suite's, or the model's own; "" for none."""

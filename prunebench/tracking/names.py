@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from prunebench.leaderboard.board.roles import SHORT_ROLE_NAMES
+from prunebench.leaderboard.board.roles import name_reference
 from prunebench.leaderboard.writers.markdown import escape
 from prunebench.record import Record, Value
 from prunebench.record.scales import scale_of
 
-VERSION = 2
+VERSION = 3
 """Of the names and texts below: runs that were logged under another version are filled again."""
 
 COST = "cost/"
@@ -22,7 +22,7 @@ def run_name(record: Record) -> str:
 
     Parameters that have parameters of their own are shortened; MLflow's columns tell them in full.
     """
-    parts = [SHORT_ROLE_NAMES.get(record.role, record.pruner_name)]
+    parts = [name_reference(record) or record.pruner_name]
     if record.round is not None:
         parts.append(f"round {record.round}")
     if record.level is not None:
@@ -48,8 +48,8 @@ def metrics(record: Record) -> dict[str, float]:
     """Return all numbers of a record under MLflow's names, ``SECTION/NAME``.
 
     Values of maps are sections by themselves (``sp2ps/grad-cam``); means over images of what a
-    network predicts have no section (``accuracy``); what remains is one number a network, which
-    is what it costs (``cost/macs``).
+    network predicts have no section (``accuracy``); what its metric declares to be a cost, or else
+    what is one number a network, is ``cost/macs``.
     """
     found = {
         (COST if _is_cost(name, value) else "") + metric_name(name): value.mean
@@ -100,9 +100,9 @@ def description(record: Record) -> str:
         parts.append(f"accuracy {100 * accuracy:.2f}%{change}")
     if record.role == "compressed":
         reached = record.reached
-        gone = {"weights": reached.weights, "MACs": reached.macs, "parameters": reached.params}
-        parts.append(", ".join(f"{100 * part:.4g}% of {what}" for what, part in gone.items()))
-        parts[-1] += " gone"
+        pruned = {"weights": reached.weights, "MACs": reached.macs, "parameters": reached.params}
+        parts.append(", ".join(f"{100 * part:.4g}% of {what}" for what, part in pruned.items()))
+        parts[-1] += " pruned"
     lines = [f"{escape(run_name(record))}: {'; '.join(parts)}." if parts else ""]
     kept = {
         name.partition("/")[2]: value.mean

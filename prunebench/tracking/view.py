@@ -72,7 +72,7 @@ def note(records: Iterable[Record]) -> str:
     return (
         f"What compression does to {what}: accuracy, cost, and whether the network still looks "
         "where it looked. One run a network; the run `board` holds the ranking, and every "
-        "network's artefacts hold its heatmaps beside the untouched baseline's."
+        "network's artefacts hold its heatmaps beside the baseline's."
     )
 
 

@@ -153,6 +153,8 @@ def test_old_words_of_names_that_stay_warn() -> None:
     with pytest.warns(DeprecationWarning, match="place is now location; the old name"):
         error = pb.RequestError("no", place=("pruner", 0))
     assert error.location == ("pruner", 0)
+    with pytest.warns(DeprecationWarning, match="place is now location"):
+        assert error.place == ("pruner", 0)
     with pytest.warns(DeprecationWarning, match="Outcome is now CheckResult"):
         from prunebench.conformance import Outcome
     assert Outcome is CheckResult

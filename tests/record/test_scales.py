@@ -12,13 +12,15 @@ import pytest
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board.rescaling import compares_maps
+from prunebench.leaderboard.site.board.columns import FIXED
 from prunebench.leaderboard.site.families import OF_QUANTITY, family_of, is_part, kind_of, title_of
 from prunebench.metrics import Metric
 from prunebench.metrics.scale import Quantity, Scale
-from prunebench.plugins import choose, entries
+from prunebench.plugins import choose, entries, find
 from prunebench.plugins.catalogue import describe
 from prunebench.record import Record, Value, read_record
 from prunebench.record.checking import check_record
+from prunebench.record.checking.text import COLUMNS
 from prunebench.record.scales import scale_of
 from prunebench.reproduction.verdict import compare
 from prunebench.tracking.names import COST, metrics
@@ -285,3 +287,21 @@ def test_the_old_name_of_unnamed_parameters_is_honoured() -> None:
 
     assert New.told == {"repeats", "seconds"}
     assert Metric.told == Metric.unnamed_parameters == frozenset()
+
+
+def test_what_a_metric_inherits_from_another_package_is_not_its_own() -> None:
+    """A metric derived from ``latency`` may give values of names of its own, and declare none."""
+    shipped = find("metrics", "latency").plugin_class
+
+    class FastLatency(shipped):  # type: ignore[misc, valid-type]
+        """Of another package, as its module's name tells."""
+
+    assert FastLatency.own_values() == {}
+    assert FastLatency.gives == shipped.gives  # type: ignore[attr-defined]
+    assert shipped.own_values() == shipped.gives  # type: ignore[attr-defined]
+
+
+def test_a_value_may_not_be_called_like_a_column_of_a_board() -> None:
+    keys = {column.key for column in FIXED}
+    assert {"macs_pruned", "weights_pruned"} <= keys
+    assert {key for key in keys if key.endswith("_pruned")} <= COLUMNS

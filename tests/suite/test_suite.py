@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,10 @@ def test_what_is_wrong_is_said_with_file_and_line(
     if value is not None and key != "cams":
         written = [line.startswith(f"{key}:") for line in path.read_text().split("\n")].index(True)
         assert caught.value.where == f"{path}:{written + 1}"
+
+
+def test_a_suite_made_in_python_may_not_list_a_label_twice(toy_suite: Write) -> None:
+    """Keys and results are told apart by labels, which leave the folders of data sets out."""
+    suite = load_suite(toy_suite())
+    with pytest.raises(RequestError, match=r"'toy-images\(path=seed.txt\)' is listed twice"):
+        replace(suite, datasets=suite.datasets * 2)

@@ -92,7 +92,7 @@ class Section:
 
 
 def board(records: Iterable[Record]) -> tuple[Section, ...]:
-    """Brings records into sections, sorted by data set, model and protocol.
+    """Bring records into sections, sorted by data set, model and protocol.
 
     The result does not depend on the records' order.
     """

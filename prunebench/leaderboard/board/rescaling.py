@@ -27,7 +27,7 @@ class Rescaled:
 
 
 def rescale_estimate(value: Estimate, reference: Estimate, floor: Estimate) -> Rescaled:
-    """Brings a value to the scale between the controls: (s − floor) / (reference − floor).
+    """Bring a value to the scale between the controls: (s − floor) / (reference − floor).
 
     All three are means over seeds. The result is not clipped: above 1 is nearer to the baseline
     than training alone leaves it (the baseline itself, for one), below 0 farther than random

@@ -1,8 +1,21 @@
-"""The names under which tables show rows that are no compressed networks, by their role."""
+"""What tables call the rows that are no compressed networks."""
 
-ROLE_NAMES = {
-    "baseline": "baseline",
-    "control": "none: fine-tuning only",
-    "floor": "random weights",
-}
-SHORT_ROLE_NAMES = ROLE_NAMES | {"control": "none"}
+from __future__ import annotations
+
+from prunebench.record import Record
+
+REFERENCES = ("baseline", "control", "floor")
+"""Roles of the networks that compressed ones are held against."""
+
+
+def name_reference(record: Record) -> str | None:
+    """Return what tables call a baseline, a control or random weights; None for other networks."""
+    if record.role == "control":
+        return record.pruner_name
+    return {"baseline": "baseline", "floor": "random weights"}.get(record.role)
+
+
+def describe_reference(record: Record) -> str | None:
+    """Return the same with what a control is: ``none: fine-tuning only``."""
+    name = name_reference(record)
+    return f"{name}: fine-tuning only" if record.role == "control" else name

@@ -159,7 +159,7 @@ def format_level(row: Row) -> str:
 
 
 def combine_seeds(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
-    """Brings the values of several seeds together.
+    """Bring the values of several seeds together.
 
     With three seeds or more the interval is a t-interval over seeds; with fewer, or where all
     seeds agree exactly (nothing random happened, so that they tell nothing of chance), it is the

@@ -33,7 +33,9 @@ OURS = "assets/theme.js"
 
 
 def write_site(sections: Sequence[Section], site: Path) -> Path:
-    """Write the site in place of the one that was there; equal sections give equal bytes.
+    """Write the site in place of the one that was there.
+
+    Equal sections give equal bytes where the same metrics are installed.
 
     Args:
         sections: The board.

@@ -109,7 +109,7 @@ def kind_of(name: str, value: Value, family: Family) -> Kind:
 
 def title_of(name: str) -> str:
     """Return a value's name for people: ``PE score`` for ``pe_score``, without its method."""
-    measure, spelling = plain(name.partition("/")[0]), declarations().spelling
+    measure, spelling = plain(name.partition("/")[0]), declarations().spelling(name)
     words = [SPELLED.get(word) or spelling.get(word, word) for word in measure.split("_") if word]
     text = " ".join(words) or measure
     return text[:1].upper() + text[1:]

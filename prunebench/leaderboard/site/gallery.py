@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.roles import SHORT_ROLE_NAMES
+from prunebench.leaderboard.board.roles import REFERENCES, name_reference
 from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.site.links import link_row, name_section
 from prunebench.leaderboard.site.pages import render
@@ -42,7 +42,7 @@ def make_contents(section: Section) -> dict[str, Any] | None:
     rows = [row for row in section.rows if any(heat.cam for heat in row.first.heatmaps)]
     if not rows:
         return None
-    references = [row for row in rows if row.first.role in SHORT_ROLE_NAMES]
+    references = [row for row in rows if row.first.role in REFERENCES]
     compressed = _sort_by_rank(section, [row for row in rows if row.first.role == "compressed"])
     kept = compressed[:MOST_ROWS]
     shown = [*references, *kept]
@@ -96,11 +96,11 @@ def _row(row: Row) -> dict[str, Any]:
         if heat.cam and (mean := row.get(f"sp2ps/{heat.cam}").mean) is not None
     }
     return {
-        "pruner": SHORT_ROLE_NAMES.get(record.role) or plain(record.pruner),
+        "pruner": plain(name_reference(record) or record.pruner),
         "axis": record.axis,
-        "level": "" if record.role in SHORT_ROLE_NAMES else format_level(row),
+        "level": "" if record.role in REFERENCES else format_level(row),
         "at": _find_column(row),
-        "removed": "" if record.role in SHORT_ROLE_NAMES else cells.format_pruned(row.pruned),
+        "removed": "" if record.role in REFERENCES else cells.format_pruned(row.pruned),
         "accuracy": None if accuracy is None else round(accuracy, 4),
         "sp2ps": sp2ps,
         "link": link_row(row),

@@ -194,7 +194,9 @@ def _pruner(row: Row) -> str:
         return "*baseline*"
     if row.first.role == "floor":
         return "*random weights*"
-    return "*`none`: fine-tuning only*" if row.first.role == "control" else escape(row.first.pruner)
+    if row.first.role == "control":
+        return f"*`{plain(row.first.pruner_name)}`: fine-tuning only*"
+    return escape(row.first.pruner)
 
 
 def _rescaled(row: Row, section: Section, notes: Notes) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.rank import is_eligible
-from prunebench.leaderboard.board.roles import SHORT_ROLE_NAMES
+from prunebench.leaderboard.board.roles import name_reference
 from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
@@ -99,7 +99,7 @@ def _table(section: Section, axis: str) -> Table:
 
 
 def _pruner(row: Row) -> str:
-    return SHORT_ROLE_NAMES.get(row.first.role) or plain(row.first.pruner)
+    return plain(name_reference(row.first) or row.first.pruner)
 
 
 def _sp2ps(row: Row, cam: str) -> Text:

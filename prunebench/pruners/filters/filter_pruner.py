@@ -79,10 +79,11 @@ class FilterPruner(RankingPruner):
         from prunebench.pruners.filters.coupling import find_channels, trace
 
         working = copy.deepcopy(network)
+        importance = self.importance(working, context)
         channels = find_channels(
             working,
             trace(working, context.example),
-            self.importance(working, context),
+            importance,
             context.fixed_channels,
             self.whole_groups,
         )

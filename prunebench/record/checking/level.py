@@ -43,7 +43,7 @@ def check_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
     tolerance = _tolerance(record, baseline)
     if abs(gone[name] - level) > tolerance:
         found = ", ".join(f"{gone[each]:.1%} of {each}" for each in counted)
-        wrong = f"at level {level:.1%}, {found} are gone"
+        wrong = f"at level {level:.1%}, {found} are pruned"
         yield Problem(f"reached.{name}", wrong, f"{level:.1%} within {tolerance:.1%}")
 
 

@@ -13,7 +13,17 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:;()=+/{}\[\]'@*%-]*")
 VALUE = re.compile(r"([A-Za-z]\w*)(\(.*\))?(/[A-Za-z0-9][^()]*(\(.*\))?)?", re.ASCII)
 """A metric's value, variant and explanation method: ``sp2ps(x=1)/grad-cam``."""
-COLUMNS = {"group", "macs_gone", "pareto", "rank", "rescaled", "trusted", "weights_gone"}
+COLUMNS = {
+    "group",
+    "macs_gone",  # of the boards of 0.1
+    "macs_pruned",
+    "pareto",
+    "rank",
+    "rescaled",
+    "trusted",
+    "weights_gone",
+    "weights_pruned",
+}
 """Of boards; with a record's own fields, what a value may not be called."""
 LONGEST_NAME = 300
 LONGEST_TEXT = 20_000

@@ -28,7 +28,7 @@ class Quantity(CardPart):
     Attributes:
         title: Its heading.
         unit: ``percent`` where our fractions are multiplied by 100 to stand beside it.
-        ours: What is read off our rows (see ``papers/reading.py``); null if nothing answers it.
+        ours: What is read off our rows (see ``cards/reading.py``); null if nothing answers it.
         note: How the two differ in meaning, if they do.
     """
 
@@ -86,7 +86,7 @@ class StatedConditions(CardPart):
     Attributes:
         dataset: What it calls its data.
         model: What it calls its network.
-        recovery: Options of the training after compression (see ``recipe.py``).
+        recovery: Options of the training after compression (see ``plugins/recipe.py``).
         explained_images: Images explained.
         class_policy: Whose class is explained.
         target_layer: The layer explained.

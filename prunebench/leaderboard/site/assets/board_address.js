@@ -2,6 +2,7 @@
 "use strict";
 const BoardAddress = (() => {
   const LENGTH = 50; // rows of a page, unless the address tells another
+  const OLDER = { macs_gone: "macs_pruned", weights_gone: "weights_pruned" }; // in addresses of 0.1
   const families = (form) => [...form.querySelectorAll('input[name="columns"]')];
   const fields = (form) => [...form.elements].filter((field) => field.name && field.name !== "columns");
   const isBox = (field) => field.type === "checkbox";
@@ -67,6 +68,7 @@ const BoardAddress = (() => {
     const order = parts
       .getAll("sort")
       .map((one) => [one.slice(0, one.lastIndexOf(":")), one.slice(one.lastIndexOf(":") + 1)])
+      .map(([key, direction]) => [OLDER[key] ?? key, direction])
       .filter(([key, direction]) => key && ["asc", "desc"].includes(direction));
     const page = Math.max(Number.parseInt(parts.get("page"), 10) || 1, 1) - 1;
     const rows = Number.parseInt(parts.get("rows"), 10);

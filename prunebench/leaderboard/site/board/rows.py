@@ -11,7 +11,7 @@ import numpy as np
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
-from prunebench.leaderboard.board.roles import ROLE_NAMES
+from prunebench.leaderboard.board.roles import describe_reference
 from prunebench.leaderboard.board.rows import Row, explain_undefined, format_level
 from prunebench.leaderboard.site.board.columns import VALUE
 from prunebench.leaderboard.site.board.pareto import mark_pareto
@@ -87,7 +87,7 @@ class BoardPart:
         self.names.append(name_row(row))
         role = record.role
         self._set("role", at, ROLES.index(role))
-        label = ROLE_NAMES.get(role) or plain(record.pruner)
+        label = plain(describe_reference(record) or record.pruner)
         self._set("pruner", at, self.codes["label"](label))
         self._set("plugin", at, self.codes["plugin"](plain(record.pruner_name)))
         self._set("group", at, entry.group)

@@ -127,7 +127,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
 
 
 def make_view(compared: ComparedExperiment) -> ExperimentView:
-    """Brings a comparison into the form of the page."""
+    """Bring a comparison into the form of the page."""
     experiment = compared.experiment
     matched = [beside for beside in compared.rows if beside.row]
     common = find_shared(beside.why for beside in matched)

@@ -51,9 +51,7 @@ class BoardPruner:
     @property
     def family(self) -> str:
         """The card's family."""
-        return (
-            plain(self.card.family) if self.card else ("control" if self.name == "none" else UNTOLD)
-        )
+        return plain(self.card.family) if self.card else UNTOLD
 
     @property
     def rows(self) -> int:
@@ -70,7 +68,7 @@ def collect_pruners(sections: Iterable[Section]) -> dict[str, BoardPruner]:
             record = row.first
             if record.role not in ("compressed", "control"):
                 continue
-            name = "none" if record.role == "control" else record.pruner_name
+            name = record.pruner_name
             link = link_pruner(name)
             pruner = found.setdefault(link, BoardPruner(name))
             place = here.get((link, record.axis))

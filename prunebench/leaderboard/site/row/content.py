@@ -10,7 +10,7 @@ from typing import Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
-from prunebench.leaderboard.board.roles import ROLE_NAMES
+from prunebench.leaderboard.board.roles import describe_reference
 from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
 from prunebench.leaderboard.board.speed import explain_timings
 from prunebench.leaderboard.site.families import (
@@ -97,8 +97,8 @@ def make_content(shown: ShownRow) -> dict[str, Any]:
 
 def _title(row: Row) -> str:
     record = row.first
-    if record.role != "compressed":
-        return ROLE_NAMES[record.role]
+    if (name := describe_reference(record)) is not None:
+        return plain(name)
     level = format_level(row)
     return plain(record.pruner) + ("" if level == "–" else f", {level}")
 
