@@ -17,7 +17,7 @@ from prunebench.leaderboard.site.families import OF_QUANTITY, family_of, is_part
 from prunebench.metrics import Metric
 from prunebench.metrics.scale import Quantity, Scale
 from prunebench.plugins import choose, entries, find
-from prunebench.plugins.catalogue import describe
+from prunebench.plugins.catalogue import describe_plugin
 from prunebench.record import Record, Value, read_record
 from prunebench.record.checking import check_record
 from prunebench.record.checking.text import COLUMNS
@@ -268,10 +268,10 @@ def test_a_scale_that_cannot_be(arguments: Any, words: str) -> None:
 
 
 def test_a_metric_tells_what_its_values_are() -> None:
-    text = describe("metric", "size")
+    text = describe_plugin("metric", "size")
     assert "\nvalues:\n  size_bytes: memory in bytes, from 0, whole\n" in text
-    assert "density: parameters, 0 to 1\n" in describe("metric", "params") + "\n"
-    assert "values:" not in describe("cam", "grad-cam")
+    assert "density: parameters, 0 to 1\n" in describe_plugin("metric", "params") + "\n"
+    assert "values:" not in describe_plugin("cam", "grad-cam")
 
 
 def test_the_old_name_of_unnamed_parameters_is_honoured() -> None:
