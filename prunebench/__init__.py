@@ -22,7 +22,6 @@ __all__ = [
     "RequestError",
     "Results",
     "Suite",
-    "__version__",
     "compare",
     "explain",
     "load_suite",

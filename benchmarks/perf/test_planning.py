@@ -19,7 +19,7 @@ from prunebench.store.digests import Digests
 from prunebench.plan.environment import Environment
 from prunebench.plan.estimate import summarise
 from prunebench.plan.keys import Identities
-from prunebench.plan import plan_trials
+from prunebench.plan.plan import plan_trials
 from prunebench.suite import load_suite
 
 start = time.perf_counter()

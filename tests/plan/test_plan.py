@@ -224,7 +224,7 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
         "import re, sys\n"
         "from prunebench.plan.estimate import summarise\n"
         "from prunebench.plan.keys import Identities\n"
-        "from prunebench.plan import plan_trials\n"
+        "from prunebench.plan.plan import plan_trials\n"
         "from prunebench.store.digests import Digests\n"
         "from prunebench.plan.environment import Environment\n"
         "from prunebench.suite import load_suite\n"
