@@ -116,7 +116,13 @@ def control(
 ) -> Record:
     """The ``none`` control."""
     return record(
-        "none", None, role="control", axis="none", sp2ps=sp2ps, accuracy=accuracy, **fields
+        "none",
+        None,
+        role="control",
+        axis="none",
+        sp2ps=sp2ps,
+        accuracy=accuracy,
+        **{"pruner_name": "none", **fields},
     )
 
 

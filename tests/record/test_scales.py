@@ -275,7 +275,7 @@ def test_a_metric_tells_what_its_values_are() -> None:
 
 
 def test_the_old_name_of_unnamed_parameters_is_honoured() -> None:
-    with pytest.warns(DeprecationWarning, match="Old: `told` is called `unnamed_parameters` now"):
+    with pytest.warns(DeprecationWarning, match="Old: `told` is now `unnamed_parameters`"):
 
         class Old(Metric):
             told = frozenset({"repeats"})
