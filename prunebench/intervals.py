@@ -87,11 +87,16 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     Args:
         values: At least one.
     """
+    ordered, count = sorted(values), len(values)
+    j = _find_lower_rank(count)
+    return ordered[max(j - 1, 0)], ordered[min(count - j, count - 1)]
+
+
+@lru_cache(maxsize=1024)  # of every row of a board, and few counts differ
+def _find_lower_rank(count: int) -> int:
     from scipy.stats import binom
 
-    ordered, count = sorted(values), len(values)
-    j = int(binom.ppf((1 - CONFIDENCE) / 2, count, 0.5))
-    return ordered[max(j - 1, 0)], ordered[min(count - j, count - 1)]
+    return int(binom.ppf((1 - CONFIDENCE) / 2, count, 0.5))
 
 
 def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:

@@ -1,4 +1,4 @@
-"""What commands that write files have in common."""
+"""Writing files, as several commands do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two networks and images can be compared; everything wrong is refused here."""
+"""Checks of what is to be compared: everything wrong with networks or images is refused here."""
 
 from __future__ import annotations
 

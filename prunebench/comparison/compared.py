@@ -1,4 +1,4 @@
-"""What a comparison of two networks found, before it is drawn or written."""
+"""The findings of a comparison of two networks, before they are drawn or written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Accuracies:
 
 @dataclass(frozen=True)
 class ComparedNetworks:
-    """What was found of two networks.
+    """The findings of a comparison of two networks.
 
     Attributes:
         scores: One row an explanation method: the means over images of ``ssim``, ``sam``,
