@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import torch
@@ -41,22 +42,36 @@ def check_fresh_process(subject: CheckedPruner) -> None:
         "parameters": subject.parameters,
         "threads": torch.get_num_threads(),
     }
-    search = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "prunebench.conformance.fresh"],
-        input=json.dumps(request, default=str),
-        env={**os.environ, "PYTHONPATH": search, "PYTHONHASHSEED": "1"},
-        capture_output=True,
-        text=True,
-    )
-    last = (done.stderr.strip().splitlines() or [""])[-1]
-    require(done.returncode == 0, f"a fresh process failed: {last}")
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = _ask_fresh_process(json.dumps(request, default=str))
+    require("error" not in found, f"a fresh process failed: {found.get('error')}")
     if found["baseline"] != digest_network(train_network("digits-cnn")):
         raise Skip("the network to compress is another one in a fresh process on this machine")
     require(
         found["network"] == digest_network(subject.main.network),
         "a fresh process gives another network: it depends on the order of a set, or on the time",
+    )
+
+
+def _ask_fresh_process(request: str) -> dict[str, str]:
+    process = _start_fresh_processes(os.pathsep.join(path for path in sys.path if path))
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(request + "\n")
+    process.stdin.flush()
+    found: dict[str, str] = json.loads(process.stdout.readline() or '{"error": "it did not start"}')
+    return found
+
+
+@cache
+def _start_fresh_processes(search: str) -> subprocess.Popen[str]:
+    """Start what answers requests, each in a process of its own; it ends with this process."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "prunebench.conformance.fresh"],
+        env={**os.environ, "PYTHONPATH": search, "PYTHONHASHSEED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
 
 
