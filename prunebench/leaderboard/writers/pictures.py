@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ from prunebench.record import Record, slug
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
+
+logger = logging.getLogger(__name__)
 
 Pixels = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -65,6 +68,9 @@ def draw_progress(
 def write_pictures(sections: Sequence[Section], folder: Path, cam: str = "grad-cam") -> list[Path]:
     """Draw a picture of every protocol whose records can make one.
 
+    One that cannot be drawn, since a record holds no picture where it says so, is told in the log
+    and takes no other with it.
+
     Args:
         sections: From ``board``.
         folder: Where the PNGs go, named for their suite; further protocols of a suite are
@@ -76,8 +82,7 @@ def write_pictures(sections: Sequence[Section], folder: Path, cam: str = "grad-c
     """
     written: list[Path] = []
     for section in sections:
-        rows = [row for row in section.rows if row.first.role == "compressed"]
-        if section.baseline is None or section.control is None or not rows:
+        if section.baseline is None or section.control is None or not _group_lines(section):
             continue
         kept = {heat.cam for heat in section.baseline.first.heatmaps if heat.cam}
         if not kept:
@@ -87,7 +92,10 @@ def write_pictures(sections: Sequence[Section], folder: Path, cam: str = "grad-c
         name = slug(record.suite)
         if folder / f"{name}.png" in written:
             name = slug(f"{record.suite}-{record.protocol}")
-        written.append(_draw(section, shown, folder / f"{name}.png"))
+        try:
+            written.append(_draw(section, shown, folder / f"{name}.png"))
+        except RequestError as error:
+            logger.warning("no picture of %s, protocol %s: %s", name, record.protocol, error)
     return written
 
 
@@ -129,7 +137,7 @@ def _choose_levels(sections: Sequence[Section]) -> Section:
 
 def _choose_lines(section: Section, pruners: Sequence[str] | None) -> dict[str, list[Row]]:
     """Choose the levels of each pruner to show."""
-    found = {pruner: rows for axis in AXES for pruner, rows in group_by_pruner(section.rows, axis)}
+    found = _group_lines(section)
     for pruner in pruners or ():
         if pruner not in found:
             raise RequestError(f"no pruner {pruner!r}: {did_you_mean(pruner, found)}")
@@ -137,6 +145,11 @@ def _choose_lines(section: Section, pruners: Sequence[str] | None) -> dict[str, 
     if not order:
         raise RequestError("these records hold no compressed network")
     return {pruner: found[pruner] for pruner in order[:PRUNERS]}
+
+
+def _group_lines(section: Section) -> dict[str, list[Row]]:
+    """Return the levels of each pruner that is ranked: others make no line of rising compression."""
+    return {pruner: rows for axis in AXES for pruner, rows in group_by_pruner(section.rows, axis)}
 
 
 def _choose_image(section: Section, cam: str) -> int:

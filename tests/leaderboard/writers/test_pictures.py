@@ -55,6 +55,20 @@ def test_a_heatmap_that_is_no_picture_is_refused(tmp_path: Path) -> None:
         draw_progress(records, "grad-cam", tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("axis", ["quantised", "none", "dense"])
+def test_a_protocol_without_a_picture_takes_no_other_with_it(tmp_path: Path, axis: str) -> None:
+    """What is not ranked makes no line, and a heatmap may be none."""
+    whole = suite(levels=(0.4,), pruners=("l1-filter",), maps=True)
+    maps = whole[0].heatmaps
+    if axis == "dense":
+        maps = (Heatmap(image=3, cam="grad-cam", png="bm8gcGljdHVyZQ=="),)
+    common = {"protocol": "p2", "heatmaps": maps}
+    others = [baseline(**common), control(**common), record("distillation", None, axis=axis)]
+    others[2] = others[2].model_copy(update=common)
+    drawn = write_pictures(board([*whole, *others]), tmp_path)
+    assert [path.name for path in drawn] == ["quick.png"]
+
+
 @pytest.mark.slow
 def test_the_published_pictures_are_drawn_from_the_published_records(tmp_path: Path) -> None:
     published = Path(__file__).parent.parent.parent.parent / "leaderboard"
