@@ -12,12 +12,20 @@ MOST_TIMES = 100  # timed passes kept of a network
 MOST_CLASSES = 100  # whose names are kept
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=-]*$", max_length=200)]
-Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(le=1)]  # negative where there is more than before
+LARGEST_NUMBER = 1e100
+"""Of a record: sums, squares and ratios of such numbers are still finite."""
+LARGEST_COUNT = 2**53
+"""Up to this every whole number is one in JSON and as a float, too."""
+
+Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Whole = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Fraction = Annotated[float, Field(ge=-1e6, le=1)]  # negative where there is more than before
 
 
 class Strict(BaseModel):
-    """Base of the schema: nothing unknown, no infinite number."""
+    """Base of the schema: nothing unknown, no infinite number; each field says its range."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -36,12 +44,12 @@ class Value(Strict):
         measured: Whether it was timed: such values differ from run to run.
     """
 
-    mean: float | None
-    low: float | None = None
-    high: float | None = None
+    mean: Number | None
+    low: Number | None = None
+    high: Number | None = None
     interval: str | None = None
-    n: int | None = None
-    undefined: int = 0
+    n: Whole | None = None
+    undefined: Whole = 0
     reason: str | None = None
     measured: bool = False
 
@@ -84,7 +92,7 @@ class Heatmap(Strict):
         png: The picture, base64 PNG: 8-bit grey for a map (255 is 1.0), RGB for an image.
     """
 
-    image: int
+    image: Count
     cam: str | None
     png: str
 
@@ -113,7 +121,8 @@ class Moved(Strict):
     after: str
 
 
-Milliseconds = Annotated[tuple[float, ...], Field(max_length=MOST_TIMES)]
+Time = Annotated[float, Field(ge=0, le=1e12)]
+Milliseconds = Annotated[tuple[Time, ...], Field(max_length=MOST_TIMES)]
 
 
 class Times(Strict):
@@ -136,11 +145,11 @@ class Epoch(Strict):
             by name.
     """
 
-    epoch: int
-    loss: float
-    lr: float
-    validation_accuracy: float | None = None
-    terms: dict[Slug, float] = {}
+    epoch: Count
+    loss: Number
+    lr: Number
+    validation_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    terms: dict[Slug, Number] = {}
 
 
 class Conditions(Strict):
@@ -163,9 +172,9 @@ class Conditions(Strict):
     data_digest: str
     model: str
     recovery: dict[str, Any] | None
-    explained_images: int
+    explained_images: Count
     class_policy: str
     target_layer: str
     device: str
     precision: str
-    versions: dict[str, int] = {}
+    versions: dict[str, Whole] = {}

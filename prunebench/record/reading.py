@@ -18,6 +18,7 @@ from prunebench.record.record import Record
 LARGEST = 2_000_000  # bytes of one record's file
 DEEPEST = 20  # lists and mappings within one another, where a record's form is free
 MOST_ENTRIES = 20_000  # of one field
+LARGEST_WHOLE = 2**64  # of whole numbers where a record's form is free
 
 
 def read_record(path: Path) -> Record:
@@ -44,10 +45,16 @@ def read_record(path: Path) -> Record:
 
 
 def _limit(content: Any, field: str, path: Path) -> None:
-    """Refuse what is nested so deeply, or so long, that working with it fails."""
+    """Refuse what is nested so deeply, or so long, or so large, that working with it fails."""
     waiting, entries = [(content, 1)], 0
     while waiting:
         found, depth = waiting.pop()
+        if isinstance(found, str):
+            if not (found.isascii() or _is_unicode(found)):
+                raise RequestError(f"{field}: holds half a character", where=str(path))
+            continue
+        if isinstance(found, int) and abs(found) > LARGEST_WHOLE:
+            raise RequestError(f"{field}: holds a number beyond 64 bits", where=str(path))
         if not isinstance(found, dict | list | tuple):
             continue
         if depth > DEEPEST:
@@ -55,8 +62,17 @@ def _limit(content: Any, field: str, path: Path) -> None:
         entries += len(found)
         if entries > MOST_ENTRIES:
             raise RequestError(f"{field}: has more than {MOST_ENTRIES:,} entries", where=str(path))
-        parts = found.values() if isinstance(found, dict) else found
+        parts = [*found, *found.values()] if isinstance(found, dict) else found
         waiting.extend((part, depth + 1) for part in parts)
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be written to a file: JSON can spell halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _validated(text: bytes, path: Path) -> Record:

@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 from prunebench.record.fields import (
     MOST_CLASSES,
     Conditions,
+    Count,
     Epoch,
     Heatmap,
     Moved,
     Reached,
+    Seed,
     Slug,
     Strict,
     Times,
@@ -65,9 +67,9 @@ class Record(Strict):
     pruner_name: str
     pruner_parameters: dict[str, Any] = {}
     level: Annotated[float, Field(ge=0, lt=1)] | None
-    round: Annotated[int, Field(ge=1)] | None = None
-    seed: int
-    seeds: tuple[int, ...]
+    round: Annotated[Count, Field(ge=1)] | None = None
+    seed: Seed
+    seeds: tuple[Seed, ...]
     axis: Literal["dense", "masked", "quantised", "none"]
     reached: Reached
     values: dict[str, Value]
@@ -78,7 +80,7 @@ class Record(Strict):
     pictures_withheld: str | None = None
     classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
     times: dict[str, Times] = {}
-    images_seen: int = 0
+    images_seen: Count = 0
     suite_excerpt: dict[str, Any] = {}
     keys: dict[str, Any] = {}
     flags: tuple[str, ...] = ()

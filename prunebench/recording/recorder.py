@@ -17,7 +17,7 @@ from prunebench.plan.trial import Trial
 from prunebench.plugins import Chosen, find
 from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
-from prunebench.record.fields import MOST_TIMES
+from prunebench.record.fields import LARGEST_NUMBER, MOST_TIMES
 from prunebench.record.names import protocol_of, record_id
 from prunebench.recording.excerpt import excerpt
 from prunebench.recording.pictures import Pictures, explained
@@ -252,6 +252,10 @@ def _plugin_version(chosen: Chosen[Any]) -> str:
 
 
 def _epoch(point: dict[str, Any]) -> Epoch:
-    """Return a point of a curve; a plugin may call its terms what it likes."""
-    terms = {slug(name): value for name, value in point.get("terms", {}).items()}
+    """Return a point of a curve; a plugin may call its terms what it likes.
+
+    A term that is no number in this epoch, such as a mean over nothing, is left out of it.
+    """
+    told = point.get("terms", {}).items()
+    terms = {slug(name): value for name, value in told if abs(value) <= LARGEST_NUMBER}
     return Epoch.model_validate(point | {"terms": terms})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prunebench.plan.trial import Cell, Trial
 from prunebench.record import Value
+from prunebench.record.fields import LARGEST_NUMBER
 from prunebench.recording.pictures import explained
 from prunebench.store import Store
 
@@ -72,9 +73,18 @@ def _missing(cell: Cell) -> str:
 
 
 def _number(number: float, timed: bool) -> Value:
-    if not math.isfinite(number):
-        return Value(mean=None, reason=f"not a finite number: {number}", measured=timed)
+    if (reason := _find_excess(number)) is not None:
+        return Value(mean=None, reason=reason, measured=timed)
     return Value(mean=number, measured=timed)
+
+
+def _find_excess(number: float) -> str | None:
+    """Say why a number is none that a record can hold; None if it is one."""
+    if not math.isfinite(number):
+        return f"not a finite number: {number}"
+    if abs(number) > LARGEST_NUMBER:
+        return f"{number:.3g} is beyond the {LARGEST_NUMBER:g} that a record can hold"
+    return None
 
 
 def _mean(each: Tensor) -> Value:
@@ -88,6 +98,10 @@ def _from_interval(interval: Interval) -> Value:
         return Value(
             mean=None, n=0, undefined=interval.undefined, reason="undefined for every image"
         )
+    for number in (interval.mean, interval.low or 0.0, interval.high or 0.0):
+        if (reason := _find_excess(number)) is not None:
+            undefined = interval.undefined + interval.n
+            return Value(mean=None, n=0, undefined=undefined, reason=reason)
     return Value(
         mean=interval.mean,
         low=interval.low,

@@ -83,6 +83,46 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path: Path, number: float) -
         read_record(changed(tmp_path, values={"accuracy": {"mean": number}}))
 
 
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("curves", {"curves": {"baseline": [{"epoch": 1, "loss": 1e308, "lr": 0.1}]}}),
+        (
+            "validation_accuracy",
+            {
+                "curves": {
+                    "baseline": [{"epoch": 1, "loss": 1, "lr": 0.1, "validation_accuracy": 1e308}]
+                }
+            },
+        ),
+        ("values.accuracy.mean", {"values": {"accuracy": {"mean": 1e308}}}),
+        ("values.accuracy.n", {"values": {"accuracy": {"mean": 0.5, "n": 10**400}}}),
+        ("reached.macs", {"reached": {"weights": 0, "params": 0, "channels": 0, "macs": -1e308}}),
+        ("times", {"times": {"cpu_b1": {"baseline": [1e308], "network": [1.0]}}}),
+        ("images_seen", {"images_seen": 10**30}),
+        ("seeds", {"seed": 0, "seeds": [0, 10**30]}),
+        ("measured", {"measured": {"seconds": 10**400}}),
+    ],
+)
+def test_every_number_has_a_range(tmp_path: Path, field: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=rf"record\.json: .*{field}"):
+        read_record(changed(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"dataset": "\ud800"},
+        {"flags": ["\udfff"]},
+        {"provenance": {"processor": "\ud800"}},
+        {"pruner_parameters": {"\ud800": 1}},
+    ],
+)
+def test_half_a_character_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=rf"record\.json: {next(iter(fields))}"):
+        read_record(changed(tmp_path, **fields))
+
+
 def test_an_interval_that_excludes_its_mean_is_refused(tmp_path: Path) -> None:
     value = {"mean": 0.5, "low": 0.6, "high": 0.7}
     with pytest.raises(RequestError, match=r"values\.accuracy.*excludes the mean"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +35,7 @@ NAMED = ("values", "times", "curves", "pictures")
 
 
 def check_text(record: Record) -> Iterator[Problem]:
-    """Yield ids, names and texts that may do harm where they are shown."""
+    """Yield ids, names, texts and numbers that may do harm where they are shown."""
     if RESERVED.fullmatch(record.id):
         yield Problem("id", f"{record.id!r} is not a file's name everywhere", "another suite name")
     for field in NAMED:
@@ -63,6 +64,9 @@ def _find_unsafe(content: Any, field: str) -> Iterator[Problem]:
     elif isinstance(content, list):
         for number, value in enumerate(content):
             yield from _find_unsafe(value, f"{field}.{number}")
+    elif isinstance(content, float):
+        if not math.isfinite(content):  # where a record's form is free; not JSON
+            yield Problem(field, f"is {content}", "a number, or a text in quotes")
     elif isinstance(content, str):
         if found := UNSAFE.search(content):
             yield Problem(field, f"holds the character U+{ord(found[0]):04X}", "plain text")
