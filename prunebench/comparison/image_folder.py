@@ -11,7 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from prunebench.data import Normalisation
+from prunebench.datasets.image_files import LARGEST_SIDE, Encoded, open_image
 from prunebench.errors import RequestError
+from prunebench.input_files import is_folder, spell
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MODES = {1: "L", 3: "RGB"}
@@ -44,8 +46,10 @@ def load_images(
             normalisation or size that makes no sense.
     """
     root, shape = Path(folder), (size, size) if isinstance(size, int) else size
-    if min(shape) < 1:
-        raise RequestError(f"size {shape} is no image size; expected height and width of 1 or more")
+    if min(shape) < 1 or max(shape) > LARGEST_SIDE:
+        raise RequestError(
+            f"size {shape} is no image size; expected height and width of 1 to {LARGEST_SIDE:,}"
+        )
     if limit is not None and limit < 1:
         raise RequestError(f"limit {limit} leaves no image; expected 1 or more")
     if len(mean) not in MODES or len(mean) != len(std) or min(std) <= 0:
@@ -53,8 +57,9 @@ def load_images(
             f"mean {tuple(mean)} and deviation {tuple(std)} do not fit; expected one or three "
             "numbers each, deviations above 0"
         )
-    if not root.is_dir():
-        raise RequestError("no such folder", where=str(root))
+    if not is_folder(root):
+        raise RequestError("no such folder", where=spell(root))
+    # Pipes and what is worse are left out with all that is no image.
     paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
         raise RequestError(
@@ -65,18 +70,13 @@ def load_images(
         paths = [paths[round(i * len(paths) / limit)] for i in range(limit)]
     normalise = Normalisation(tuple(mean), tuple(std))
     images = torch.cat([normalise(_read_image(path, MODES[len(mean)], shape)) for path in paths])
-    return images, [path.relative_to(root).as_posix() for path in paths]
+    return images, [spell(path.relative_to(root).as_posix()) for path in paths]
 
 
 def _read_image(path: Path, mode: str, size: tuple[int, int]) -> Tensor:
     """Read one image, cut to size, uint8, 1×C×H×W."""
-    try:
-        with Image.open(path) as file:
-            image = file.convert(mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RequestError(
-            f"cannot be read as an image ({type(error).__name__}: {error})", where=str(path)
-        ) from error
+    with open_image(Encoded(path, spell(path))) as file:
+        image = file.convert(mode)
     height, width = size
     scale = max(height / image.height, width / image.width)
     # The part of the image that the network will see, in the image's own pixels.

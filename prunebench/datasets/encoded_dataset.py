@@ -50,7 +50,10 @@ class EncodedDataset(Dataset):
         description="share of the training images cut off where there is no validation split",
     )
     size: int | None = Field(
-        None, ge=1, description="resize every image to size×size; all must be of one size without"
+        None,
+        ge=1,
+        le=16_384,
+        description="resize every image to size×size; all must be of one size without",
     )
     channels: Literal[1, 3] = Field(3, description="3: colour (grey is repeated); 1: grey")
     mean: tuple[float, ...] = Field(

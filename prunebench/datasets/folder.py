@@ -9,6 +9,7 @@ from pydantic import Field
 
 from prunebench.datasets.encoded_dataset import EncodedDataset, Examples
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.input_files import is_folder, spell
 
 SUFFIXES = frozenset(
     [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
@@ -52,8 +53,8 @@ class Folder(EncodedDataset):
 
     def _find_classes(self) -> dict[str, dict[str, list[Path]]]:
         """Find the images by split and class; the split is ``all`` where there are no splits."""
-        if not self.path.is_dir():
-            raise RequestError("folder: no such folder; check `path`", where=str(self.path))
+        if not is_folder(self.path):
+            raise RequestError("folder: no such folder; check `path`", where=spell(self.path))
         root = self.path.resolve()
         folders = {
             split: next((self.path / name for name in names if (self.path / name).is_dir()), None)
@@ -70,7 +71,7 @@ class Folder(EncodedDataset):
                     raise RequestError(
                         f"folder: class {name!r} has no training images; "
                         f"{did_you_mean(name, found['train'])}",
-                        where=str(folders[split]),
+                        where=spell(folders[split] or ""),
                     )
         return found
 
@@ -78,41 +79,52 @@ class Folder(EncodedDataset):
 def _find_images(parent: Path, root: Path) -> dict[str, list[Path]]:
     """Find the images in each class's folder, classes and images sorted by name."""
     found = {
-        folder.name: _list_image_files(folder, root) for folder in _list_subfolders(parent, root)
+        spell(folder.name): _list_image_files(folder, root)
+        for folder in _list_subfolders(parent, root)
     }
     if not found:
-        raise RequestError("folder: no folders of classes there", where=str(parent))
+        raise RequestError("folder: no folders of classes there", where=spell(parent))
     for name, images in found.items():
         if not images:
             raise RequestError(
-                f"folder: no images there ({', '.join(sorted(SUFFIXES))})", where=str(parent / name)
+                f"folder: no images there ({', '.join(sorted(SUFFIXES))})",
+                where=spell(parent / name),
             )
     return found
 
 
 def _list_subfolders(parent: Path, root: Path) -> list[Path]:
-    return _list_inside([entry for entry in os.scandir(parent) if entry.is_dir()], root)
+    return _list_inside([entry for entry in _scan(parent) if is_folder(Path(entry))], root)
 
 
 def _list_image_files(parent: Path, root: Path) -> list[Path]:
-    entries = [entry for entry in os.scandir(parent) if not entry.is_dir()]
-    return _list_inside([e for e in entries if Path(e.name).suffix.lower() in SUFFIXES], root)
+    entries = [entry for entry in _scan(parent) if Path(entry.name).suffix.lower() in SUFFIXES]
+    return _list_inside([entry for entry in entries if not is_folder(Path(entry))], root)
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    """List what is in a folder and visible."""
+    try:
+        return [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise RequestError(
+            f"folder: cannot be read: {error.strerror}", where=spell(folder)
+        ) from None
 
 
 def _list_inside(entries: list[os.DirEntry[str]], root: Path) -> list[Path]:
-    """List the visible ones of these entries, sorted by name.
+    """List these entries, sorted by name.
 
     Raises:
         RequestError: One is a link that leads nowhere or out of the root.
     """
-    visible = [entry for entry in entries if not entry.name.startswith(".")]
-    for entry in visible:
+    for entry in entries:
         target = Path(entry).resolve() if entry.is_symlink() else None
         if target and not (target.exists() and target.is_relative_to(root)):
             raise RequestError(
-                "folder: a link out of the data set, or to nowhere", where=entry.path
+                "folder: a link out of the data set, or to nowhere", where=spell(entry.path)
             )
-    return sorted(Path(entry) for entry in visible)
+    return sorted(Path(entry) for entry in entries)
 
 
 def _make_examples(classes: dict[str, list[Path]], names: tuple[str, ...]) -> Examples:
@@ -120,6 +132,6 @@ def _make_examples(classes: dict[str, list[Path]], names: tuple[str, ...]) -> Ex
 
     images, labels = [], []
     for name, paths in classes.items():
-        images += [Encoded(path, str(path)) for path in paths]
+        images += [Encoded(path, spell(path)) for path in paths]
         labels += [names.index(name)] * len(paths)
     return Examples(images, labels)

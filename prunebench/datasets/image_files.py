@@ -17,9 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from prunebench.errors import RequestError
+from prunebench.input_files import is_file
 
 # The usual ones; above all not EPS, for which Pillow runs another program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+LARGEST_SIDE = 16_384  # pixels to which an image may be resized
 
 
 class Encoded(NamedTuple):
@@ -94,7 +96,7 @@ class ImageFiles:
 
     def _decode(self, image: Encoded) -> np.ndarray[Any, np.dtype[np.uint8]]:
         height, width = self.size
-        with _open_image(image) as found:
+        with open_image(image) as found:
             self._check(image, (found.height, found.width))
             converted = found.convert("RGB" if self.channels == 3 else "L")
         if converted.size != (width, height):
@@ -109,7 +111,7 @@ def read_image_size(image: Encoded) -> tuple[int, int]:
     Raises:
         RequestError: It is no image that can be read.
     """
-    with _open_image(image) as found:
+    with open_image(image) as found:
         return found.height, found.width
 
 
@@ -133,9 +135,15 @@ def run_in_threads(work: Callable[[int], None], count: int) -> None:
 
 
 @contextmanager
-def _open_image(image: Encoded) -> Iterator[Image.Image]:
-    """Open an image; whatever goes wrong meanwhile becomes an error that names the image."""
+def open_image(image: Encoded) -> Iterator[Image.Image]:
+    """Open an image; whatever goes wrong meanwhile becomes an error that names the image.
+
+    Raises:
+        RequestError: It is no image in one of ``FORMATS``, no regular file, or deeper than 8 bits.
+    """
     content = image.content
+    if isinstance(content, Path) and not is_file(content):
+        raise RequestError("is no regular file", where=image.name)
     try:
         with Image.open(
             io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,10 +11,12 @@ from pydantic import Field
 
 from prunebench.datasets.encoded_dataset import EncodedDataset, Examples
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.input_files import is_folder, spell
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_CLASSES = 100_000  # that are told from labels alone: each becomes an output of the network
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
 
@@ -31,8 +34,8 @@ class Parquet(EncodedDataset):
         return [path for shards in self._list_shards().values() for path in shards]
 
     def _list_shards(self) -> dict[str, list[Path]]:
-        if not self.path.is_dir():
-            raise RequestError("parquet: no such folder; check `path`", where=str(self.path))
+        if not is_folder(self.path):
+            raise RequestError("parquet: no such folder; check `path`", where=spell(self.path))
         found = {split: _find_shards(self.path, names) for split, names in SPLITS.items()}
         for split in ("train", "test"):
             if not found[split]:
@@ -63,8 +66,7 @@ class Parquet(EncodedDataset):
         for path, others in named.items():
             if others != names:
                 raise RequestError(f"its class names differ from those of {first}", where=str(path))
-        largest = max(max(examples.labels) for examples in splits.values())
-        names = names or tuple(f"class {number}" for number in range(largest + 1))
+        names = names or _number_classes(splits)
         for examples in splits.values():
             for label, image in zip(examples.labels, examples.images, strict=True):
                 if not 0 <= label < len(names):
@@ -72,6 +74,20 @@ class Parquet(EncodedDataset):
                         f"label {label} is not in 0 to {len(names) - 1}", where=image.name
                     )
         return splits, names
+
+
+def _number_classes(splits: Mapping[str, Examples]) -> tuple[str, ...]:
+    """Return ``class 0`` to the largest label."""
+    label, image = max(
+        (pair for each in splits.values() for pair in zip(each.labels, each.images, strict=True)),
+        key=lambda pair: pair[0],
+    )
+    if label >= MOST_CLASSES:
+        raise RequestError(
+            f"label {label}; without names of classes, {MOST_CLASSES - 1:,} at most",
+            where=image.name,
+        )
+    return tuple(f"class {number}" for number in range(label + 1))
 
 
 def _find_shards(folder: Path, names: tuple[str, ...]) -> list[Path]:
@@ -105,7 +121,9 @@ def _read_table(path: Path) -> pa.Table:
     try:
         schema = pq.read_schema(path)
         for column in ("image", "label"):
-            if column not in schema.names:
+            if (count := schema.names.count(column)) > 1:
+                refuse(f"{count} columns are called {column!r}; expected one")
+            if not count:
                 refuse(f"no column {column!r}; {did_you_mean(column, schema.names)}")
         image, label = schema.field("image").type, schema.field("label").type
         if not (pa.types.is_struct(image) and image.get_field_index("bytes") >= 0):
@@ -163,10 +181,11 @@ def _check_box(box: Any, name: str) -> list[float]:
 
 def _read_class_names(table: pa.Table) -> tuple[str, ...]:
     metadata = table.schema.metadata or {}
-    if b"class_names" in metadata:
-        return tuple(name.strip() for name in metadata[b"class_names"].decode().split(","))
     try:
+        if b"class_names" in metadata:
+            text = metadata[b"class_names"].decode("utf-8", "backslashreplace")
+            return tuple(name.strip() for name in text.split(","))
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return tuple(map(str, features["label"]["names"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):  # not the hub's, or no JSON
         return ()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prunebench.errors import RequestError
+from prunebench.input_files import spell
 from prunebench.store.writing import saving
 
 
@@ -82,8 +83,8 @@ def _state(path: Path) -> tuple[str, int, int]:
     try:
         status = path.stat()
     except OSError as error:
-        raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    return str(path.resolve()), status.st_size, status.st_mtime_ns
+        raise RequestError(f"cannot be read: {error.strerror}", where=spell(path)) from None
+    return spell(path.resolve()), status.st_size, status.st_mtime_ns
 
 
 def _read(path: Path) -> str:
@@ -91,8 +92,10 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]
     except OSError as error:
-        raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        raise RequestError(f"cannot be read: {error.strerror}", where=spell(path)) from None
 
 
 def _combine(parts: list[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    # Names of files may be bytes that are no UTF-8.
+    text = "\n".join(parts).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_one_mean_reads_grey_whatever_the_file_holds(tmp_path: Path) -> None:
 def test_corrupt_file_is_named(tmp_path: Path, content: bytes) -> None:
     save(tmp_path / "a.png", (0, 0, 0))
     (tmp_path / "b.png").write_bytes(content)
-    with pytest.raises(RequestError, match=r"b\.png: cannot be read as an image"):
+    with pytest.raises(RequestError, match=r"b\.png: cannot be decoded as an image"):
         load_images(tmp_path, 8, MEAN, STD)
 
 
@@ -74,8 +75,35 @@ def test_truncated_file_is_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(RequestError, match=r"half\.jpg: cannot be read"):
+    with pytest.raises(RequestError, match=r"half\.jpg: cannot be decoded"):
         load_images(tmp_path, 8, MEAN, STD)
+
+
+def test_no_other_program_is_started_for_an_image(tmp_path: Path) -> None:
+    """Pillow runs Ghostscript on EPS, whatever the file is called."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.eps", "EPS")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    with pytest.raises(RequestError, match=r"a\.png: cannot be decoded"):
+        load_images(tmp_path, 8, MEAN, STD)
+
+
+def test_more_than_8_bits_are_refused_rather_than_cut_off(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(RequestError, match=r"a\.png: more than 8 bits"):
+        load_images(tmp_path, 8, (0.5,), (0.5,))
+
+
+def test_what_is_no_file_is_no_image(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", (0, 0, 0))
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert load_images(tmp_path, 8, MEAN, STD)[1] == ["a.png"]
+
+
+def test_a_name_that_is_no_text_is_spelled_out(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", (0, 0, 0))
+    os.rename(bytes(tmp_path / "a.png"), bytes(tmp_path) + b"/\xff.png")
+    assert load_images(tmp_path, 8, MEAN, STD)[1] == ["\\udcff.png"]
 
 
 def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
@@ -92,6 +120,7 @@ def test_nothing_to_read_is_refused(tmp_path: Path) -> None:
         (8, (0.5,), (0.5, 0.5, 0.5), None),
         (8, (0.5,), (0.0,), None),
         ((0, 8), (0.5,), (0.5,), None),
+        (10**20, (0.5,), (0.5,), None),
         (8, (0.5,), (0.5,), 0),
     ],
 )

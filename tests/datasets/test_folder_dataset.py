@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from prunebench.data import Data, batches
 from prunebench.datasets.folder import Folder
 from prunebench.datasets.image_files import ImageFiles
 from prunebench.errors import RequestError
+from prunebench.store.digests import Digests
 
 
 def draw(path: Path, value: int, size: tuple[int, int] = (6, 4)) -> Path:
@@ -51,6 +53,27 @@ def plain(tmp_path: Path) -> Path:
 def values(split: Any) -> list[int]:
     found: list[int] = split.pixels[torch.arange(len(split))][:, 0, 0, 0].tolist()
     return found
+
+
+def test_a_link_to_itself_and_a_pipe_are_refused(split: Path) -> None:
+    (split / "train" / "cat" / "loop.png").symlink_to("loop.png")
+    with pytest.raises(RequestError, match=r"loop\.png: cannot be read: Too many levels"):
+        Folder(path=split).load()
+    (split / "train" / "cat" / "loop.png").unlink()
+    os.mkfifo(split / "train" / "cat" / "pipe.png")
+    with pytest.raises(RequestError, match=r"pipe\.png: is no regular file"):
+        Folder(path=split).load()
+
+
+def test_names_that_are_no_text_are_spelled_out(split: Path) -> None:
+    for part in ("train", "test"):
+        os.rename(bytes(split / part / "cat"), bytes(split / part) + b"/c\xff")
+    os.rename(
+        bytes(split / "test" / "dog" / "100.png"), bytes(split / "test" / "dog") + b"/\xff.png"
+    )
+    dataset = Folder(path=split)
+    assert dataset.load().class_names == ("c\\udcff", "dog")
+    assert Digests().of_tree(dataset.files()) == Digests().of_tree(dataset.files()[::-1])
 
 
 def test_train_and_test_folders_are_the_splits(split: Path) -> None:

@@ -32,7 +32,7 @@ def write(
     path: Path,
     values: Sequence[int],
     *,
-    metadata: dict[str, str] | None = None,
+    metadata: dict[Any, Any] | None = None,
     images: Sequence[bytes | None] | None = None,
     **columns: Any,
 ) -> Path:
@@ -193,6 +193,26 @@ def test_a_label_beyond_the_names_is_refused(folder: Path) -> None:
         write(folder / f"{name}.parquet", range(30), metadata={"class_names": "one"})
     with pytest.raises(RequestError, match=r"train\.parquet, row 1: label 1 is not in 0 to 0"):
         Parquet(path=folder).load()
+
+
+def test_a_huge_label_makes_no_class_of_each_number(folder: Path) -> None:
+    write(folder / "test.parquet", [1], label=pa.array([10**9]))
+    with pytest.raises(RequestError, match=r"test\.parquet, row 0: label 1000000000; .*99,999"):
+        Parquet(path=folder).load()
+
+
+def test_two_columns_of_one_name_are_refused(folder: Path) -> None:
+    table = pq.read_table(folder / "test.parquet")
+    pq.write_table(table.append_column("label", table["label"]), folder / "test.parquet")
+    with pytest.raises(RequestError, match=r"2 columns are called 'label'"):
+        Parquet(path=folder).load()
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b'{"info": []}'])
+def test_metadata_that_is_not_the_hubs_names_no_class(folder: Path, content: bytes) -> None:
+    for split, rows in (("train", range(30)), ("test", range(100, 110))):
+        write(folder / f"{split}.parquet", rows, metadata={b"huggingface": content})
+    assert Parquet(path=folder).load().class_names == ("class 0", "class 1")
 
 
 def test_a_missing_column_is_named_with_the_nearest(folder: Path) -> None:

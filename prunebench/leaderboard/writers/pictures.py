@@ -148,7 +148,7 @@ def _choose_lines(section: Section, pruners: Sequence[str] | None) -> dict[str, 
 
 
 def _group_lines(section: Section) -> dict[str, list[Row]]:
-    """Return the levels of each pruner that is ranked: others make no line of rising compression."""
+    """Return the levels of each ranked pruner: others make no line of rising compression."""
     return {pruner: rows for axis in AXES for pruner, rows in group_by_pruner(section.rows, axis)}
 
 
