@@ -11,6 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from prunebench.tracking.address import find_database
+from prunebench.tracking.database import prepare_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +57,9 @@ class MlflowExperiment:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """The connection."""
+        """The connection; an SQLite database is made if need be."""
+        if (file := find_database(self.uri)) is not None:
+            prepare_database(file, lambda uri: connect(uri).search_experiments(max_results=1))
         return connect(self.uri)
 
     @cached_property
@@ -64,22 +70,23 @@ class MlflowExperiment:
         found = self.client.get_experiment_by_name(self.name)
         if found is None:
             location = None
-            if self.uri.startswith("sqlite:///"):
-                beside = Path(self.uri.removeprefix("sqlite:///")).absolute().parent
-                location = (beside / "mlartifacts" / self.name).as_uri()
+            if (file := find_database(self.uri)) is not None:
+                location = (file.parent / "mlartifacts" / self.name).as_uri()
             try:
                 return str(self.client.create_experiment(self.name, artifact_location=location))
             except MlflowException:  # another process was faster
                 found = self.client.get_experiment_by_name(self.name)
                 if found is None:
                     raise
+        if found.lifecycle_stage == "deleted":  # by a person; who runs the suite wants it again
+            self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
     @cached_property
     def complete(self) -> dict[str, str]:
         """By record, what the networks' runs held that were complete when this was first asked."""
         runs = self._runs(f"tags.`{COMPLETE}` = 'true'")
-        tags = [run.data.tags for run in runs]
+        tags = [run.data.tags for run in runs if self.holds_artefacts(run)]
         return {each[NETWORK]: each.get(DIGEST, "") for each in tags if NETWORK in each}
 
     def run(self, tag: str, value: str, name: str) -> Run:
@@ -138,6 +145,22 @@ class MlflowExperiment:
         _retry(partial(client.log_batch, run_id, tags=done))
         client.set_terminated(run_id)
 
+    def is_complete(self, run: Run, digest: str) -> bool:
+        """Return whether a run holds all of what has this digest."""
+        tags = run.data.tags
+        told = tags.get(COMPLETE) == "true" and tags.get(DIGEST) == digest
+        return told and self.holds_artefacts(run)
+
+    def holds_artefacts(self, run: Run) -> bool:
+        """Return whether a run's files are still there: a server's disk may have been tidied."""
+        place, database = urlsplit(run.info.artifact_uri), find_database(self.uri)
+        if place.scheme not in ("", "file"):
+            return bool(self.client.list_artifacts(run.info.run_id))
+        folder = Path(unquote(place.path))
+        # Elsewhere than beside its database it may be on another machine, or before a move.
+        beside = database is not None and folder.is_relative_to(database.parent)
+        return not beside or any(folder.glob("*"))
+
     @property
     def tags(self) -> dict[str, str]:
         """Tags of the experiment itself."""
@@ -164,12 +187,6 @@ class MlflowExperiment:
             token = page.token
             if not token:
                 return
-
-
-def is_complete(run: Run, digest: str) -> bool:
-    """Return whether a run holds all of what has this digest."""
-    tags = run.data.tags
-    return bool(tags.get(COMPLETE) == "true" and tags.get(DIGEST) == digest)
 
 
 def _retry(call: Callable[[], object]) -> None:

@@ -6,7 +6,6 @@ import base64
 import fcntl
 import hashlib
 import json
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,27 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prunebench.errors import RequestError
 from prunebench.record import Record, read_record, slug
-from prunebench.tracking.experiment import BOARD, COMPLETE, NETWORK, MlflowExperiment, is_complete
+from prunebench.tracking.address import check_address, without_password
+from prunebench.tracking.experiment import BOARD, COMPLETE, NETWORK, MlflowExperiment
 from prunebench.tracking.names import CURVE, VERSION, description, metrics, params, run_name
 from prunebench.tracking.view import VIEW_TAG, note, view
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
-SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file", "databricks")
 NOTE = "mlflow.note.content"  # what MLflow shows as a description
 VERSION_TAG = "prunebench.version"
-
-
-def default_uri(store: Path) -> str:
-    """Return the address of a store's embedded tracking database."""
-    return f"sqlite:///{store.absolute() / 'mlflow.db'}"
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 class Tracker:
@@ -55,13 +44,7 @@ class Tracker:
     """
 
     def __init__(self, uri: str, suite: str, lock: Path | None = None) -> None:
-        scheme = uri.partition(":")[0].partition("+")[0]
-        if scheme not in SCHEMES:
-            raise RequestError(
-                f"{_without_password(uri)!r} is no tracking server; expected http://..., "
-                "postgresql://... or sqlite:///FILE",
-                where="--tracking-uri",
-            )
+        check_address(uri)
         self.uri = uri
         self.lock = lock
         self.error: str | None = None
@@ -93,7 +76,7 @@ class Tracker:
                 step()
         except Exception as error:
             first_line = str(error).strip().partition("\n")[0]
-            self.error = _without_password(f"{self.uri}: {type(error).__name__}: {first_line}")
+            self.error = without_password(f"{self.uri}: {type(error).__name__}: {first_line}")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -111,7 +94,7 @@ class Tracker:
         name = run_name(record)
         run = self._experiment.run(NETWORK, record.id, name)
         known = run.data
-        if is_complete(run, digest):
+        if self._experiment.is_complete(run, digest):
             return
         if known.tags.get(VERSION_TAG) != str(VERSION):
             self._experiment.client.update_run(run.info.run_id, name=name)
@@ -133,7 +116,7 @@ class Tracker:
 
         digest = _digest(*(file.read_bytes() for file in files))
         run = self._experiment.run(BOARD, self._experiment.name, "board")
-        if is_complete(run, digest):
+        if self._experiment.is_complete(run, digest):
             return
         records = [read_record(file) for file in files]
         text = note(records)

@@ -190,6 +190,25 @@ def test_a_finished_suite_writes_nothing_to_the_server(
     assert run(uri).tracking_error is None
 
 
+def test_what_a_person_deleted_is_there_again_after_the_next_run(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("a")
+    assert run(uri).exit_status == 0
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name("toy")
+    assert found is not None
+    client.delete_experiment(found.experiment_id)
+    assert run(uri).exit_status == 0
+    before = everything(uri)
+    one = next(iter(logged(uri).values()))
+    files = Path(one.info.artifact_uri.removeprefix("file://"))
+    shutil.rmtree(files)
+    assert run(uri).exit_status == 0
+    assert (files / "record.json").is_file()
+    assert everything(uri) == before
+
+
 def test_a_board_is_a_run_of_its_own_rewritten_when_records_change(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
