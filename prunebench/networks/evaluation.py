@@ -38,7 +38,10 @@ def predict(module: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
         batch_size: Images a batch.
     """
     with freeze(module), torch.no_grad():
-        batches = [module(to_module(batch, module)) for batch in torch.split(images, batch_size)]
+        # Copies: a network may work on its images in place.
+        batches = [
+            module(to_module(batch, module).clone()) for batch in torch.split(images, batch_size)
+        ]
     return torch.cat(batches).to(images.device)
 
 

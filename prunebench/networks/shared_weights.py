@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from torch import Tensor, nn
+from torch import Tensor, inference_mode, nn
 
 
+@inference_mode(False)
 def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
     """Copy a network's structure while its weights stay where they are in memory.
 
     Whatever is hooked into the twin, replaced in it or derived by it, the network never notices:
-    its parameters are other objects, with gradients and flags of their own, over the same numbers.
+    its parameters are other objects, with gradients and flags of their own, over the same numbers;
+    its buffers, which a network may change as it runs, are copies.
 
     Args:
         module: The network. Hooks, such as those of ``torch.nn.utils.prune``, are copied.
@@ -23,10 +25,17 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
     shared: dict[int, object] = {}
     for layer in module.modules():
         # A masked weight is an attribute like any other, and one that deepcopy refuses.
-        for tensor in [*layer.buffers(recurse=False), *vars(layer).values()]:
+        for tensor in vars(layer).values():
             if isinstance(tensor, Tensor):
-                shared[id(tensor)] = tensor.detach()
+                shared[id(tensor)] = _share(tensor)
+        for buffer in layer.buffers(recurse=False):
+            shared[id(buffer)] = buffer.detach().clone()
         for weight in layer.parameters(recurse=False):
             needed = trained and weight.is_floating_point()
-            shared[id(weight)] = nn.Parameter(weight.detach(), requires_grad=needed)
+            shared[id(weight)] = nn.Parameter(_share(weight), requires_grad=needed)
     return deepcopy(module, shared).eval()
+
+
+def _share(tensor: Tensor) -> Tensor:
+    # No gradient can ever pass what was made in inference mode: it is copied.
+    return tensor.detach().clone() if tensor.is_inference() else tensor.detach()
