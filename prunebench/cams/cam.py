@@ -46,6 +46,8 @@ class Trace:
         target_layer: Name of the layer.
         layout: How the layer's output is read as maps.
         prepared: For methods that learn: what each of their preparations computed of this network.
+        answers: Of a network in half precision, its own logits, B×K; all else is computed in single
+            precision.
     """
 
     activations: Tensor
@@ -62,6 +64,7 @@ class Trace:
     target_layer: str = ""
     layout: Layout = "maps"
     prepared: Prepared = field(default_factory=dict)
+    answers: Tensor | None = None
 
     @cached_property
     def gradients(self) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -95,7 +96,9 @@ def _deep_lift(trace: Trace, images: Tensor) -> Tensor:
 
 
 def _lrp(trace: Trace, images: Tensor, epsilon: float) -> Tensor:
-    network = unroll(_get_module(trace), images[:1].detach())
+    # Weights of its own: captum writes into them, be it what they already hold, and a pass that is
+    # still to be differentiated, the caller's or another method's, does not survive that.
+    network = unroll(deepcopy(_get_module(trace)), images[:1].detach())
     check_rules("lrp", network, trace)
     set_epsilon(network, epsilon)
     found: Tensor = attr.LRP(network).attribute(images, target=trace.classes)

@@ -97,7 +97,8 @@ def explain_batches(
             maps[name].append(keep(_normalise_checked(name, raw, traced).to(images.device)))
             for what, each in described.items():
                 numbers[name].setdefault(what, []).append(each.detach().to(images.device))
-        logits.append(traced.logits.to(images.device))
+        answers = traced.logits if traced.answers is None else traced.answers
+        logits.append(_check_finite(answers).to(images.device))
         explained.append(traced.classes.to(images.device))
         done += len(images)
         del traced  # its graph, before the next batch makes one
@@ -137,4 +138,24 @@ def _normalise_checked(name: str, raw: Tensor, traced: Trace) -> Tensor:
             f"cam {name!r} returned {tuple(raw.shape)}; expected maps B×h×w, {sizes[0]} like the "
             f"target layer's or {sizes[1]} like the images"
         )
+    if wrong := _find_not_finite(raw):
+        raise RequestError(
+            f"cam {name!r} gave maps that are not finite (NaN or infinite) for {len(wrong)} of "
+            f"{count} images"
+        )
     return normalise(raw.detach())
+
+
+def _check_finite(logits: Tensor) -> Tensor:
+    if wrong := _find_not_finite(logits):
+        raise RequestError(
+            f"the network's logits are not finite (NaN or infinite) for {len(wrong)} of "
+            f"{len(logits)} images"
+        )
+    return logits
+
+
+def _find_not_finite(values: Tensor) -> list[int]:
+    """Find the images, by their indices in the batch, of which not all values are finite."""
+    wrong: list[int] = (~values.isfinite().flatten(1).all(1)).nonzero()[:, 0].tolist()
+    return wrong

@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from prunebench.cams.affine_tail import is_affine
 from prunebench.cams.crossing_values import CannotCut, Crossing, classify
+from prunebench.networks.classifier import Whole
 
 TOLERANCE = {torch.float64: 1e-10}
 """Largest difference between the cut and the whole network on the same batch, as a share of the
@@ -76,8 +77,9 @@ def cut_network(whole: nn.Module, module: nn.Module, target_layer: str, example:
         CannotCut: torch.fx cannot follow the network's code, a value that crosses the cut is
             tied to the batch in no simple way, or the parts do not give what the whole gives.
     """
-    graph, target = _capture(module, module.get_submodule(target_layer))
-    head, tail, crossing = _divide(module, graph, target)
+    root = Whole(module)
+    graph, target = _capture(root, module.get_submodule(target_layer))
+    head, tail, crossing = _divide(root, graph, target)
     # Two images that differ: a value that mixes images is then seen to.
     pair = torch.cat([example[:1], example[:1].flip(-1).mul(0.5)])
     with torch.no_grad():
@@ -106,7 +108,7 @@ class _LayerTracer(fx.Tracer):
         return m is self._layer or super().is_leaf_module(m, module_qualified_name)
 
 
-def _capture(module: nn.Module, layer: nn.Module) -> tuple[fx.Graph, fx.Node]:
+def _capture(module: Whole, layer: nn.Module) -> tuple[fx.Graph, fx.Node]:
     try:
         graph = _LayerTracer(layer).trace(module)
     except Exception as error:  # the network's code can fail under symbolic values in any way

@@ -14,6 +14,7 @@ from prunebench.cams.crossing_values import CannotCut
 from prunebench.cams.network_cut import Cut, cut_network
 from prunebench.cams.target_layer import find_layer
 from prunebench.errors import RequestError
+from prunebench.networks.classifier import make_classifier
 from prunebench.networks.layout import Layout, find_channel_axis, from_maps, to_maps
 from prunebench.networks.shared_weights import make_twin
 from prunebench.plugins.context import NOTHING, Prepared
@@ -33,9 +34,12 @@ class Tracer:
     parts once, and only the second runs again where a method asks for it. A network that cannot be
     cut is run as a whole with the layer's output replaced, which is always right and slower.
 
-    All this happens to a twin on the same weights: the network itself is never touched. Where the
-    target layer runs several times, its last run is explained. The network must not change while
-    its tracer is in use.
+    All this happens to a twin on the same weights (see ``make_classifier``): the network itself is
+    never touched. Where the target layer runs several times, its last run is explained. The network
+    must not change while its tracer is in use.
+
+    A network in half precision is explained in single precision, or what flows back through it is
+    rounded to nothing; the class explained by default is the one it predicts as it is.
 
     Args:
         module: The network; images B×C×H×W in, logits B×K out.
@@ -49,7 +53,7 @@ class Tracer:
             could.
 
     Raises:
-        RequestError: There is no such layer.
+        RequestError: There is no such layer, or the network is no classifier of such images.
     """
 
     def __init__(
@@ -60,12 +64,17 @@ class Tracer:
         self.layout = layout
         self.uncut = ""
         self._cut: Cut | None = None
-        self.module = make_twin(module)
         with torch.inference_mode(False):
+            example = example.detach().clone()
+            self.module = make_classifier(module, example)
+            self._answers: nn.Module | None = None
+            if example.dtype in HALF:
+                self._answers, self.module = self.module, make_single(self.module, example)
+                example = example.float()
             try:
                 # A twin of its own: following the code may leave symbols in what it keeps.
-                parts = make_twin(module)
-                self._cut = cut_network(self.module, parts, target_layer, example.detach())
+                parts = make_twin(self.module)
+                self._cut = cut_network(self.module, parts, target_layer, example)
             except CannotCut as reason:
                 self.uncut = str(reason)
         self.layer = self.module.get_submodule(target_layer)
@@ -89,15 +98,20 @@ class Tracer:
             RequestError: The layer's output is no batch of maps or does not reach the logits, the
                 network gives no logits, or a class does not exist.
         """
-        images = images.detach()
+        answers = None
         with torch.inference_mode(False), torch.enable_grad():
+            images = images.detach().clone() if images.is_inference() else images.detach()
+            if self._answers is not None:
+                with torch.no_grad():
+                    answers = self._answers(images).float()
+                images = images.float()
             leaf, logits, resume = (self._run_in_parts if self._cut else self._run_whole)(images)
         size = (images.shape[-2], images.shape[-1])
         try:
             maps = to_maps(leaf.detach(), self.layout, size)
         except RequestError as error:
             self._fail(f"cannot be explained: {error.message}")
-        explained = _check_classes(classes, logits)
+        explained = _check_classes(classes, logits if answers is None else answers)
         if self._cut is None and not logits.requires_grad:
             self._fail("does not reach the logits, or is run without gradients")
         module, layout = self.module, self.layout
@@ -143,6 +157,7 @@ class Tracer:
             target_layer=self.target_layer,
             layout=layout,
             prepared=prepared,
+            answers=answers,
         )
 
     def _run_in_parts(self, images: Tensor) -> tuple[Tensor, Tensor, Resume]:
@@ -186,6 +201,11 @@ class Tracer:
         """Make the layer's output the beginning of a graph of its own."""
         if not isinstance(output, Tensor):
             self._fail(f"gives {type(output).__name__}; a layer that can be explained gives maps")
+        if not output.is_floating_point():
+            self._fail(
+                f"gives {output.dtype}, through which no gradient flows; explain the network as it "
+                "was before it was converted"
+            )
         return output.clone().detach().requires_grad_()
 
     def _fail(self, problem: str) -> NoReturn:
@@ -212,6 +232,31 @@ def trace(
     """
     seeds = tuple(derive(seed, "explanation", index) for index in range(len(images)))
     return Tracer(module, target_layer, images, layout)(images, classes, seeds)
+
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def make_single(network: nn.Module, example: Tensor) -> nn.Module:
+    """Copy a network in half precision, in single precision.
+
+    Args:
+        network: As ``make_classifier`` made it.
+        example: A normalised input, B×C×H×W.
+
+    Raises:
+        RequestError: Its code insists on half precision.
+    """
+    single = make_twin(network).float()
+    try:
+        with torch.no_grad():
+            single(example[:1].float())
+    except RuntimeError as error:
+        raise RequestError(
+            "a network in half precision is explained in single precision, in which its code "
+            f"does not run: {error}"
+        ) from None
+    return single
 
 
 def _check_classes(classes: Tensor | None, logits: Any) -> Tensor:

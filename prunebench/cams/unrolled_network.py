@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from copy import copy
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn.utils import parametrize
 
 from prunebench.errors import RequestError
+from prunebench.networks.classifier import Whole
 from prunebench.networks.shared_weights import make_twin
 
 NON_LINEAR: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
@@ -64,8 +65,8 @@ def unroll(module: nn.Module, example: Tensor) -> fx.GraphModule:
     """Copy a network so that nothing in it is reused, functional or in place.
 
     Each call of an activation, of a pooling, of a sum or of a layer becomes a module of its own;
-    dropout and other steps without effect in evaluation disappear. Weights stay where they are
-    in memory.
+    dropout and other steps without effect in evaluation disappear, and so do parametrisations.
+    Other weights stay where they are in memory.
 
     Args:
         module: The network.
@@ -78,8 +79,10 @@ def unroll(module: nn.Module, example: Tensor) -> fx.GraphModule:
         RequestError: torch.fx cannot follow the network's code, or the copy's output is another.
     """
     original = make_twin(module)
+    _settle_parametrisations(original)
     try:
-        network = fx.GraphModule(original, fx.Tracer().trace(original))
+        whole = Whole(original)
+        network = fx.GraphModule(whole, fx.Tracer().trace(whole))
         with torch.no_grad():
             ShapeProp(network).propagate(example)
     except Exception as error:  # the network's code can fail under symbolic values in any way
@@ -103,6 +106,14 @@ def unroll(module: nn.Module, example: Tensor) -> fx.GraphModule:
             "gives other logits, because its code works in place on parts of a tensor"
         )
     return network
+
+
+def _settle_parametrisations(network: nn.Module) -> None:
+    """Replace weights that a parametrisation computes by their values: layers are then plain."""
+    for layer in list(network.modules()):
+        if parametrize.is_parametrized(layer):
+            for name in list(cast(nn.ModuleDict, layer.parametrizations)):
+                parametrize.remove_parametrizations(layer, name)
 
 
 def _unroll_step(node: fx.Node, network: fx.GraphModule) -> None:
@@ -207,10 +218,11 @@ def _find_value(arg: Any, network: fx.GraphModule) -> Any:
 
 def _copy_layer(layer: nn.Module) -> nn.Module:
     """Copy a layer: the same parameters with attributes and hooks of its own."""
-    fresh = copy(layer)
+    fresh = layer.__new__(type(layer))
+    vars(fresh).update(vars(layer))
     for name, value in vars(layer).items():
         if isinstance(value, dict):
-            setattr(fresh, name, value.copy())
+            vars(fresh)[name] = value.copy()
     if hasattr(fresh, "inplace"):
         vars(fresh)["inplace"] = False
     return fresh

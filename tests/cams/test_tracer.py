@@ -193,7 +193,7 @@ def test_network_is_left_as_it_was_found(training: bool) -> None:
         traced = trace(module, layer, IMAGES, CLASSES)
         traced.resume(traced.activations, torch.arange(6))
         assert unchanged()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RequestError, match="cannot take images of 2×8×8"):
         trace(module, "layer2", IMAGES[:, :2], CLASSES)
     with pytest.raises(RequestError):
         trace(module, "fc", IMAGES, CLASSES)
