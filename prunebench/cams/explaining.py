@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Any, cast, get_args
+from collections.abc import Mapping
+from typing import cast, get_args
 
-from torch import Tensor, nn
+from torch import Tensor, inference_mode, nn
 
+from prunebench.cams.arguments import (
+    CamNames,
+    Classes,
+    Images,
+    Layer,
+    choose_cams,
+    name_layer,
+    read_classes,
+    read_images,
+)
 from prunebench.cams.cam import Cam
 from prunebench.cams.explained_batches import explain_batches, split_batches
 from prunebench.cams.maps import upsample
 from prunebench.cams.target_layer import check_target_layer, find_last_feature_layer
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.networks.classifier import describe_dependence, make_classifier, unwrap
 from prunebench.networks.evaluation import to_module
 from prunebench.networks.layout import Layout
-from prunebench.plugins import choose
 from prunebench.plugins.context import NOTHING, Prepared
 from prunebench.progress import counting
 
-CamNames = str | Iterable[str | Mapping[str, Mapping[str, Any]]]
-"""Names of explanation methods; one with parameters is written ``{name: {parameter: value}}``."""
+__all__ = ["choose_cams", "explain"]
 
 
+@inference_mode(False)
 def explain(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     cams: CamNames = ("grad-cam",),
-    target_layer: str | None = None,
-    targets: Tensor | None = None,
+    target_layer: Layer | None = None,
+    targets: Classes | None = None,
     batch_size: int = 64,
     layout: Layout = "maps",
     quiet: bool = False,
@@ -36,12 +46,15 @@ def explain(
     """Explain a network's decisions on images.
 
     Args:
-        model: The network; images in, logits B×K out. It is left as it was found.
-        images: Images, normalised as the network wants them, N×C×H×W.
-        cams: Explanation methods, by name.
-        target_layer: Name of the layer that is explained; by default the end of the last
+        model: The network; images in, logits B×K out, or something that clearly holds them. One
+            logit, as before a sigmoid, counts as two classes. It is left as it was found.
+        images: Images, normalised as the network wants them, N×C×H×W: a tensor, an array, a list,
+            a Dataset or a DataLoader.
+        cams: Explanation methods: names, ``{name: parameters}``, or functions of a trace.
+        target_layer: The layer that is explained, or its name; by default the end of the last
             convolutional stage with maps of at least 4×4 (see ``find_last_feature_layer``).
-        targets: The class explained in each image, N; by default the network's prediction.
+        targets: The class explained in each image, N, or one for all; by default the network's
+            prediction.
         batch_size: Images a batch; it changes nothing but speed and memory.
         layout: How the layer's output is read as maps: ``maps`` (B×C×h×w), ``channels-last``
             (B×h×w×C) or ``tokens`` (B×T×C, as in a vision transformer).
@@ -51,8 +64,9 @@ def explain(
         For each method, maps in [0, 1] at the images' size, N×H×W, on the images' device.
 
     Raises:
-        RequestError: An unknown method, layer or class, a target layer with maps below 4×4, or
-            images that are no N×C×H×W of floating-point numbers.
+        RequestError: An unknown method, layer or class, a target layer with maps below 4×4, images
+            that are no N×C×H×W of finite floating-point numbers, or a network that gives no logits
+            of them.
 
     Example:
         >>> import torch
@@ -65,24 +79,27 @@ def explain(
         torch.Size([4, 8, 8])
     """
     chosen = choose_cams(cams)
-    check_images(images)
-    layer = choose_layer(model, target_layer, images, layout)
-    if targets is not None and len(targets) != len(images):
-        raise RequestError(f"{len(targets)} classes for {len(images)} images; expected as many")
-    prepared = learn_on(images, model, chosen, quiet)
-    batches = split_batches(images, targets, batch_size)
+    images = read_images(images).images
+    name = name_layer(target_layer, model)
+    classes = None if targets is None else read_classes(targets, len(images), "classes")
+    network = make_classifier(model, to_module(images[:1], unwrap(model)))
+    layer = choose_layer(network, name, images, layout)
+    if depends := describe_dependence(network, to_module(images[:1], network)):
+        warnings.warn(f"the maps do not depend on the image alone, but on {depends}", stacklevel=3)
+    prepared = learn_on(images, network, chosen, quiet)
+    batches = split_batches(images, classes, batch_size)
     with counting(len(images), "images explained", quiet) as progress:
         found = explain_batches(
-            model, layer, batches, chosen, layout=layout, prepared=prepared, progress=progress
+            network, layer, batches, chosen, layout=layout, prepared=prepared, progress=progress
         )
     if found.uncut:
         warnings.warn(
             f"the network could not be cut at {layer!r}, so that methods that run it again ran all "
             f"of it (slower, with the same result): {found.uncut}",
-            stacklevel=2,
+            stacklevel=3,
         )
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
-    return {name: upsample(maps, size) for name, maps in found.maps.items()}
+    return {cam: upsample(maps, size) for cam, maps in found.maps.items()}
 
 
 def learn_on(
@@ -109,21 +126,6 @@ def learn_on(
         )
 
 
-def choose_cams(cams: CamNames) -> dict[str, Cam]:
-    """Find explanation methods by name.
-
-    Raises:
-        RequestError: None given, an unknown one, or a wrong parameter.
-    """
-    named: list[tuple[str, Mapping[str, Any]]] = []
-    for item in [cams] if isinstance(cams, str) else cams:
-        named += [(item, {})] if isinstance(item, str) else item.items()
-    if not named:
-        raise RequestError("no explanation method given; 'grad-cam' is one")
-    chosen = [choose("cams", name, dict(parameters)) for name, parameters in named]
-    return {each.label: each.plugin for each in chosen}
-
-
 def choose_layer(
     module: nn.Module, target_layer: str | None, images: Tensor, layout: Layout = "maps"
 ) -> str:
@@ -142,17 +144,3 @@ def choose_layer(
         return find_last_feature_layer(module, example)
     check_target_layer(module, target_layer, example, layout=layout)
     return target_layer
-
-
-def check_images(images: Tensor) -> None:
-    """Refuse what are no normalised images.
-
-    Raises:
-        RequestError: Not N×C×H×W, no images at all, or not floating-point numbers.
-    """
-    if not isinstance(images, Tensor):
-        raise RequestError(f"images are {type(images).__name__}; expected a tensor, N×C×H×W")
-    if images.dim() != 4 or len(images) == 0:
-        raise RequestError(f"images are {tuple(images.shape)}; expected N×C×H×W with N at least 1")
-    if not images.is_floating_point():
-        raise RequestError(f"images are {images.dtype}; expected normalised floating-point numbers")

@@ -8,7 +8,6 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from prunebench.cams.explaining import check_images
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.networks.evaluation import predict
 
@@ -17,14 +16,13 @@ ClassPolicy = Literal["baseline", "label", "own"]
 
 
 def check_request(
-    images: Tensor, labels: Tensor | None, class_policy: str, names: Sequence[str] | None
+    images: int, labels: Tensor | None, class_policy: str, names: Sequence[str] | None
 ) -> None:
     """Check what can be checked before a network is run.
 
     Raises:
-        RequestError: Images, class policy, labels or names do not fit together.
+        RequestError: Class policy, labels or names do not fit together.
     """
-    check_images(images)
     policies = get_args(ClassPolicy)
     if class_policy not in policies:
         raise RequestError(
@@ -32,8 +30,8 @@ def check_request(
         )
     if class_policy == "label" and labels is None:
         raise RequestError("class policy 'label' explains the true class; labels are needed")
-    if names is not None and len(names) != len(images):
-        raise RequestError(f"{len(names)} names for {len(images)} images; expected one an image")
+    if names is not None and len(names) != images:
+        raise RequestError(f"{len(names)} names for {images} images; expected one an image")
 
 
 def check_same_classes(classes: Sequence[int]) -> None:
@@ -49,22 +47,17 @@ def check_same_classes(classes: Sequence[int]) -> None:
         )
 
 
-def check_labels(labels: Tensor, images: int, classes: int) -> Tensor:
-    """Return the labels, N, as whole numbers.
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Check that each label is a class of the networks.
 
     Raises:
-        RequestError: There is not one for each image, or one is no class of the networks.
+        RequestError: One is not.
     """
-    if labels.shape != (images,):
-        raise RequestError(
-            f"labels are {tuple(labels.shape)}; expected one for each of {images} images"
-        )
     wrong = labels[(labels < 0) | (labels >= classes)]
     if len(wrong):
         raise RequestError(
             f"label {wrong[0].item()} does not exist: the networks have {classes} classes"
         )
-    return labels.to(torch.int64)
 
 
 def predict_logits(module: nn.Module, name: str, images: Tensor, batch_size: int) -> Tensor:

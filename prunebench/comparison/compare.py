@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
-from torch import Tensor, nn
+from torch import Tensor, inference_mode, nn
 
+from prunebench.cams.arguments import (
+    CamNames,
+    Classes,
+    Images,
+    Layer,
+    choose_cams,
+    name_layer,
+    read_classes,
+    read_images,
+)
 from prunebench.cams.cam import Cam
 from prunebench.cams.explained_batches import Explained, explain_batches, split_batches
-from prunebench.cams.explaining import CamNames, choose_cams, choose_layer, learn_on
+from prunebench.cams.explaining import choose_layer, learn_on
 from prunebench.comparison.checks import (
     ClassPolicy,
-    check_finite,
     check_labels,
     check_request,
     check_same_classes,
@@ -28,6 +38,8 @@ from prunebench.comparison.measures import (
 )
 from prunebench.comparison.result import Comparison
 from prunebench.errors import RequestError
+from prunebench.networks.classifier import describe_dependence, make_classifier, unwrap
+from prunebench.networks.evaluation import to_module
 from prunebench.networks.layout import Layout
 from prunebench.progress import counting
 
@@ -36,13 +48,14 @@ __all__ = ["Comparison", "compare"]
 NETWORKS = ("baseline", "pruned")
 
 
+@inference_mode(False)
 def compare(
     baseline: nn.Module,
     pruned: nn.Module,
-    images: Tensor,
-    labels: Tensor | None = None,
+    images: Images,
+    labels: Classes | None = None,
     cams: CamNames = ("grad-cam", "grad-cam++", "ablation-cam"),
-    target_layer: str | tuple[str | None, str | None] | None = None,
+    target_layer: Layer | tuple[Layer | None, Layer | None] | None = None,
     class_policy: ClassPolicy = "baseline",
     *,
     names: Sequence[str] | None = None,
@@ -58,10 +71,11 @@ def compare(
     Args:
         baseline: The network before pruning.
         pruned: The network after pruning (or any other one).
-        images: Normalised images, N×C×H×W.
-        labels: True classes, N; for accuracies and ``class_policy="label"``.
-        cams: Explanation methods, by name.
-        target_layer: Name of the layer that is explained, one for both networks or
+        images: Normalised images, N×C×H×W: a tensor, an array, a list, a Dataset or a DataLoader.
+        labels: True classes, N; for accuracies and ``class_policy="label"``. By default those that
+            come with the images, where a Dataset or DataLoader gives some.
+        cams: Explanation methods: names, ``{name: parameters}``, or functions of a trace.
+        target_layer: The layer that is explained, or its name, one for both networks or
             (baseline's, pruned's); by default each network's own last convolutional stage.
         class_policy: Whose class is explained: the baseline's prediction in both networks, the
             true label, or each network's own prediction (then two maps may answer two
@@ -94,17 +108,22 @@ def compare(
         'comparison.md'
     """
     chosen = choose_cams(cams)
-    check_request(images, labels, class_policy, names)
+    images, labels_given = read_images(images)
+    labels = labels_given if labels is None else labels
+    if labels is not None:
+        labels = read_classes(labels, len(images), "labels").to(images.device)
+    check_request(len(images), labels, class_policy, names)
     layouts = layout if isinstance(layout, tuple) else (layout, layout)
-    modules = (baseline, pruned)
+    names_of_layers = _name_layers((baseline, pruned), target_layer)
+    modules = _make_classifiers((baseline, pruned), images)
     classes = [
         predict_logits(module, name, images[:1], 1).shape[1]
         for module, name in zip(modules, NETWORKS, strict=True)
     ]
-    layers = _choose_layers(modules, target_layer, layouts, images)
+    layers = _choose_layers(modules, names_of_layers, layouts, images)
     check_same_classes(classes)
     if labels is not None:
-        labels = check_labels(labels, len(images), classes[0]).to(images.device)
+        check_labels(labels, classes[0])
     results = _explain_both(
         modules, layers, layouts, images, labels, chosen, class_policy, batch_size, quiet
     )
@@ -121,16 +140,29 @@ def compare(
         class_policy=class_policy,
         pictures=choose_pictures(per_image, pairs, images),
         uncut=tuple(result.uncut for result in results),
+        warnings=_describe_dependences(modules, images),
     )
 
 
-def _choose_layers(
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say in a refusal which of the two networks it is about."""
+    try:
+        yield
+    except RequestError as error:
+        where = f"{name} network"
+        raise RequestError(error.message, where=error.where or where) from error.__cause__
+
+
+def _name_layers(
     modules: tuple[nn.Module, nn.Module],
-    target_layer: str | tuple[str | None, str | None] | None,
-    layouts: tuple[Layout, Layout],
-    images: Tensor,
-) -> tuple[str, str]:
-    """Return the baseline's and the pruned network's target layer."""
+    target_layer: Layer | tuple[Layer | None, Layer | None] | None,
+) -> tuple[str | None, str | None]:
+    """Return the names of the layers asked for in the baseline and in the pruned network."""
+    if isinstance(target_layer, nn.Module):
+        # A layer of one network, and the one of its name in the other.
+        within = [module for module in modules if target_layer in set(unwrap(module).modules())]
+        target_layer = name_layer(target_layer, (within or modules)[0])
     wanted = (
         target_layer if isinstance(target_layer, tuple | list) else (target_layer, target_layer)
     )
@@ -140,12 +172,44 @@ def _choose_layers(
             "network's"
         )
     found = []
-    for module, name, layer, layout in zip(modules, NETWORKS, wanted, layouts, strict=True):
-        try:
-            found.append(choose_layer(module, layer, images, layout))
-        except RequestError as error:
-            raise RequestError(error.message, where=f"{name} network") from None
+    for module, name, layer in zip(modules, NETWORKS, wanted, strict=True):
+        with _naming(name):
+            found.append(name_layer(layer, module))
     return found[0], found[1]
+
+
+def _make_classifiers(
+    modules: tuple[nn.Module, nn.Module], images: Tensor
+) -> tuple[nn.Module, nn.Module]:
+    found = []
+    for module, name in zip(modules, NETWORKS, strict=True):
+        with _naming(name):
+            found.append(make_classifier(module, to_module(images[:1], unwrap(module))))
+    return found[0], found[1]
+
+
+def _choose_layers(
+    modules: tuple[nn.Module, nn.Module],
+    wanted: tuple[str | None, str | None],
+    layouts: tuple[Layout, Layout],
+    images: Tensor,
+) -> tuple[str, str]:
+    """Return the baseline's and the pruned network's target layer."""
+    found = []
+    for module, name, layer, layout in zip(modules, NETWORKS, wanted, layouts, strict=True):
+        with _naming(name):
+            found.append(choose_layer(module, layer, images, layout))
+    return found[0], found[1]
+
+
+def _describe_dependences(modules: tuple[nn.Module, nn.Module], images: Tensor) -> tuple[str, ...]:
+    found = []
+    for module, name in zip(modules, NETWORKS, strict=True):
+        if depends := describe_dependence(module, to_module(images[:1], module)):
+            found.append(
+                f"the maps of the {name} network do not depend on the image alone, but on {depends}"
+            )
+    return tuple(found)
 
 
 def _explain_both(
@@ -167,18 +231,18 @@ def _explain_both(
             classes = labels if class_policy == "label" else None
             if class_policy == "baseline" and results:
                 classes = results[0].classes
-            found = explain_batches(
-                modules[index],
-                layers[index],
-                split_batches(images, classes, batch_size),
-                cams,
-                layout=layouts[index],
-                prepared=prepared[index],
-                # As in a suite, each network draws random maps of its own.
-                seed=index,
-                progress=partial(_advance, progress, index * len(images)),
-            )
-            check_finite(found.logits, name)
+            with _naming(name):
+                found = explain_batches(
+                    modules[index],
+                    layers[index],
+                    split_batches(images, classes, batch_size),
+                    cams,
+                    layout=layouts[index],
+                    prepared=prepared[index],
+                    # As in a suite, each network draws random maps of its own.
+                    seed=index,
+                    progress=partial(_advance, progress, index * len(images)),
+                )
             results.append(found)
     return results[0], results[1]
 

@@ -13,6 +13,7 @@ from prunebench.comparison.compare import Comparison, compare
 from prunebench.comparison.image_folder import load_images
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
+from prunebench.networks.classifier import make_classifier
 from prunebench.networks.factory import (
     build_module,
     find_source_file,
@@ -70,7 +71,7 @@ def compare_files(
     channels = images.shape[1]
     before = _load_module(baseline, classes, channels, shape, unsafe_pickle)
     after = _load_module(pruned, classes, channels, shape, unsafe_pickle)
-    outputs = predict_logits(before, "baseline", images[:1], batch_size=1).shape[1]
+    outputs = _count_classes(before, images)
     layers = tuple(target_layer.split(",")) if target_layer else ()
     if len(layers) > 2:
         raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")
@@ -94,13 +95,22 @@ def compare_files(
             f"Images: `{data}`, resized to {shape[0]}×{shape[1]}, mean {numbers[0]}, deviation "
             f"{numbers[1]}",
         ),
-        warnings=tuple(
+        warnings=found.warnings
+        + tuple(
             f"the {name} network `{text}` is given no weights; unless its factory loads some, they "
             "are random"
             for name, text in (("baseline", baseline), ("pruned", pruned))
             if parse_model(text)[1] is None
         ),
     )
+
+
+def _count_classes(baseline: nn.Module, images: Tensor) -> int:
+    try:
+        network = make_classifier(baseline, images)
+    except RequestError as error:
+        raise RequestError(error.message, where="baseline network") from error.__cause__
+    return predict_logits(network, "baseline", images[:1], batch_size=1).shape[1]
 
 
 def _find_normalisation(text: str) -> Normalisation:
