@@ -211,13 +211,18 @@ def from_tensors(architecture: Architecture, tensors: dict[str, Tensor]) -> Netw
 
 
 def resize(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give parameters and buffers the shapes and types that a state dict has."""
+    """Give parameters and buffers the shapes and types that a state dict has.
+
+    Parameters that layers share stay shared.
+    """
+    made: dict[nn.Parameter, nn.Parameter] = {}
     for name, layer in module.named_modules():
         for key, parameter in layer._parameters.items():
             wanted = state.get(f"{name}.{key}" if name else key)
             if parameter is not None and wanted is not None and not _is_alike(wanted, parameter):
-                layer._parameters[key] = nn.Parameter(
-                    torch.empty_like(wanted), requires_grad=parameter.requires_grad
+                layer._parameters[key] = made.setdefault(
+                    parameter,
+                    nn.Parameter(torch.empty_like(wanted), requires_grad=parameter.requires_grad),
                 )
         for key, buffer in layer._buffers.items():
             wanted = state.get(f"{name}.{key}" if name else key)

@@ -1,4 +1,4 @@
-"""A second network on the same weights, for libraries that change the network they explain."""
+"""Weights in two places: in a network and its twin, or in two layers of one network."""
 
 from __future__ import annotations
 
@@ -39,3 +39,12 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
 def _share(tensor: Tensor) -> Tensor:
     # No gradient can ever pass what was made in inference mode: it is copied.
     return tensor.detach().clone() if tensor.is_inference() else tensor.detach()
+
+
+def find_shared_parameters(module: nn.Module) -> dict[nn.Parameter, list[tuple[nn.Module, str]]]:
+    """Find the parameters that several layers have in common, with these layers and their names."""
+    owners: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
+    for layer in module.modules():
+        for name, parameter in layer.named_parameters(recurse=False, remove_duplicate=False):
+            owners.setdefault(parameter, []).append((layer, name))
+    return {parameter: found for parameter, found in owners.items() if len(found) > 1}

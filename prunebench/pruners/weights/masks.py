@@ -26,14 +26,17 @@ def mask_lowest(
         layerwise: Removes the level's fraction of each layer by itself.
 
     Returns:
-        Of each prunable layer, its mask: 1 where a weight stays, 0 where it goes.
+        Of each prunable layer, its mask: 1 where a weight stays, 0 where it goes. Layers that
+        share their weights have one mask, by the order of the first.
 
     Raises:
         RequestError: The level is more than the weights that may go.
     """
     layers = find_prunable_layers(module)
+    first: dict[Tensor, str] = {}
+    owners = {name: first.setdefault(layer.weight, name) for name, layer in layers.items()}
     masks: dict[str, Tensor] = {}
-    for pool in [[name] for name in layers] if layerwise else [list(layers)]:
+    for pool in [[name] for name in first.values()] if layerwise else [list(first.values())]:
         zeros = torch.cat([layers[name].weight.detach().flatten() == 0 for name in pool])
         positions = torch.cat([order[name].detach().flatten().double() for name in pool])
         positions[zeros] = -torch.inf
@@ -49,7 +52,7 @@ def mask_lowest(
         for name, part in zip(pool, torch.split(kept, sizes), strict=True):
             weight = layers[name].weight
             masks[name] = part.view_as(weight).to(weight.dtype)
-    return masks
+    return {name: masks[owner] for name, owner in owners.items()}
 
 
 def apply_layer_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
