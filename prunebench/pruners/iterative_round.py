@@ -9,13 +9,12 @@ from typing import Literal
 from torch import nn
 
 from prunebench.errors import RequestError
+from prunebench.networks.counting import find_prunable_weights
 from prunebench.networks.network import make_masks_permanent
-from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins.context import Context
-from prunebench.pruners.filters.channels import choose_channels
-from prunebench.pruners.filters.coupling import cut_out, trace
+from prunebench.pruners.filters.channels import choose_channels, cut_and_check, predict_removed
+from prunebench.pruners.filters.coupling import trace
 from prunebench.pruners.filters.filter_pruner import FilterPruner
-from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.weights.mask_pruner import MaskPruner
 from prunebench.pruners.weights.masks import apply_layer_masks
 
@@ -60,7 +59,7 @@ def compute_next_level(
     Raises:
         RequestError: That is none of the weights left, or all of them.
     """
-    weights = [layer.weight.detach() for layer in find_prunable_layers(network).values()]
+    weights = find_prunable_weights(network)
     total = sum(weight.numel() for weight in weights)
     left = sum(int(weight.count_nonzero()) for weight in weights)
     share = fraction * left
@@ -97,6 +96,7 @@ def cut_rewound(
             f"no filter can be removed: even one would be more than {level:.1%} of the "
             f"{method.target}, or its layer's last"
         )
-    cut_out(rewound, trace(rewound, context.example), chosen)
-    check_outputs(rewound, context.example, context.classes, "the network without these channels")
+    target = method.target
+    expected = predict_removed(network, graph, chosen, target, context)
+    cut_and_check(rewound, trace(rewound, context.example), chosen, expected, target, context)
     return rewound

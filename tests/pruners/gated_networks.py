@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from prunebench.conformance.networks import awkward
 from prunebench.models.cifar_resnet import ResNet20, ResNet56
-from prunebench.pruners.filters.coupling import Channel, cut_out, find_channels, trace
+from prunebench.pruners.filters.coupling import (
+    Channel,
+    cut_out,
+    find_couplings,
+    list_channels,
+    trace,
+)
+from prunebench.pruners.filters.removable import find_channels
 
 
 @dataclass
@@ -36,6 +43,15 @@ def gated(module: nn.Module, size: int, fixed: tuple[str, ...] = ()) -> Gated:
     images = torch.randn(2, 3, size, size, dtype=torch.float64)
     graph = trace(module, images[:1])
     return Gated(module, graph, find_channels(module, graph, equal, fixed), images)
+
+
+def gated_untried(module: nn.Module, size: int) -> Gated:
+    """Gates for all channels that the dependency graph finds, whether they can go or not."""
+    images = torch.randn(2, 3, size, size)
+    graph = trace(module.eval(), images[:1])
+    couplings = find_couplings(module, graph)
+    channels = [channel for each in couplings for channel in list_channels(each, equal)]
+    return Gated(module, graph, channels, images)
 
 
 def equal(group: Any) -> Tensor:

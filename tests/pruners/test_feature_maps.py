@@ -320,7 +320,8 @@ class Summed(nn.Module):
 
 
 def test_filters_that_go_together_have_the_mean_of_their_scores(make_context: Any) -> None:
-    from prunebench.pruners.filters.coupling import find_channels, trace
+    from prunebench.pruners.filters.coupling import trace
+    from prunebench.pruners.filters.removable import find_channels
 
     network = Summed().eval()
     scores = {"left": torch.tensor([1.0, 8, 3, 4]), "right": torch.tensor([5.0, 2, 3, 1])}

@@ -19,12 +19,13 @@ from prunebench.networks.factory import load_weights, read_weights
 from prunebench.plugins.preparing import prepared
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.filters.channel_sums import sum_by_channel
-from prunebench.pruners.filters.coupling import find_channels, trace
+from prunebench.pruners.filters.coupling import trace
 from prunebench.pruners.filters.fpgm import Fpgm
 from prunebench.pruners.filters.group_norm import GroupNorm
 from prunebench.pruners.filters.hessian import HessianFilter
 from prunebench.pruners.filters.magnitude import L2Filter, LampFilter, RandomFilter
 from prunebench.pruners.filters.network_slimming import NetworkSlimming
+from prunebench.pruners.filters.removable import find_channels
 from prunebench.pruners.filters.soft_filter import SoftFilter
 from prunebench.pruners.filters.taylor import Taylor
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from gated_networks import Gated, Tapped, build, gated, networks, pattern
+from gated_networks import Gated, Tapped, build, gated, gated_untried, networks, pattern
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
@@ -205,7 +205,7 @@ class FixedShape(nn.Module):
 
 
 def test_a_network_that_cannot_lose_channels_is_refused() -> None:
-    found = gated(Mixing(FixedShape()), 8)
+    found = gated_untried(Mixing(FixedShape()), 8)
     with pytest.raises(RequestError, match="Mixing cannot run"):
         measure_disagreement(
             found.module, found.graph, found.channels, found.images[:1], generator()
@@ -226,7 +226,7 @@ class Attending(nn.Module):
 
 
 def test_other_readers_than_convolutions_and_linear_layers_are_refused() -> None:
-    found = gated(Attending(), 6)
+    found = gated_untried(Attending(), 6)
     with pytest.raises(RequestError, match=r"'attention' \(MultiheadAttention\) reads .* 'first'"):
         network_of(found)
 

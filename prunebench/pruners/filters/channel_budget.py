@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prunebench.errors import RequestError
 from prunebench.pruners.filters.coupling import Channel, Layer, Side
@@ -78,8 +78,16 @@ class ChannelBudget:
         return self._left[side] / self._whole[side] if side in self._whole else 1.0
 
 
-def check_reached(level: float, target: Target, budget: ChannelBudget) -> None:
+def check_reached(
+    level: float, target: Target, budget: ChannelBudget, whole: Collection[str] = ()
+) -> None:
     """Refuse a level for which there was too little to take.
+
+    Args:
+        level: The fraction asked for.
+        target: Of what.
+        budget: What was taken.
+        whole: Layers from which nothing can be taken, which the message names.
 
     Raises:
         RequestError: The budget ran out more than 0.01 below the level; the message names the layer
@@ -87,12 +95,18 @@ def check_reached(level: float, target: Target, budget: ChannelBudget) -> None:
     """
     if not budget.exhausted or level - budget.removed <= 0.01:
         return
+    kept = f"; the network needs all channels of {_name_some(whole)}" if whole else ""
     if not budget.blocked:
         held = f"at most {budget.removed:.1%} of them" if budget.removed else "no layer's channels"
-        raise RequestError(f"cannot remove {level:.1%} of the {target}: {held} may be removed")
-    others = len(set(budget.blocked)) - 1
+        raise RequestError(
+            f"cannot remove {level:.1%} of the {target}: {held} may be removed{kept}"
+        )
     raise RequestError(
-        f"cannot remove {level:.1%} of the {target}: layer {budget.blocked[0]!r}"
-        f"{f' and {others} more' if others else ''} would be left without channels; at most "
-        f"{budget.removed:.1%} can be removed"
+        f"cannot remove {level:.1%} of the {target}: layer {_name_some(budget.blocked)} would be "
+        f"left without channels; at most {budget.removed:.1%} can be removed{kept}"
     )
+
+
+def _name_some(layers: Iterable[str]) -> str:
+    first, *others = dict.fromkeys(layers)
+    return f"{first!r}{f' and {len(others)} more' if others else ''}"

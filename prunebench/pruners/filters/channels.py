@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
+from prunebench.errors import RequestError
+from prunebench.networks.counting import count_macs, count_total_macs
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins.context import Context
 from prunebench.pruners.distribution import order_removals
@@ -20,12 +21,14 @@ from prunebench.pruners.filters.coupling import (
     Layer,
     Side,
     count_channels,
-    cut_out,
-    find_channels,
     trace,
 )
+from prunebench.pruners.filters.removable import cut_and_compare, find_channels, find_whole_layers
 from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.pruner import Scope, Target
+
+MISSED = 0.01
+"""How far the cut network may be from the fraction for which its channels were chosen."""
 
 Importance = Callable[[Any], Tensor | None]
 """A group of ``torch_pruning`` in; a score for each of its channels out."""
@@ -56,9 +59,61 @@ def remove_channels(
     make_masks_permanent(module)
     graph = trace(module, context.example)
     chosen = choose_channels(module, graph, level, importance, context, how)
-    cut_out(module, graph, chosen)
-    check_outputs(module, context.example, context.classes, "the network without these channels")
+    expected = predict_removed(module, graph, chosen, how.target, context)
+    cut_and_check(module, graph, chosen, expected, how.target, context)
     return module
+
+
+def predict_removed(
+    module: nn.Module, graph: Any, chosen: Sequence[Channel], target: Target, context: Context
+) -> float:
+    """Return the fraction of the target that goes with channels, by what each layer loses."""
+    costs = _count_costs(module, graph, chosen, target, context.example)
+    budget = ChannelBudget(count_by_side(graph, chosen), costs)
+    budget.take_all(chosen)
+    return budget.removed
+
+
+def cut_and_check(
+    module: nn.Module,
+    graph: Any,
+    chosen: Sequence[Channel],
+    expected: float,
+    target: Target,
+    context: Context,
+) -> None:
+    """Cut chosen channels out, physically and in place, and look at what is left.
+
+    Args:
+        module: The network.
+        graph: Its dependency graph.
+        chosen: The channels, as from ``choose_channels``.
+        expected: The fraction of the target that should go with them.
+        target: What the level is a fraction of.
+        context: Its example input and number of classes are used.
+
+    Raises:
+        RequestError: The network does not run any more, reads other channels than before, or lost
+            another part of the target than that for which the channels were chosen.
+    """
+    before = _count_whole(module, target, context.example)
+    cut_and_compare(module, graph, chosen)
+    check_outputs(module, context.example, context.classes, "the network without these channels")
+    if target == "channels":
+        return  # compared one by one
+    reached = 1 - _count_whole(module, target, context.example) / before
+    if abs(reached - expected) > MISSED:
+        raise RequestError(
+            f"channels of {expected:.1%} of the {target} were chosen, and without them the network "
+            f"has {reached:.1%} less: it holds weights that hang on channels in an unknown way; "
+            "another `target` or masks (such as `l1-unstructured`) can be counted"
+        )
+
+
+def _count_whole(module: nn.Module, target: Target, example: Tensor) -> float:
+    if target == "macs":
+        return count_total_macs(module, example)
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @dataclass(frozen=True)
@@ -69,7 +124,7 @@ class Selection:
         scope: How the level is spread over the layers; see ``distribution.py``.
         rates: Relative rates by layer, in place of the scope.
         target: What the level is a fraction of: all parameters; the channels that may be removed;
-            or the multiply-accumulates of convolutions and linear layers.
+            or the network's multiply-accumulates.
         whole_groups: Whether the importance sees whole groups; see ``find_channels``.
     """
 
@@ -96,7 +151,8 @@ def choose_channels(
         chosen = budget.take_all(channel for position, channel in order if position <= level)
     else:
         chosen = budget.take_until(level, [channel for _, channel in order])
-    check_reached(level, how.target, budget)
+    whole = find_whole_layers(module, graph, context.fixed_channels)
+    check_reached(level, how.target, budget, whole)
     return chosen
 
 
@@ -138,13 +194,18 @@ def _count_costs(
     module: nn.Module, graph: Any, channels: Iterable[Channel], target: Target, example: Tensor
 ) -> dict[Layer, tuple[float, float]]:
     if target == "macs":
-        return {layer: (count, 0.0) for layer, count in _count_macs(module, example).items()}
+        layers = dict(module.named_modules())
+        return {layers[name]: (n, 0.0) for name, n in count_macs(module, example).items()}
     if target == "channels":
-        layers = {module.get_submodule(channel.layer) for channel in channels}
-        return {layer: (0.0, count_channels(graph, Side(layer, True)) or 0) for layer in layers}
+        own = {module.get_submodule(channel.layer) for channel in channels}
+        return {layer: (0.0, count_channels(graph, Side(layer, True)) or 0) for layer in own}
     costs: dict[Layer, tuple[float, float]] = {}
+    counted: set[nn.Parameter] = set()
     for layer in module.modules():
         for parameter in layer.parameters(recurse=False):
+            if parameter in counted:
+                continue  # shared with another layer, which loses the same channels
+            counted.add(parameter)
             # A parameter of its own in the graph belongs to no layer that Torch-Pruning knows.
             key = parameter if parameter in graph.module2node else layer
             weights, vectors = costs.get(key, (0.0, 0.0))
@@ -153,25 +214,3 @@ def _count_costs(
             else:
                 costs[key] = (weights, vectors + parameter.numel())
     return costs
-
-
-@torch.no_grad()
-def _count_macs(module: nn.Module, example: Tensor) -> dict[Layer, float]:
-    """Count the multiply-accumulates of each convolution and linear layer for one input."""
-    counts: dict[Layer, float] = {}
-
-    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        positions = output.numel() // channels_out(layer)
-        counts[layer] = counts.get(layer, 0.0) + positions * layer.weight.numel()
-
-    def channels_out(layer: Any) -> int:
-        return int(layer.out_channels if isinstance(layer, _ConvNd) else layer.out_features)
-
-    layers = [m for m in module.modules() if isinstance(m, _ConvNd | nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    try:
-        module.eval()(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return counts

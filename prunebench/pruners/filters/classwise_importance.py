@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prunebench.plugins.context import Context
-from prunebench.pruners.filters.coupling import find_channels, silence, trace
+from prunebench.pruners.filters.coupling import silence, trace
 from prunebench.pruners.filters.feature_maps import FeatureReader
+from prunebench.pruners.filters.removable import find_channels
 
 Calibration = tuple[Tensor, Tensor]
 """Inputs and labels, ordered by class."""

@@ -59,6 +59,19 @@ class FilterPruner(RankingPruner):
 
         return Selection(self.scope, self.rates, self.target, self.whole_groups)
 
+    def check(self, network: nn.Module, context: Context) -> None:
+        """Look whether there are channels that can be removed, and whether ``rates`` names some.
+
+        Raises:
+            RequestError: There are none, or a rate is given for a layer that keeps all.
+        """
+        from prunebench.pruners.distribution import check_rates
+        from prunebench.pruners.filters.removable import find_removable_layers
+
+        super().check(network, context)
+        found = find_removable_layers(network, context.example, context.fixed_channels)
+        check_rates(self.rates, found)
+
     def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
         """Remove channels until the level is reached.
 
@@ -76,7 +89,8 @@ class FilterPruner(RankingPruner):
         self, network: nn.Module, context: Context, steps: int
     ) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
         """Silence the least important channels of one layer at a time."""
-        from prunebench.pruners.filters.coupling import find_channels, trace
+        from prunebench.pruners.filters.coupling import trace
+        from prunebench.pruners.filters.removable import find_channels
 
         working = copy.deepcopy(network)
         importance = self.importance(working, context)

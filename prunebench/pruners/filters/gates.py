@@ -20,9 +20,9 @@ from prunebench.pruners.filters.coupling import (
     Side,
     count_channels,
     cut_out,
-    find_channels,
     trace,
 )
+from prunebench.pruners.filters.removable import find_channels
 
 READERS = (tp.prune_conv_in_channels, tp.prune_linear_in_channels)
 """What removes the weights that read a channel, and mix it with others."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from prunebench.plugins.context import Context
 from prunebench.pruners.filters.channel_sums import READERS
-from prunebench.pruners.filters.coupling import find_channels, trace
+from prunebench.pruners.filters.coupling import trace
+from prunebench.pruners.filters.removable import find_channels
 
 
 @dataclass(frozen=True)

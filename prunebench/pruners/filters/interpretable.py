@@ -66,8 +66,9 @@ class Interpretable(FeaturePruner):
 
     def pictures(self, network: Network, context: Context) -> Mapping[str, Tensor]:
         """Draw the filters' heatmaps of one image, and which filters were removed."""
-        from prunebench.pruners.filters.coupling import find_channels, trace
+        from prunebench.pruners.filters.coupling import trace
         from prunebench.pruners.filters.filter_heatmaps import draw_picture
+        from prunebench.pruners.filters.removable import find_channels
 
         baseline = context.baseline.eval()
         channels = find_channels(

@@ -87,20 +87,21 @@ class ThiNet(FilterPruner):
             RequestError: The level cannot be reached without emptying a layer.
         """
         from prunebench.networks.network import make_masks_permanent
-        from prunebench.pruners.filters.channels import choose_channels
-        from prunebench.pruners.filters.coupling import cut_out, trace
+        from prunebench.pruners.filters.channels import (
+            choose_channels,
+            cut_and_check,
+            predict_removed,
+        )
+        from prunebench.pruners.filters.coupling import trace
         from prunebench.pruners.filters.reconstruction import find_readers, rescale
-        from prunebench.pruners.output_check import check_outputs
 
         make_masks_permanent(network)
         importance = self.importance(network.eval(), context)
         graph = trace(network, context.example)
         chosen = choose_channels(network, graph, level, importance, context, self.selection)
+        expected = predict_removed(network, graph, chosen, self.target, context)
         if self.rescale:
             found = find_readers(network, graph, context.fixed_channels)
             rescale(network, found, context.prepared["contributions"], chosen)
-        cut_out(network, graph, chosen)
-        check_outputs(
-            network, context.example, context.classes, "the network without these channels"
-        )
+        cut_and_check(network, graph, chosen, expected, self.target, context)
         return network
