@@ -21,6 +21,8 @@ from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors, to_tensors
 from prunebench.plugins import Chosen
 from prunebench.plugins.recipe import Recipe
+from prunebench.pruners.filters.coupling import find_couplings, trace
+from prunebench.pruners.filters.removable import find_whole_layers
 from prunebench.seeding import seeded
 
 Shape = tuple[int, int, tuple[int, int]]
@@ -202,6 +204,22 @@ def check_fixed_channels(subject: CheckedModel) -> str:
     return ", ".join(fixed)
 
 
+def check_removal(subject: CheckedModel) -> str:
+    """Check that channels can be removed, and that all others are then read as before."""
+    shape = subject.shapes[0]
+    module, images = subject.build(shape).module, draw_images(shape, 1)
+    fixed = subject.model.fixed_channels()
+    try:
+        graph = trace(module, images)
+    except RequestError as error:
+        raise Skip(error.message) from None
+    couplings = find_couplings(module, graph, fixed)
+    whole = find_whole_layers(module, graph, fixed)
+    require(len(whole) < len(couplings), f"no layer can: {whole}")
+    kept = f"; not {', '.join(whole)}" if whole else ""
+    return f"{len(couplings) - len(whole)} layers{kept}"
+
+
 def check_recipe(subject: CheckedModel) -> str:
     """Check that the recipe trains, and that its milestones fall within it."""
     found = subject.model.recipe()
@@ -236,6 +254,7 @@ CHECKS = (
     Check("is initialised by the seed", check_initialisation),
     Check("is saved and loaded", check_storage),
     Check("fixed channels are there", check_fixed_channels),
+    Check("can lose channels", check_removal),
     Check("has a recipe", check_recipe),
     Check("works on a GPU", check_gpu),
     *DECLARED,
