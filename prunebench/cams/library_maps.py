@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from prunebench.cams.cam import Trace
 from prunebench.errors import RequestError
-from prunebench.networks.layout import to_maps
+from prunebench.networks.layout import TokenGrids, to_maps
 from prunebench.networks.shared_weights import make_twin
 from prunebench.seeding import content_seed, seeded
 
@@ -76,10 +76,11 @@ def _make_explainer(method: type[Any], network: nn.Module, trace: Trace) -> Any:
     if method is pytorch_grad_cam.FullGrad:  # finds its own layers, convolutions and BatchNorms
         return method(network, [])
     size = trace.images.shape[2], trace.images.shape[3]
+    grid = (trace.activations.shape[2], trace.activations.shape[3])
 
     def reshape(output: Tensor) -> Tensor:
         # Cloned: the library keeps a view, which a following in-place activation would change.
-        return to_maps(output, trace.layout, size).clone()
+        return to_maps(output, trace.layout, size, TokenGrids(frozenset({grid}))).clone()
 
     if method is pytorch_grad_cam.ShapleyCAM and trace.layout != "maps":
         raise RequestError(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import Tensor, inference_mode, nn, no_grad
+from torch import Tensor, empty, inference_mode, nn, no_grad
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.networks.evaluation import freeze
-from prunebench.networks.layout import Layout, to_maps
+from prunebench.networks.layout import (
+    Layout,
+    TokenGrids,
+    contradicts,
+    follows_image,
+    to_maps,
+)
 
 LISTED = 8
 """Layers that an error message lists at most."""
@@ -57,8 +63,19 @@ def check_target_layer(
             smaller; the message lists the layers that qualify.
     """
     find_layer(module, target_layer)
-    sizes = measure_maps(module, example, layout=layout)
+    outputs = watch_outputs(module, example)
+    told = tell_token_grids(module, outputs, _get_size(example))
+    sizes = _measure(outputs, layout, _get_size(example), told)
     image = _show_size(example)
+    shape = outputs[target_layer].shape if target_layer in outputs else ()
+    if contradicts(shape, layout, _get_size(example)):
+        held = "first" if layout == "channels-last" else "last"
+        raise RequestError(
+            f"the output of layer {target_layer!r}, {shape}, holds its channels {held}, but would "
+            f"be read as {layout!r}; {_list_qualifying(sizes, minimum)}"
+        )
+    if len(shape) == 3 and layout == "tokens":
+        to_maps(empty(shape, device="meta"), layout, _get_size(example), told)  # says why not
     if target_layer not in sizes:
         raise RequestError(
             f"the output of layer {target_layer!r} is no batch of maps in layout {layout!r} and "
@@ -91,9 +108,12 @@ def find_last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4
             tokens, as in a vision transformer, or the maps seem to be channels-last: then
             somebody has to name a layer and its layout.
     """
-    sizes = measure_maps(module, example, pooling=False)
-    last = next(reversed(measure_maps(module, example, layout="tokens")), None)
-    if sizes and last not in sizes and last not in measure_maps(module, example):
+    outputs, image = watch_outputs(module, example), _get_size(example)
+    told = tell_token_grids(module, outputs, image)
+    every = _measure(outputs, "maps", image, told, trusting=True)
+    sizes = {name: size for name, size in every.items() if not outputs[name].pooled}
+    last = next(reversed(_measure(outputs, "tokens", image, told, trusting=True)), None)
+    if sizes and last not in every:
         raise RequestError(
             f"{type(module).__name__} works on tokens after its last maps "
             f"({next(reversed(sizes))!r}); name a target layer and its layout, for a vision "
@@ -106,7 +126,8 @@ def find_last_feature_layer(module: nn.Module, example: Tensor, minimum: int = 4
             f"images of {_show_size(example)}; larger images are needed"
         )
     found = module.get_submodule(large[-1])
-    if getattr(found, "normalized_shape", None) == (sizes[large[-1]][1],):
+    by_width = getattr(found, "normalized_shape", None) == (sizes[large[-1]][1],)
+    if by_width or contradicts(outputs[large[-1]].shape, "maps", image):
         raise RequestError(
             f"the last maps of {type(module).__name__} ({large[-1]!r}) seem to hold their channels "
             "in the last dimension, as in a Swin transformer; name the target layer and its "
@@ -128,40 +149,112 @@ def measure_maps(
         pooling: Include layers whose output comes straight from a pooling layer.
         layout: How outputs are read as maps.
     """
+    outputs, image = watch_outputs(module, example), _get_size(example)
+    sizes = _measure(outputs, layout, image, tell_token_grids(module, outputs, image))
+    return {name: size for name, size in sizes.items() if pooling or not outputs[name].pooled}
+
+
+class Output(NamedTuple):
+    """What a layer gives for one image.
+
+    Attributes:
+        shape: Of the output, which is one tensor.
+        pooled: Whether it comes straight from a pooling layer.
+    """
+
+    shape: tuple[int, ...]
+    pooled: bool
+
+
+def watch_outputs(module: nn.Module, example: Tensor) -> dict[str, Output]:
+    """Run one image and note every layer's output, in the order layers finish.
+
+    A layer that runs several times counts where it runs last.
+
+    Args:
+        module: The network. It is left as it was found.
+        example: A normalised input, B×C×H×W; only its first image is used.
+    """
     names: dict[nn.Module, list[str]] = {}
     for name, layer in module.named_modules(remove_duplicate=False):
         if name:
             names.setdefault(layer, []).append(name)
-    sizes: dict[str, tuple[int, int]] = {}
+    outputs: dict[str, Output] = {}
     pooled: list[Any] = []
 
     def note(layer: nn.Module, inputs: Any, output: Any) -> None:
         if type(layer).__module__ == "torch.nn.modules.pooling":
             pooled.append(output)
         for name in names[layer]:
-            sizes.pop(name, None)
-            wanted = pooling or not any(output is each for each in pooled)
-            if wanted and (size := _measure_map(output, layout, example)):
-                sizes[name] = size
+            outputs.pop(name, None)
+            if isinstance(output, Tensor) and output.dim() and len(output) == 1:
+                is_pooled = any(output is each for each in pooled)
+                outputs[name] = Output(tuple(output.shape), is_pooled)
 
     handles = [layer.register_forward_hook(note) for layer in names]
     try:
         with freeze(module), inference_mode(False), no_grad():
-            module(example[:1])
+            module(example[:1].clone())  # a copy: a network may work on its images in place
     finally:
         for handle in handles:
             handle.remove()
+    return outputs
+
+
+def tell_token_grids(
+    module: nn.Module, outputs: dict[str, Output], image: tuple[int, int]
+) -> TokenGrids:
+    """Return what a network tells of the grids of its tokens.
+
+    The maps that it makes are the surest sign, since a grid told at building may be that of
+    another size of images.
+
+    Args:
+        module: The network.
+        outputs: Of its layers.
+        image: Height and width of the image.
+    """
+    made = {each.shape[2:] for each in outputs.values() if len(each.shape) == 4}
+    grids: set[Any] = {grid for grid in made if follows_image((grid[0], grid[1]), image)}
+    if not grids:
+        told = [getattr(layer, "grid_size", None) for layer in module.modules()]
+        grids = {tuple(grid) for grid in told if isinstance(grid, tuple | list) and len(grid) == 2}
+    prefixes = [getattr(layer, "num_prefix_tokens", None) for layer in module.modules()]
+    return TokenGrids(
+        frozenset(grids), next((each for each in prefixes if isinstance(each, int)), None)
+    )
+
+
+def _measure(
+    outputs: dict[str, Output],
+    layout: Layout,
+    image: tuple[int, int],
+    told: TokenGrids,
+    *,
+    trusting: bool = False,
+) -> dict[str, tuple[int, int]]:
+    """Return height and width of the outputs that can be read as maps.
+
+    Args:
+        outputs: By layer.
+        layout: How they are read.
+        image: Height and width of the image.
+        told: What the network tells of the grids of its tokens.
+        trusting: Take the layout's word also where the shape speaks against it.
+    """
+    sizes = {}
+    for name, output in outputs.items():
+        try:
+            maps = to_maps(empty(output.shape, device="meta"), layout, image, told)
+        except RequestError:
+            continue
+        if trusting or not contradicts(output.shape, layout, image):
+            sizes[name] = (maps.shape[2], maps.shape[3])
     return sizes
 
 
-def _measure_map(output: Any, layout: Layout, example: Tensor) -> tuple[int, int] | None:
-    if not isinstance(output, Tensor):
-        return None
-    try:
-        maps = to_maps(output, layout, (example.shape[-2], example.shape[-1]))
-    except RequestError:
-        return None
-    return maps.shape[2], maps.shape[3]
+def _get_size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]
 
 
 def _show_size(images: Tensor) -> str:

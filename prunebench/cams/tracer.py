@@ -12,10 +12,16 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Trace
 from prunebench.cams.crossing_values import CannotCut
 from prunebench.cams.network_cut import Cut, cut_network
-from prunebench.cams.target_layer import find_layer
+from prunebench.cams.target_layer import find_layer, tell_token_grids, watch_outputs
 from prunebench.errors import RequestError
 from prunebench.networks.classifier import make_classifier
-from prunebench.networks.layout import Layout, find_channel_axis, from_maps, to_maps
+from prunebench.networks.layout import (
+    NOTHING_TOLD,
+    Layout,
+    find_channel_axis,
+    from_maps,
+    to_maps,
+)
 from prunebench.networks.shared_weights import make_twin
 from prunebench.plugins.context import NOTHING, Prepared
 from prunebench.seeding import derive
@@ -78,6 +84,11 @@ class Tracer:
             except CannotCut as reason:
                 self.uncut = str(reason)
         self.layer = self.module.get_submodule(target_layer)
+        self._told = NOTHING_TOLD
+        if layout == "tokens":
+            size = (example.shape[-2], example.shape[-1])
+            outputs = watch_outputs(self.module, example)
+            self._told = tell_token_grids(self.module, outputs, size)
 
     def __call__(
         self,
@@ -108,13 +119,13 @@ class Tracer:
             leaf, logits, resume = (self._run_in_parts if self._cut else self._run_whole)(images)
         size = (images.shape[-2], images.shape[-1])
         try:
-            maps = to_maps(leaf.detach(), self.layout, size)
+            maps = to_maps(leaf.detach(), self.layout, size, self._told)
         except RequestError as error:
             self._fail(f"cannot be explained: {error.message}")
         explained = _check_classes(classes, logits if answers is None else answers)
         if self._cut is None and not logits.requires_grad:
             self._fail("does not reach the logits, or is run without gradients")
-        module, layout = self.module, self.layout
+        module, layout, told = self.module, self.layout, self._told
 
         def differentiate() -> Tensor:
             if not logits.requires_grad:  # what follows rounds, as a quantised network does
@@ -122,7 +133,7 @@ class Tracer:
             with torch.inference_mode(False), torch.enable_grad():
                 score = logits.gather(1, explained[:, None]).sum()
                 (found,) = torch.autograd.grad(score, leaf, retain_graph=True)
-            return to_maps(found, layout, size)
+            return to_maps(found, layout, size, told)
 
         def run_tail(activations: Tensor, indices: Tensor) -> Tensor:
             output = leaf.detach()[indices]

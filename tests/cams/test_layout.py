@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from prunebench.errors import RequestError
 from prunebench.networks.layout import (
     Layout,
+    TokenGrids,
+    contradicts,
     find_channel_axis,
     find_token_grid,
     from_maps,
@@ -43,18 +45,57 @@ def test_tokens_without_a_grid_are_refused(tokens: int, image: tuple[int, int]) 
         find_token_grid(tokens, image)
 
 
-@given(
-    rows=st.integers(3, 16),
-    columns=st.integers(3, 16),
-    patch=st.integers(4, 16),
-    prefix=st.integers(0, 5),
-)
-def test_every_grid_of_patches_is_found_or_a_finer_one_that_also_fits(
+GRIDS = {
+    "rows": st.integers(2, 16),
+    "columns": st.integers(2, 16),
+    "patch": st.integers(2, 16),
+    "prefix": st.integers(0, 8),
+}
+
+
+@given(**GRIDS)
+def test_a_grid_is_found_right_or_refused_as_not_clear(
     rows: int, columns: int, patch: int, prefix: int
 ) -> None:
-    found = find_token_grid(rows * columns + prefix, (rows * patch, columns * patch))
-    assert found[0] * found[1] <= rows * columns + prefix <= found[0] * found[1] + 8
-    assert found >= (rows, columns)
+    try:
+        found = find_token_grid(rows * columns + prefix, (rows * patch, columns * patch))
+    except RequestError as error:
+        assert f"{rows}×{columns} behind {prefix}" in str(error)  # noqa: PT017
+    else:
+        assert found == (rows, columns)
+
+
+@given(**GRIDS)
+def test_a_network_that_tells_is_believed(rows: int, columns: int, patch: int, prefix: int) -> None:
+    told = TokenGrids(frozenset({(rows, columns), (rows * patch, columns * patch)}), prefix)
+    tokens = rows * columns + prefix
+    assert find_token_grid(tokens, (rows * patch, columns * patch), told) == (rows, columns)
+
+
+def test_tokens_that_were_dropped_on_the_way_form_no_grid() -> None:
+    told = TokenGrids(frozenset({(14, 14)}), 1)
+    assert find_token_grid(197, (224, 224), told) == (14, 14)
+    with pytest.raises(RequestError, match="101 tokens form no grid"):
+        find_token_grid(101, (224, 224), told)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "image", "wrong"),
+    [
+        ((1, 7, 7, 768), "maps", (224, 224), True),
+        ((1, 7, 7, 768), "channels-last", (224, 224), False),
+        ((1, 768, 7, 7), "channels-last", (224, 224), True),
+        ((1, 768, 7, 10), "maps", (224, 320), False),
+        ((1, 7, 10, 768), "maps", (224, 320), True),
+        ((1, 64, 4, 16), "maps", (224, 224), False),  # neither has the image's proportions
+        ((1, 7, 7, 7), "maps", (224, 224), False),
+        ((1, 197, 192), "tokens", (224, 224), False),
+    ],
+)
+def test_shapes_that_speak_against_a_layout(
+    shape: tuple[int, ...], layout: Layout, image: tuple[int, int], wrong: bool
+) -> None:
+    assert contradicts(shape, layout, image) == wrong
 
 
 def test_tokens_are_rows_one_after_the_other_behind_those_without_a_place() -> None:

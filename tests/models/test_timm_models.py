@@ -8,11 +8,15 @@ import pytest
 import timm
 import torch
 
+from prunebench.cams.target_layer import check_target_layer, tell_token_grids, watch_outputs
 from prunebench.cams.tracer import trace
 from prunebench.errors import RequestError
 from prunebench.models import Model
 from prunebench.models import timm as plugin
+from prunebench.models.networks import timm as networks
+from prunebench.models.networks.meta_networks import PROBE_CLASSES, build_on_meta
 from prunebench.networks.factory import load_weights
+from prunebench.networks.layout import contradicts, to_maps
 from prunebench.plugins import choose
 
 
@@ -41,6 +45,72 @@ def model(name: str, **parameters: Any) -> Model:
 def test_target_layer_and_layout(name: str, layer: str, layout: str) -> None:
     assert model(name).target_layer() == layer
     assert model(name).layout() == layout
+
+
+def check_against_the_network(name: str) -> None:
+    """Holds what the plugin says of a network against what its layer gives."""
+    found = networks.find_target_layer(name)
+    if found is None:
+        return
+    layer, layout = found
+    size = networks.find_input_size(name)
+    network = build_on_meta(lambda: networks.build(name, PROBE_CLASSES, 3, size))
+    with torch.device("meta"):
+        outputs = watch_outputs(network, torch.empty(1, 3, *size))
+        shape = outputs[layer].shape
+        assert not contradicts(shape, layout, size), shape
+        told = tell_token_grids(network, outputs, size)
+        height, width = to_maps(torch.empty(shape), layout, size, told).shape[2:]
+    assert min(height, width) >= 4
+    embedding = getattr(network, "patch_embed", None)
+    if layout == "tokens" and hasattr(embedding, "grid_size"):
+        grid = embedding.grid_size
+        assert (height, width) == grid or name.startswith("hiera")  # which pools
+        # CaiT adds its class token after these blocks.
+        prefix = getattr(network, "num_prefix_tokens", 0)
+        assert shape[1] - height * width in (0, prefix)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("nest_tiny", "swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "mambaout_femto"),
+        *(
+            "vit_small_patch16_dinov3",
+            "vit_small_patch14_reg4_dinov2",
+            "naflexvit_base_patch16_gap",
+        ),
+        *("hiera_tiny_224", "mixer_s32_224", "resnet18"),
+    ],
+)
+def test_layers_give_what_the_plugin_says(name: str) -> None:
+    check_against_the_network(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", sorted(timm.list_modules()))
+def test_layers_of_every_module_give_what_the_plugin_says(module: str) -> None:
+    if names := timm.list_models(module=module):
+        check_against_the_network(names[0])
+
+
+def test_nested_transformers_are_explained_where_their_maps_have_channels_first() -> None:
+    assert networks.find_target_layer("nest_tiny") == ("levels", "maps")
+
+
+def test_tokens_behind_a_prefix_on_a_narrow_image() -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("vit_small_patch16_dinov3", img_size=(64, 80), depth=1).eval()
+    seen = trace(network, "blocks.0.norm1", torch.rand(2, 3, 64, 80), layout="tokens")
+    assert seen.activations.shape[2:] == network.patch_embed.grid_size == (4, 5)
+
+
+def test_a_layer_whose_shape_speaks_against_the_layout_is_refused() -> None:
+    network = timm.create_model("nest_tiny", img_size=64, num_classes=5).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with pytest.raises(RequestError, match=r"'norm', \(1, 4, 4, 384\), holds its channels last"):
+        check_target_layer(network, "norm", images)
+    assert check_target_layer(network, "norm", images, layout="channels-last") == (4, 4)
 
 
 @pytest.mark.parametrize("name", ["levit_128", "pit_ti_224", "vit_tiny_r_s16_p8_224"])

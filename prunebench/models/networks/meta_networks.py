@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from prunebench.networks.layout import Layout, contradicts
+
 PASSING_ON = (
     nn.MaxPool2d,
     nn.AvgPool2d,
@@ -80,6 +82,7 @@ def find_last_maps(
     pass_shapes(network, channels, size)
 
     last = None
+    layout: Layout = "channels-last" if channels_last else "maps"
     sides = slice(1, 3) if channels_last else slice(2, 4)
     pooled: set[int] = set()
     for path, module, inputs, output in ran:
@@ -92,6 +95,8 @@ def find_last_maps(
             pooled.update({id(output)} - {id(each) for each in inputs})
         elif output.dim() == 3 and output.shape[1] >= smallest**2:
             last = None
+        elif output.dim() == 4 and contradicts(output.shape, layout, size):
+            continue  # the same maps in the other layout: within a block, or before they are turned
         elif output.dim() == 4 and min(output.shape[sides]) >= smallest:
             last = path if id(output) not in pooled else last
     return last

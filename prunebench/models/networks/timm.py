@@ -94,6 +94,9 @@ def find_target_layer(name: str) -> tuple[str, Layout] | None:
         block = f"blocks.{len(blocks) - 1}.norm1"
         dimensions = count_output_dimensions(network, block, size)
         return (block, "tokens" if dimensions == 3 else "channels-last") if dimensions else None
-    channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
-    layer = find_last_maps(network, size, channels_last=channels_last)
-    return (layer, "channels-last" if channels_last else "maps") if layer else None
+    # What the network says of its layout is no more than where to look first: the shapes decide.
+    says_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
+    for channels_last in (says_last, not says_last):
+        if layer := find_last_maps(network, size, channels_last=channels_last):
+            return layer, "channels-last" if channels_last else "maps"
+    return None
