@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.input_files import is_file, is_folder
 from prunebench.record import Record, read_record, read_records
 from prunebench.store import Store
 
@@ -129,7 +130,7 @@ def read_results(*folders: str | Path) -> Results:
         ['baseline', 'l1-unstructured', 'none']
     """
     for folder in folders:
-        if not Path(folder).is_dir():
+        if not is_folder(Path(folder)):
             raise RequestError("no such folder", where=str(folder))
     records = read_records(*map(Path, folders))
     return Results(", ".join(sorted({record.suite for record in records})), records)
@@ -138,7 +139,8 @@ def read_results(*folders: str | Path) -> Results:
 def list_records(store: Store, suites: tuple[str, ...] = ()) -> list[Path]:
     """List the files of the records in a store, of all suites or of some."""
     root = store.root / "records"
-    names = suites or tuple(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
+    folders = root.iterdir() if root.is_dir() else ()
+    names = suites or tuple(sorted(folder.name for folder in folders if folder.is_dir()))
     return [path for name in names for path in sorted((root / name).glob("*.json"))]
 
 
@@ -156,7 +158,7 @@ def find_records(store: Store, runs: list[str]) -> list[Path]:
             chosen += list_records(store, (run,))
         elif run in known:
             chosen.append(known[run])
-        elif Path(run).is_file():
+        elif is_file(Path(run)):
             chosen.append(Path(run))
         else:
             raise RequestError(f"no record {run!r}; {did_you_mean(run, suites | set(known))}")

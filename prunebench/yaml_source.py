@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import Any
 import yaml
 
 from prunebench.errors import Location, RequestError
+from prunebench.input_files import read_bytes
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _MOST_ENTRIES = 100_000  # aliases of aliases could make a small file endless
+LARGEST = 4_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,13 @@ def read_yaml(path: Path) -> Source:
     Raises:
         RequestError: It cannot be read; the message names the line.
     """
+    content = read_bytes(path, LARGEST)
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except FileNotFoundError:
-        raise RequestError("no such file", where=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
+        root = yaml.compose(content.decode(), Loader=yaml.BaseLoader)
+    except UnicodeDecodeError as error:
         raise RequestError(f"cannot be read: {error}", where=str(path)) from None
+    except RecursionError:
+        raise RequestError("is nested too deeply", where=str(path)) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RequestError(f"is not YAML: {error.problem}", where=f"{path}:{line}") from None
@@ -73,7 +77,7 @@ def _read_node(node: yaml.Node, location: Location, path: Path, lines: dict[Loca
         raise RequestError("is too large or refers to itself", where=where)
     kind = node.tag.rpartition(":")[2]
     if isinstance(node, yaml.ScalarNode) and kind == "str":
-        return _read_scalar(node.value) if node.style is None else node.value
+        return _read_scalar(node.value, where) if node.style is None else node.value
     if isinstance(node, yaml.SequenceNode) and kind == "seq":
         return [_read_node(item, (*location, i), path, lines) for i, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode) and kind == "map":
@@ -97,12 +101,18 @@ def _read_mapping(
     return found
 
 
-def _read_scalar(text: str) -> Any:
+def _read_scalar(text: str, where: str) -> Any:
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    if not _FLOAT.fullmatch(text):
+        return text
+    number = float(text)
+    if not math.isfinite(number) or (_INTEGER.fullmatch(text) and abs(number) >= 2**63):
+        raise RequestError(
+            f"{text[:40]} is beyond what a number can be (64 bits); a text stands in quotes",
+            where=where,
+        )
+    return int(text) if _INTEGER.fullmatch(text) else number
 
 
 def _expand_variables(value: Any, location: Location, source: Source) -> Any:

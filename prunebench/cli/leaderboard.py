@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from prunebench.cli.store import DEFAULT_STORE, StoreDir
 from prunebench.cli.writing import refuse_unwritable
 from prunebench.errors import RequestError
+from prunebench.input_files import is_folder
 
 if TYPE_CHECKING:
     from prunebench.record import Record
@@ -32,7 +34,10 @@ def leaderboard(
         Path | None, typer.Option(help="a README to put a small board into, between its marks")
     ] = None,
 ) -> None:
-    """Write the leaderboard from records: tables, JSON, pictures and a site to open."""
+    """Write the leaderboard from records: tables, JSON, pictures and a site to open.
+
+    Records that cannot be read are left out and named, with exit status 2.
+    """
     from prunebench.leaderboard.board import board
     from prunebench.leaderboard.outputs import write_everything
     from prunebench.leaderboard.writers.readme import update_readme
@@ -40,23 +45,38 @@ def leaderboard(
     from prunebench.record.reading import keeping_all
 
     target = out_dir or store / "leaderboard"
+    broken: list[RequestError] = []
+    records = _read_records(results, store, broken)
     with keeping_all(), refuse_unwritable(target):
-        sections = board(_read_records(results, store))
+        sections = board(records)
         page = write_everything(sections, target)
         if readme is not None:
             update_readme(readme, sections)
         out.print(to_terminal(sections))
     out.print(f"leaderboard: {page}", highlight=False, soft_wrap=True)
+    if broken:
+        tell_left_out(broken)
+        raise typer.Exit(2)
 
 
-def _read_records(results: Path | None, store: Path) -> list[Record]:
+def tell_left_out(broken: list[RequestError]) -> None:
+    """Print to the standard error which records are not on the board."""
+    for error in broken:
+        print(f"error: left out of the board: {error}", file=sys.stderr)
+
+
+def _read_records(results: Path | None, store: Path, broken: list[RequestError]) -> list[Record]:
     """Read the records of a folder, or those of the store."""
-    from prunebench.record import read_record, read_records
+    from prunebench.record.reading import read_readable, read_records
     from prunebench.results import list_records
     from prunebench.store import Store
 
     if results is None:
-        return [read_record(path) for path in list_records(Store(store))]
-    if not results.is_dir():
+        return read_readable(list_records(Store(store, reading=True)), broken)
+    if not is_folder(results):
         raise RequestError("no such folder", where=str(results))
-    return read_records(results)
+    try:
+        next(results.iterdir(), None)
+    except OSError as error:
+        raise RequestError(f"cannot be read: {error.strerror}", where=str(results)) from None
+    return read_records(results, broken=broken)

@@ -15,6 +15,7 @@ from rich.table import Table
 from prunebench.cli.store import DEFAULT_STORE, StoreDir
 from prunebench.cli.writing import refuse_unwritable
 from prunebench.errors import RequestError
+from prunebench.input_files import is_folder
 
 if TYPE_CHECKING:
     from prunebench.record import Record
@@ -34,7 +35,7 @@ def validate(
     ],
 ) -> None:
     """Check suites without running anything, and records before they are published."""
-    records = [path for path in paths if path.is_dir() or path.suffix == ".json"]
+    records = [path for path in paths if is_folder(path) or path.suffix == ".json"]
     problems = 0
     for path in paths:
         if path not in records:
@@ -79,7 +80,7 @@ def _check_records(paths: Sequence[Path]) -> Iterator[str]:
     from prunebench.record.reading import keeping_all
 
     for folder in (path for path in paths if path.is_dir()):
-        for path in sorted(folder.iterdir()):
+        for path in _list_folder(folder):
             if path.suffix != ".json" or path.is_symlink() or not path.is_file():
                 yield f"{path}: is no record; expected files ID.json and nothing else"
     files = _list_files(paths)
@@ -105,6 +106,13 @@ def _check_records(paths: Sequence[Path]) -> Iterator[str]:
     out.print(f"{fine} of {len(found)} records are fine", highlight=False)
 
 
+def _list_folder(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise RequestError(f"cannot be read: {error.strerror}", where=str(folder)) from None
+
+
 def _list_files(paths: Iterable[Path]) -> list[Path]:
     """Return the files of records in folders, and files as they are, each once."""
     found: dict[Path, Path] = {}
@@ -128,7 +136,7 @@ def submit(
     from prunebench.results import find_records
     from prunebench.store import Store
 
-    chosen = find_records(Store(store), runs)
+    chosen = find_records(Store(store, reading=True), runs)
     with refuse_unwritable(to):
         written = publish(chosen, to, replace=replace)
     out.print(f"{len(written)} records in {to}; `make leaderboard` shows them", soft_wrap=True)

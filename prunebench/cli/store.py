@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,17 @@ out = Console()
 @store_commands.command("ls")
 def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
     """Count what is stored, and list what failed."""
-    from prunebench.store import Store
+    from prunebench.store import Store, StoreError
 
-    results = Store(store)
+    results = Store(_existing(store), reading=True)
     sizes: dict[str, list[int]] = {}
-    for key in results.stored_keys():
-        artefact = results.read(key)
+    damaged: list[RequestError] = []
+    for key in sorted(results.stored_keys()):
+        try:
+            artefact = results.read(key)
+        except StoreError as error:
+            damaged.append(error)
+            continue
         size = sum(file.stat().st_size for file in artefact.folder.iterdir())
         sizes.setdefault(artefact.kind, []).append(size)
     table = Table("step", "stored", "MB")
@@ -34,6 +40,19 @@ def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
     out.print(table)
     for failure in results.failures():
         print(f"failed: {failure['kind']} {failure['key'][:8]}: {failure['message']}")
+    for error in damaged:
+        print(f"error: {error}", file=sys.stderr)
+    if damaged:
+        raise typer.Exit(2)
+
+
+def _existing(store: Path) -> Path:
+    """Return a store's folder; refuse one where there is none."""
+    from prunebench.store import Store
+
+    if not Store(store, reading=True).exists:
+        raise RequestError("there is no store", where=str(store))
+    return store
 
 
 @store_commands.command("gc")
@@ -41,7 +60,7 @@ def store_gc(store: StoreDir = DEFAULT_STORE) -> None:
     """Remove what killed processes left half written."""
     from prunebench.store import Store
 
-    out.print(f"{Store(store).collect()} leftovers removed")
+    out.print(f"{Store(_existing(store)).collect()} leftovers removed")
 
 
 @store_commands.command("rm")
@@ -52,7 +71,7 @@ def store_rm(
     """Remove results by key; the next run makes them again."""
     from prunebench.store import Store
 
-    results = Store(store)
+    results = Store(_existing(store))
     known = results.stored_keys()
     for wanted in keys:
         found = [key for key in known if len(wanted) >= 6 and key.startswith(wanted)]

@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from prunebench.cli.leaderboard import tell_left_out
 from prunebench.cli.store import DEFAULT_STORE, StoreDir
+from prunebench.cli.writing import refuse_unwritable
 from prunebench.errors import RequestError
 
 if TYPE_CHECKING:
@@ -63,12 +65,14 @@ def run(
     except KeyboardInterrupt:
         print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
-    _write_board(results, store)
+    try:
+        _write_board(results, store)
+    finally:  # what failed is told, even if the board cannot be written
+        _print_problems(results, store)
     if tracking_uri is None:
         shown = "" if store == DEFAULT_STORE else f" --store {store}"
         text = f"MLflow: {store / 'mlflow.db'} (prunebench ui{shown})"
         out.print(text, highlight=False, soft_wrap=True)
-    _print_problems(results, store)
     raise typer.Exit(results.exit_status)
 
 
@@ -77,13 +81,16 @@ def _write_board(results: Results, store: Path) -> None:
     from prunebench.leaderboard.board import board
     from prunebench.leaderboard.outputs import write_everything
     from prunebench.leaderboard.writers.terminal import to_terminal
-    from prunebench.record import read_record
+    from prunebench.record.reading import read_readable
     from prunebench.results import list_records
     from prunebench.store import Store
 
     out.print(to_terminal(board(results.records)))
-    records = [read_record(path) for path in list_records(Store(store))]
-    page = write_everything(board(records), store / "leaderboard")
+    broken: list[RequestError] = []
+    records = read_readable(list_records(Store(store)), broken)
+    tell_left_out(broken)
+    with refuse_unwritable(store / "leaderboard"):
+        page = write_everything(board(records), store / "leaderboard")
     out.print(f"leaderboard: {page}", highlight=False, soft_wrap=True)
 
 
@@ -123,7 +130,7 @@ def plan(
     from prunebench.store import Store
     from prunebench.suite import load_suite
 
-    loaded, results = load_suite(suite), Store(store)
+    loaded, results = load_suite(suite), Store(store, reading=True)
     identities = Identities(loaded, current(device), results.digests, counting=True)
     test = parse_where(where, FIELDS) if where else None
     summary = summarise(plan_trials(identities, test), results.stored_keys(), results.times())

@@ -61,7 +61,7 @@ def _find_latest(store: Path) -> tuple[str, str] | None:
     from prunebench.tracking.experiment import connect
 
     client = connect(default_uri(store))
-    files = sorted(list_records(Store(store)), key=lambda file: file.stat().st_mtime)
+    files = sorted(list_records(Store(store, reading=True)), key=lambda file: file.stat().st_mtime)
     for name in dict.fromkeys(file.parent.name for file in reversed(files)):
         found = client.get_experiment_by_name(name)
         if found is not None:

@@ -72,8 +72,10 @@ def train(
     curve: Curve = []
     best: dict[str, Tensor] = {}
     best_accuracy = -1.0
-    if (state := scratch.load()) is not None:
-        curve, best, best_accuracy = restore_state(state, module, optimizer)
+    state = scratch.load()
+    restored = None if state is None else restore_state(state, module, optimizer)
+    if restored is not None:
+        curve, best, best_accuracy = restored
     epochs = recipe.epochs if stop is None else min(stop, recipe.epochs)
     for epoch in range(len(curve), epochs):
         lr = compute_learning_rate(recipe, epoch)

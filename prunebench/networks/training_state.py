@@ -54,19 +54,18 @@ def _to_number(value: float | int | None) -> float:
 
 def restore_state(
     state: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Curve, dict[str, Tensor], float]:
+) -> tuple[Curve, dict[str, Tensor], float] | None:
     """Put a network and its optimizer back into a packed state, in place.
 
     Returns:
-        The learning curve, the best epoch's state dict and its validation accuracy.
+        The learning curve, the best epoch's state dict and its validation accuracy; None where
+        the state is that of another training, and nothing was changed.
     """
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-    module.load_state_dict(part("module/"))
+    if not _fits(state, module, optimizer):
+        return None
+    module.load_state_dict(_part(state, "module/"))
     moments: dict[int, dict[str, Any]] = {}
-    for name, tensor in part("optimizer/").items():
+    for name, tensor in _part(state, "optimizer/").items():
         index, _, entry = name.partition("/")
         moments.setdefault(int(index), {})[entry] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
@@ -79,9 +78,42 @@ def restore_state(
         }
         for epoch, loss, lr, accuracy in state["curve"].tolist()
     ]
-    for name, values in part("terms/").items():
+    for name, values in _part(state, "terms/").items():
         for point, value in zip(curve, values.tolist(), strict=True):
             point.setdefault("terms", {})[name] = value
     device = next(module.parameters()).device
-    best = {k: v.to(device) for k, v in part("best/").items()}
+    best = {k: v.to(device) for k, v in _part(state, "best/").items()}
     return curve, best, float(state["best_accuracy"])
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _fits(state: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether a packed state is one of this network and this optimizer."""
+    own = _shapes(module.state_dict())
+    curve, best = state.get("curve"), _shapes(_part(state, "best/"))
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = {
+        f"{index}": (parameter.shape, torch.Size()) for index, parameter in enumerate(trained)
+    }
+    return (
+        curve is not None
+        and curve.ndim == 2
+        and len(curve) > 0
+        and curve.shape[1] == len(COLUMNS)
+        and "best_accuracy" in state
+        and state["best_accuracy"].numel() == 1
+        and _shapes(_part(state, "module/")) == own
+        and best in ({}, own)
+        and all(v.shape == (len(curve),) for v in _part(state, "terms/").values())
+        and all(
+            v.shape in moments.get(name.partition("/")[0], ())
+            for name, v in _part(state, "optimizer/").items()
+        )
+    )
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}

@@ -9,6 +9,9 @@ from typing import Any
 
 from prunebench.errors import RequestError, did_you_mean
 
+LONGEST = 100_000  # characters
+DEEPEST = 100  # expressions within one another
+
 CellFilter = Callable[[Mapping[str, Any]], bool]
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
@@ -37,10 +40,18 @@ def parse_where(text: str, fields: tuple[str, ...]) -> CellFilter:
         RequestError: It cannot be understood.
     """
     where = f"--where {text!r}"
+    if len(text) > LONGEST:
+        shown = f"--where {text[:40]!r}..."
+        raise RequestError(f"has more than {LONGEST:,} characters", where=shown)
     try:
         tree = ast.parse(text, mode="eval").body
     except SyntaxError as error:
         raise RequestError(f"is not an expression: {error.msg}", where=where) from None
+    except (UnicodeEncodeError, ValueError, MemoryError, RecursionError):
+        # Half a character, a zero byte; the parser says of deep nesting that it has no memory.
+        raise RequestError("is not an expression", where=where) from None
+    if _depth(tree) > DEEPEST:
+        raise RequestError(f"is nested more than {DEEPEST} deep", where=where)
 
     def compiled(node: ast.expr) -> Callable[[Mapping[str, Any]], Any]:
         match node:
@@ -76,6 +87,21 @@ def parse_where(text: str, fields: tuple[str, ...]) -> CellFilter:
 
     test = compiled(tree)
     return lambda cell: bool(test(cell))
+
+
+def find_words(text: str) -> list[str]:
+    """List the texts in an expression that was understood, such as names of pruners."""
+    nodes = ast.walk(ast.parse(text, mode="eval"))
+    return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+def _depth(tree: ast.expr) -> int:
+    deepest, waiting = 0, [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        waiting += [(c, depth + 1) for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr)]
+    return deepest
 
 
 def _chain(values: list[Any], tests: list[Any]) -> bool:

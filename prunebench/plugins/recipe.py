@@ -23,13 +23,13 @@ class Recipe(BaseModel):
 
     epochs: int = Field(10, ge=0, description="passes over the training images")
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    lr: float = Field(1e-2, gt=0, le=1e6, description="learning rate")
+    lr: float = Field(1e-2, gt=0, le=1e100, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
-    weight_decay: float = Field(0.0, ge=0, le=1e6)
+    weight_decay: float = Field(0.0, ge=0, le=1e100)
     batch_size: int = Field(128, ge=1)
     schedule: Literal["constant", "cosine"] = "constant"
     milestones: tuple[int, ...] = Field((), description="epochs after which lr is multiplied")
-    gamma: float = Field(0.1, gt=0, le=1e3, description="factor of lr at each milestone")
+    gamma: float = Field(0.1, gt=0, le=1e100, description="factor of lr at each milestone")
     images: int | None = Field(None, ge=1, description="training images used; all by default")
     augment: Literal["none", "flip", "crop-flip"] = "none"
     keep: Literal["best", "last"] = Field(

@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+import yaml
+
 from prunebench.errors import RequestError
 from prunebench.plugins.catalogue import to_plural
 from prunebench.plugins.finding import entries
@@ -127,6 +129,12 @@ def _check_name(names: Names) -> None:
         )
     if len(name) > 64:
         raise RequestError(f"the name has {len(name)} letters; at most 64 are allowed")
+    # Python and YAML have words of their own: True, null, yes.
+    if keyword.iskeyword(names.object) or yaml.safe_load(name) != name:
+        raise RequestError(
+            f"{name!r} is read as another word than a name; choose another name, such as "
+            f"'my-{name}'"
+        )
     if claims := entries(names.kind).get(name):
         raise RequestError(
             f"there is a {names.kind[:-1]} {name!r} already, of package {claims[0].package!r}; "

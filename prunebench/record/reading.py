@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from prunebench.errors import RequestError
+from prunebench.input_files import read_bytes
 from prunebench.record.migrations import migrate
 from prunebench.record.record import Record
 
@@ -28,16 +29,7 @@ def read_record(path: Path) -> Record:
         RequestError: It is oversized, of a newer schema, or not a valid record; the message
             names the field.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST + 1)
-    except FileNotFoundError:
-        raise RequestError("there is no such file", where=str(path)) from None
-    except OSError as error:
-        raise RequestError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    if len(text) > LARGEST:
-        raise RequestError(f"is larger than {LARGEST:,} bytes", where=str(path))
-    record = _validated(text, path)
+    record = _validated(read_bytes(path, LARGEST), path)
     for name in Record.model_fields:
         _limit(getattr(record, name), name, path)
     _limit(record.conditions.recovery, "conditions.recovery", path)
@@ -104,22 +96,56 @@ def keeping_all() -> Iterator[None]:
             gc.enable()
 
 
-def read_records(*folders: Path) -> list[Record]:
+def read_records(*folders: Path, broken: list[RequestError] | None = None) -> list[Record]:
     """Read all records of some folders of results, sorted by id.
+
+    Args:
+        folders: The folders.
+        broken: Where to put what is wrong with files that are left out; without, the first one is
+            raised.
 
     Raises:
         RequestError: A file is not a valid record, is not named for its id, or two folders hold
             different records of one id.
     """
     found: dict[str, Record] = {}
-    with keeping_all():
-        for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
-            record = read_record(path)
-            if path.stem != record.id:
-                raise RequestError(f"id: {record.id!r} is not the file's name", where=str(path))
-            first = found.setdefault(record.id, record)
-            if first is not record and first != record:
-                raise RequestError(
-                    f"id: {record.id!r} is another record in another folder", where=str(path)
-                )
+
+    def read(path: Path) -> Record:
+        record = read_record(path)
+        if path.stem != record.id:
+            raise RequestError(f"id: {record.id!r} is not the file's name", where=str(path))
+        first = found.setdefault(record.id, record)
+        if first is not record and first != record:
+            raise RequestError(
+                f"id: {record.id!r} is another record in another folder", where=str(path)
+            )
+        return first
+
+    paths = [path for folder in folders for path in sorted(folder.glob("*.json"))]
+    _read_each(paths, read, broken)
     return [found[name] for name in sorted(found)]
+
+
+def read_readable(paths: Iterable[Path], broken: list[RequestError]) -> list[Record]:
+    """Read the records of some files; one that cannot be read takes no other with it.
+
+    Args:
+        paths: The files.
+        broken: Where to put what is wrong with those left out.
+    """
+    return _read_each(paths, read_record, broken)
+
+
+def _read_each(
+    paths: Iterable[Path], read: Callable[[Path], Record], broken: list[RequestError] | None
+) -> list[Record]:
+    found = []
+    with keeping_all():
+        for path in paths:
+            try:
+                found.append(read(path))
+            except RequestError as error:
+                if broken is None:
+                    raise
+                broken.append(error)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from prunebench.store.writing import saving, separate, write_files
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+DIGEST = 32  # bytes, after the tensors
 
 
 class Scratch:
@@ -22,16 +25,24 @@ class Scratch:
         """Keep this state, replacing the last one."""
         from safetensors.torch import save
 
+        blob = save(separate(state))
         with saving(self.file):
             self.file.parent.mkdir(exist_ok=True)
-            write_files({self.file: save(separate(state))})
+            write_files({self.file: blob + hashlib.sha256(blob).digest()})
 
     def load(self) -> dict[str, Tensor] | None:
-        """Return the state kept by an interrupted attempt."""
-        from safetensors.torch import load_file
+        """Return the state kept by an interrupted attempt; none of one that is damaged."""
+        from safetensors.torch import load
 
         try:
-            return load_file(self.file) if self.file.is_file() else None
-        except Exception:  # cut short by a power failure: the step begins anew
-            self.file.unlink(missing_ok=True)
+            content = self.file.read_bytes()
+        except FileNotFoundError:
             return None
+        except OSError:
+            content = b""
+        blob, digest = content[:-DIGEST], content[-DIGEST:]
+        if hashlib.sha256(blob).digest() == digest:
+            return load(blob)
+        # Cut short by a power failure, or of an older version: the step begins anew.
+        self.file.unlink(missing_ok=True)
+        return None

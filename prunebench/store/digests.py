@@ -12,6 +12,9 @@ from prunebench.errors import RequestError
 from prunebench.input_files import spell
 from prunebench.store.writing import saving
 
+DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a table with other columns, of broken pages, and of no database at all."""
+
 
 class Digests:
     """Content digests, remembered in a small database.
@@ -21,12 +24,13 @@ class Digests:
     """
 
     def __init__(self, cache: Path | None = None) -> None:
-        self.database = sqlite3.connect(cache or ":memory:", timeout=60)
-        with self.database:
-            self.database.execute(
-                "CREATE TABLE IF NOT EXISTS digest "
-                "(path TEXT PRIMARY KEY, size INTEGER, time INTEGER, digest TEXT)"
-            )
+        try:
+            self.database = _open(cache)
+        except sqlite3.DatabaseError as error:
+            if cache is None or error.sqlite_errorcode not in DAMAGED:
+                raise
+            cache.unlink()  # it only remembers what can be read again
+            self.database = _open(cache)
 
     def of_file(self, path: Path) -> str:
         """Return the digest of one file's content.
@@ -76,6 +80,17 @@ class Digests:
             "SELECT digest FROM digest WHERE path = ? AND size = ? AND time = ?", key
         ).fetchone()
         return str(row[0]) if row else None
+
+
+def _open(cache: Path | None) -> sqlite3.Connection:
+    database = sqlite3.connect(cache or ":memory:", timeout=60)
+    with database:
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS digest "
+            "(path TEXT PRIMARY KEY, size INTEGER, time INTEGER, digest TEXT)"
+        )
+        database.execute("SELECT path, size, time, digest FROM digest LIMIT 1").fetchone()
+    return database
 
 
 def _state(path: Path) -> tuple[str, int, int]:

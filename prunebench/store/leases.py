@@ -76,19 +76,19 @@ class Leases:
 
 def _is_free(lease: Path) -> bool:
     try:
-        host, pid, _ = lease.read_text().split()
-        age = time.time() - lease.stat().st_mtime
-    except (FileNotFoundError, ValueError):
+        host, text, _ = lease.read_text().split()
+        pid, age = int(text), time.time() - lease.stat().st_mtime
+    except (FileNotFoundError, ValueError):  # given back, or never written to its end
         return True
     if age > DEAD_AFTER:
         return True
-    return host == socket.gethostname() and not _is_alive(int(pid))
+    return host == socket.gethostname() and not _is_alive(pid)
 
 
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

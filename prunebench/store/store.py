@@ -14,21 +14,22 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunebench.input_files import is_file
+from prunebench.store.artefact import ARTEFACT, Artefact, read_artefact, write_artefact
 from prunebench.store.checkpoints import Scratch
 from prunebench.store.digests import Digests
 from prunebench.store.leases import DEAD_AFTER, Leases
-from prunebench.store.writing import StoreError, saving, separate, write_files
+from prunebench.store.writing import StoreError, saving, write_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,59 +37,33 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class Artefact:
-    """A step's result.
-
-    Attributes:
-        key: The step's key.
-        kind: The step's kind.
-        data: JSON data.
-        measured: Times and the like, which differ from run to run.
-        folder: Where it lies.
-    """
-
-    key: str
-    kind: str
-    data: dict[str, Any]
-    measured: dict[str, Any]
-    folder: Path
-
-    @cached_property
-    def tensors(self) -> dict[str, Tensor]:
-        """The result's tensors."""
-        from safetensors.torch import load_file
-
-        path = self.folder / "tensors.safetensors"
-        return load_file(path) if path.is_file() else {}
-
-
 class Store:
-    """A folder of results by key; it is made where there is none.
+    """A folder of results by key.
 
     Args:
         root: Its folder.
+        reading: Whether it is only read: then nothing is written, and where there is no store
+            nothing is stored. Without, it is made where there is none.
 
     Raises:
         StoreError: It cannot be written, or a newer version made it.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, reading: bool = False) -> None:
         self.root = Path(root)
+        self.reading = reading
         self._leases = Leases(self.root / "leases")
-        if self.root.resolve() == Path.cwd():
+        header = self.root / "store.json"
+        # Not Path.resolve, which raises where links go round.
+        if os.path.realpath(self.root) == os.getcwd():
             raise StoreError("the current folder cannot be the store", where=f"--store {root}")
-        with saving(self.root):
-            for folder in ("artefacts", "scratch", "leases", "failures", "records"):
-                (self.root / folder).mkdir(parents=True, exist_ok=True)
-            header = self.root / "store.json"
-            if not header.exists():
-                write_files({header: json.dumps({"schema": SCHEMA})})
-            (self.root / f"leases/.probe-{os.getpid()}").touch()
-            (self.root / f"leases/.probe-{os.getpid()}").unlink()
+        if not reading:
+            self._make(header)
+        elif not self.exists:
+            return
         try:
             found = int(json.loads(header.read_text())["schema"])
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError):
             raise StoreError("is not a store", where=str(header)) from None
         if found > SCHEMA:
             raise StoreError(
@@ -97,10 +72,27 @@ class Store:
             )
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a store in its folder."""
+        return is_file(self.root / "store.json")
+
+    def _make(self, header: Path) -> None:
+        with saving(self.root):
+            for folder in ("artefacts", "scratch", "leases", "failures", "records"):
+                (self.root / folder).mkdir(parents=True, exist_ok=True)
+            if not header.exists():
+                write_files({header: json.dumps({"schema": SCHEMA})})
+            (self.root / f"leases/.probe-{os.getpid()}").touch()
+            (self.root / f"leases/.probe-{os.getpid()}").unlink()
+
+    @property
     def digests(self) -> Digests:
         """Digests of data files, remembered in this store."""
+        cache = self.root / "digests.sqlite"
+        if self.reading and not (self.exists and os.access(self.root, os.W_OK)):
+            return Digests()
         with saving(self.root):
-            return Digests(self.root / "digests.sqlite")
+            return Digests(cache)
 
     # --- artefacts ---------------------------------------------------------------------------
 
@@ -112,15 +104,20 @@ class Store:
         """Return all keys in the store, listed once."""
         return {
             entry.name
-            for shelf in os.scandir(self.root / "artefacts")
-            if len(shelf.name) == 2
-            for entry in os.scandir(shelf.path)
-            if not entry.name.startswith(".")  # being written, or left half written
+            for entry in self._list_entries()
+            # Without its last file it is being written, or left half written, or half copied.
+            if not entry.name.startswith(".") and self.has(entry.name)
         }
+
+    def _list_entries(self) -> Iterator[Path]:
+        """Yield the folders of artefacts, and what else lies among them."""
+        for shelf in _list_folder(self.root / "artefacts"):
+            if len(shelf.name) == 2:
+                yield from _list_folder(shelf)
 
     def has(self, key: str) -> bool:
         """Tell whether a key's artefact is there."""
-        return (self.folder(key) / "artefact.json").is_file()
+        return (self.folder(key) / ARTEFACT).is_file()
 
     def read(self, key: str) -> Artefact:
         """Read an artefact.
@@ -128,18 +125,7 @@ class Store:
         Raises:
             StoreError: It is damaged; the message says how to be rid of it.
         """
-        folder = self.folder(key)
-        try:
-            content = json.loads((folder / "artefact.json").read_text(encoding="utf-8"))
-            for name, size in content["sizes"].items():
-                if (folder / name).stat().st_size != size:
-                    raise ValueError(f"{name} is incomplete")
-            return Artefact(key, content["kind"], content["data"], content["measured"], folder)
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(
-                f"artefact is damaged ({error}); `prunebench store rm {key}` removes it",
-                where=str(folder),
-            ) from None
+        return read_artefact(key, self.folder(key))
 
     def commit(
         self,
@@ -166,33 +152,15 @@ class Store:
         Raises:
             StoreError: It could not be written.
         """
-        from safetensors.torch import save
-
         final = self.folder(key)
         beside = final.parent / f".{key}-{uuid.uuid4().hex}"
         with saving(final):
             final.parent.mkdir(exist_ok=True)
             beside.mkdir()
             try:
-                sizes = {}
-                if tensors:
-                    blob = save(separate(tensors))
-                    (beside / "tensors.safetensors").write_bytes(blob)
-                    sizes["tensors.safetensors"] = len(blob)
-                content = {
-                    "key": key,
-                    "kind": kind,
-                    "data": dict(data),
-                    "measured": dict(measured),
-                    "sizes": sizes,
-                }
-                (beside / "artefact.json").write_text(json.dumps(content, sort_keys=True))
-                try:
-                    beside.rename(final)
-                except OSError as error:
-                    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                        return False
-                    raise
+                write_artefact(beside, key, kind, data, tensors, measured)
+                if not self._put(beside, key):
+                    return False
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
             seconds = measured.get("seconds")
@@ -203,36 +171,60 @@ class Store:
         (self.root / "failures" / f"{key}.json").unlink(missing_ok=True)
         return True
 
+    def _put(self, beside: Path, key: str) -> bool:
+        """Move an artefact to its place; return False if one is there already."""
+        final = self.folder(key)
+        for _ in range(2):
+            try:
+                beside.rename(final)
+                return True
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+            if self.has(key):
+                return False
+            self._clear(final)  # what an interrupted copy left there
+        return False
+
+    def _clear(self, path: Path) -> None:
+        gone = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+        path.rename(gone)
+        if gone.is_dir():
+            shutil.rmtree(gone, ignore_errors=True)
+        else:
+            gone.unlink()
+
     def remove(self, key: str) -> None:
         """Remove an artefact, and what is left of attempts at it."""
-        gone = self.folder(key).parent / f".{key}-{uuid.uuid4().hex}"
         if self.folder(key).exists():
-            self.folder(key).rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+            self._clear(self.folder(key))
         shutil.rmtree(self.root / "scratch" / key, ignore_errors=True)
 
     def collect(self) -> int:
         """Remove what killed processes left half written; return how much there was."""
-        left = [
-            entry
-            for shelf in (self.root / "artefacts").iterdir()
-            for entry in shelf.iterdir()
-            if entry.name.startswith(".") and time.time() - entry.stat().st_mtime > DEAD_AFTER
-        ]
-        left += [entry for entry in (self.root / "scratch").iterdir() if self.has(entry.name)]
-        for entry in left:
-            shutil.rmtree(entry, ignore_errors=True)
+        found = [e for e in self._list_entries() if e.name.startswith(".") or not self.has(e.name)]
+        records = _list_folder(self.root / "records")
+        for folder in (self.root, *records):  # files that were written beside their place
+            found += [e for e in _list_folder(folder) if e.name.startswith(".") and not e.is_dir()]
+        left = [entry for entry in found if time.time() - entry.lstat().st_mtime > DEAD_AFTER]
+        left += [entry for entry in _list_folder(self.root / "scratch") if self.has(entry.name)]
+        with saving(self.root):
+            for entry in left:
+                self._clear(entry)
         return len(left)
 
     def times(self) -> dict[tuple[str, str], float]:
         """Return mean seconds of past steps, by kind and plugin name."""
         sums: dict[tuple[str, str], list[float]] = {}
         journal = self.root / "journal.jsonl"
-        for line in journal.read_text().splitlines() if journal.is_file() else ():
+        text = journal.read_text(errors="replace") if journal.is_file() else ""
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
-                sums.setdefault((entry["kind"], entry["name"]), []).append(float(entry["seconds"]))
-            except (ValueError, KeyError, TypeError):
+                seconds = float(entry["seconds"])
+                if math.isfinite(seconds):
+                    sums.setdefault((entry["kind"], entry["name"]), []).append(seconds)
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 continue  # the last line of a process killed while it wrote
         return {step: sum(seconds) / len(seconds) for step, seconds in sums.items()}
 
@@ -247,7 +239,7 @@ class Store:
     def failures(self) -> list[dict[str, Any]]:
         """Return what went wrong and has not gone right since."""
         found = sorted((self.root / "failures").glob("[0-9a-f]*.json"))
-        return [json.loads(path.read_text()) for path in found]
+        return [_read_failure(path) for path in found]
 
     def lease(self, key: str) -> AbstractContextManager[bool]:
         """Claim a step for this process; give False if a living process is at work on it."""
@@ -273,3 +265,18 @@ class Store:
             if not (path.is_file() and path.read_bytes() == content):
                 write_files({path: content})
         return path
+
+
+def _read_failure(path: Path) -> dict[str, Any]:
+    """Read what went wrong; of a note that cannot be read, that it did."""
+    unknown = {"key": path.stem, "kind": "step", "message": "(the note of it is damaged)"}
+    try:
+        found = json.loads(path.read_bytes())
+        return {**unknown, **found}
+    except (OSError, ValueError, TypeError, RecursionError):
+        return unknown
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    """List what is in a folder; nothing where there is none."""
+    return [Path(entry) for entry in os.scandir(folder)] if folder.is_dir() else []

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prunebench.record import Record, read_record, slug
+from prunebench.record import Record, slug
+from prunebench.record.reading import read_readable
 from prunebench.tracking.address import check_address, without_password
 from prunebench.tracking.experiment import BOARD, COMPLETE, NETWORK, MlflowExperiment
 from prunebench.tracking.names import CURVE, VERSION, description, metrics, params, run_name
@@ -118,7 +119,7 @@ class Tracker:
         run = self._experiment.run(BOARD, self._experiment.name, "board")
         if self._experiment.is_complete(run, digest):
             return
-        records = [read_record(file) for file in files]
+        records = read_readable(files, [])
         text = note(records)
         # A description that a person wrote stays.
         known = self._experiment.tags.get(NOTE)

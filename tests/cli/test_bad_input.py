@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def test_a_wrong_suite_is_one_message(
         (b"name: !!python/object:os.system {}\n", ["tag", "not allowed"]),
         (b"- a\n- b\n", ["a suite is a mapping"]),
         (b"", ["a suite is a mapping"]),
+        (b"seeds: [" + b"1" * 5000 + b"]\n", ["toy.yaml:1", "beyond what a number can be"]),
+        (b"name: a\nlevels: [1e400]\n", ["toy.yaml:2", "beyond what a number can be"]),
+        (b"name: " + b"[" * 10_000, ["is nested too deeply"]),
+        (b"name: " + b"[" * 10_000 + b"]" * 10_000, ["is nested too deeply"]),
+        (b"# " + b"x" * 4_000_001, ["is larger than"]),
     ],
 )
 def test_what_is_no_suite_is_one_message(
@@ -100,6 +106,7 @@ def test_a_suite_that_is_not_there_is_one_message(run: Command, tmp_path: Path) 
         (["--where", "levle > 0.3"], ["did you mean 'level'?"]),
         (["--where", "__import__('os')"], ["not understood"]),
         (["--where", "seed == 9"], ["no cell"]),
+        (["--where", "pruner == 'l1-unstructred'"], ["did you mean 'l1-unstructured'?"]),
         (["--force", "toy-cm"], ["--force", "no step of the suite is 'toy-cm'"]),
         (["--max-time", "soon"], ["--max-time", "'soon' is no time"]),
         (["--max-time", "nan"], ["--max-time", "'nan' is no time"]),
@@ -262,6 +269,69 @@ def test_a_store_that_cannot_be_used_is_one_message(
         refused(run(little()), words)
 
 
+def test_a_board_that_cannot_be_written_loses_no_word_of_what_failed(
+    finished: Path, little: Write, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_CRASH", "1")
+    shutil.rmtree(finished / "leaderboard")
+    (finished / "leaderboard").touch()
+    refused(run(little()), f"{finished / 'leaderboard'}: cannot be written")
+    done = run(little(metrics="[accuracy, toy-crash]", levels="[0.4]"))
+    assert done.status == 2
+    assert "steps failed" in done.err
+    assert "leaderboard: cannot be written" in done.err
+
+
+def test_one_broken_record_takes_no_other_with_it(
+    finished: Path, little: Write, run: Command, command: Command, tmp_path: Path
+) -> None:
+    (finished / "records" / "another").mkdir()
+    (finished / "records" / "another" / "broken.json").write_text("{")
+    shutil.rmtree(finished / "leaderboard")
+    done = run(little())
+    assert done.status == 0
+    assert "left out of the board" in done.err
+    assert "broken.json: is not JSON" in done.err
+    board = (finished / "leaderboard" / "README.md").read_text()
+    assert "l1-unstructured" in board
+    for source in (["--store", finished], ["--results", finished / "records" / "another"]):
+        done = command("leaderboard", *source, "--out", tmp_path / "board")
+        refused(done, "broken.json: is not JSON")
+    assert command("leaderboard", "--store", finished, "--out", tmp_path / "board").status == 2
+    assert (tmp_path / "board" / "README.md").read_text() == board
+
+
+def test_a_damaged_artefact_is_listed_and_can_be_made_again(
+    finished: Path, little: Write, run: Command, command: Command
+) -> None:
+    before = {path: path.read_text() for path in (finished / "records").rglob("*.json")}
+    key = sorted(Store(finished).stored_keys())[0]
+    path = Store(finished).folder(key) / "artefact.json"
+    path.write_text(path.read_text().replace('"kind"', '"kinb"'))
+    refused(command("store", "ls", "--store", finished), f"store rm {key}")
+    assert command("store", "rm", key, "--store", finished).status == 0
+    assert run(little()).status == 0
+    assert {path: path.read_text() for path in before}.keys() == before.keys()
+    assert command("store", "ls", "--store", finished).status == 0
+
+
+def test_a_store_that_is_read_is_not_written(
+    finished: Path, little: Write, command: Command, tmp_path: Path
+) -> None:
+    def look() -> list[tuple[Path, int]]:
+        return sorted((path, path.stat().st_mtime_ns) for path in finished.rglob("*"))
+
+    plan = ("plan", little(), "--device", "cpu", "--store")
+    assert command(*plan, finished).status == 0
+    before = look()
+    assert command("store", "ls", "--store", finished).status == 0
+    assert command("leaderboard", "--store", finished, "--out", tmp_path / "board").status == 0
+    assert command("submit", "toy", "--store", finished, "--to", tmp_path / "to").status == 0
+    assert look() == before
+    assert command(*plan, tmp_path / "nowhere").status == 0
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_folders_that_cannot_be_written_are_one_message(
     finished: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -280,8 +350,17 @@ def test_folders_that_cannot_be_written_are_one_message(
         (["show", "pruner", "l1-filters"], ["did you mean 'l1-filter'?"]),
         (["submit", "nothing"], ["no record 'nothing'"]),
         (["leaderboard", "--results", "nowhere"], ["nowhere: no such folder"]),
-        (["store", "rm", "abcdef"], ["no result 'abcdef'"]),
+        (["store", "rm", "abcdef"], ["there is no store"]),
         (["ui"], ["nothing was run yet"]),
+        (["store", "ls", "--store", "nowhere"], ["nowhere: there is no store"]),
+        (["store", "gc", "--store", "nowhere"], ["nowhere: there is no store"]),
+        (["validate", "x" * 300 + ".yaml"], ["cannot be read: File name too long"]),
+        (["validate", "x" * 300 + ".json"], ["cannot be read: File name too long"]),
+        (["validate", "/dev/zero"], ["is larger than"]),
+        (["submit", "x" * 300], ["cannot be read: File name too long"]),
+        (["leaderboard", "--results", "x" * 300], ["cannot be read: File name too long"]),
+        (["compare", "digits-cnn", "digits-cnn", "--data", "x" * 300], ["cannot be read: File name too long"]),
+        (["new", "pruner", "true"], ["'true' is read as another word than a name"]),
     ],
 )
 def test_other_commands_refuse_with_one_message(
@@ -293,6 +372,7 @@ def test_other_commands_refuse_with_one_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     refused(command(*arguments), *words)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,17 @@ def test_zeros_stay_zero_with_momentum_and_weight_decay(data: Data) -> None:
     assert (module[5].weight[mask == 1] != 0).all()
 
 
+def test_a_checkpoint_of_another_training_is_as_good_as_none(data: Data, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=2, lr=0.05)
+    expected = _train(_module(), data, recipe)
+    other = Store(tmp_path).scratch("ab" * 16)
+    state = {"module/0.weight": torch.zeros(1), "curve": torch.zeros(1, 4)}
+    for tensors in ({"a": torch.ones(3)}, state, {**state, "best_accuracy": torch.zeros(1)}):
+        other.save(tensors)
+        again = _train(_module(), data, recipe, checkpoint=other)
+        assert again == expected
+
+
 def test_a_loss_that_is_no_number_is_an_error(data: Data) -> None:
     with pytest.raises(DivergedError, match="smaller lr"):
         _train(_module(), data, Recipe(epochs=5, lr=1e30))

@@ -43,6 +43,13 @@ def test_expressions_choose(text: str, expected: bool) -> None:
         ("__import__('os').system('true')", "not understood"),
         ("level + 1 > 1", "not understood"),
         ("pruner is None", "only"),
+        ("not " * 5000 + "True", "not an expression"),
+        ("not " * 500 + "True", "nested more than 100 deep"),
+        ("(" * 3000 + "1" + ")" * 3000, "not an expression"),
+        ("pruner == '\ud800'", "not an expression"),
+        ("level == " + "1" * 5000, "not an expression"),
+        ("level == 1 or " * 10_000 + "level == 1", "more than 100,000 characters"),
+        ("level\0", "not an expression"),
     ],
 )
 def test_anything_else_is_refused(text: str, message: str) -> None:

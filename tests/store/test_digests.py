@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,18 @@ def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("damage", ["garbage", "another schema"])
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage: str) -> None:
+    cache, file = tmp_path / "digests.sqlite", _write(tmp_path / "a", "content")
+    if damage == "garbage":
+        cache.write_bytes(b"no database" * 1000)
+    else:
+        with closing(sqlite3.connect(cache)) as database, database:
+            database.execute("CREATE TABLE digest (something INTEGER)")
+    assert Digests(cache).of_file(file) == Digests().of_file(file)
+    assert Digests(cache).of_file(file) == Digests().of_file(file)
 
 
 def test_content_decides_and_nothing_else(tmp_path: Path) -> None:
