@@ -164,19 +164,44 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor
             found = found[key]
     if isinstance(found, torch.nn.Module):
         found = found.state_dict()
-    if not (isinstance(found, dict) and found and all(torch.is_tensor(v) for v in found.values())):
+    if not (
+        isinstance(found, dict)
+        and found
+        and all(isinstance(k, str) and torch.is_tensor(v) for k, v in found.items())
+    ):
         raise RequestError("holds no state dict (names and tensors)", where=str(path))
+    for name, tensor in found.items():
+        if kind := _find_strange(tensor):
+            raise RequestError(f"{name!r} is {kind}; expected plain real numbers", where=str(path))
     if all(name.startswith("module.") for name in found):
         found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
-    return _apply_masks(found)
+    return _apply_masks(found, str(path))
 
 
-def _apply_masks(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _find_strange(tensor: Tensor) -> str | None:
+    """Say what a tensor is that cannot be loaded as numbers; None if it can."""
+    import torch
+
+    if tensor.is_meta:
+        return "a meta tensor, without numbers"
+    if tensor.layout != torch.strided:
+        return "sparse (call to_dense)"
+    if tensor.is_quantized:
+        return "quantised (call dequantize)"
+    return "complex" if tensor.is_complex() else None
+
+
+def _apply_masks(state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     """Apply masks that torch.nn.utils.prune left in a state dict."""
     folded = dict(state)
     for name in state:
         stem = name.removesuffix("_mask")
         if stem != name and f"{stem}_orig" in state:
+            shape, wanted = tuple(state[name].shape), tuple(state[f"{stem}_orig"].shape)
+            if shape != wanted:
+                raise RequestError(
+                    f"the mask {name!r} is {shape}, and what it masks {wanted}", where=where
+                )
             folded[stem] = folded.pop(f"{stem}_orig") * folded.pop(name)
     return folded
 
@@ -194,6 +219,16 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
     if missing or extra:
         found = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}, which the model lacks"
         raise RequestError(f"the weights do not fit the model: the file {found}", where=where)
+    numbers = {name for name, _ in module.named_parameters()}
+    for name, tensor in state.items():
+        # A buffer may hold infinities, such as a mask of attention; nothing may be no number.
+        bad = tensor.isnan() if name not in numbers else ~tensor.isfinite()
+        if count := int(bad.sum()):
+            raise RequestError(
+                f"{name!r} holds {count:,} of {tensor.numel():,} numbers that are not finite: the "
+                "training they come from has diverged",
+                where=where,
+            )
     last = [name for name in own if name.endswith(("weight", "bias"))][-2:]
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:

@@ -197,12 +197,28 @@ class Recorder:
         smallest = min((tuple(data["size"]) for data in found), key=min, default=(4, 4))
         if min(smallest) < 4:
             yield f"the target layer's map is {smallest[0]}×{smallest[1]}, below 4×4"
+        yield from self._chance(trial)
         for data in found[:1]:
             layer = data.get("target_layer", trial.setting.target_layer)
             if layer != trial.setting.target_layer:
                 yield f"another architecture: its layer {layer!r} is explained"
             if reason := data.get("uncut"):
                 yield f"explained by whole passes, not cut at its target layer: {reason}"
+
+    def _chance(self, trial: Trial) -> Iterator[str]:
+        """Say where training after compression has led to no more than guessing."""
+        cell = next((cell for cell in trial.known if cell.metric == "accuracy"), None)
+        if trial.setting.recovery is None or trial.role not in ("control", "compressed"):
+            return
+        if cell is None or not self.store.has(cell.step.key):
+            return
+        accuracy = float(self.store.read(cell.step.key).tensors["accuracy"].double().mean())
+        architecture = self.store.read(trial.network.key).data["architecture"]
+        if accuracy <= 1 / architecture["classes"]:
+            yield (
+                f"recovered to an accuracy of {accuracy:.1%}, no better than guessing: its "
+                "fine-tuning may have diverged"
+            )
 
     def _provenance(self, trial: Trial) -> dict[str, Any]:
         environment, setting = self.identities.environment, trial.setting

@@ -227,9 +227,36 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"garbage")
 
 
+def spoilt(change: Callable[[dict[object, torch.Tensor]], object]) -> Callable[[Path], None]:
+    """Writes weights that fit but for one thing."""
+
+    def spoil(path: Path) -> None:
+        state: dict[object, torch.Tensor] = dict(toy_weights(4))
+        change(state)
+        torch.save(state, path)
+
+    return spoil
+
+
+def name(state: dict[object, torch.Tensor]) -> object:
+    return next(name for name, tensor in state.items() if tensor.ndim > 1)
+
+
+def masked(state: dict[object, torch.Tensor]) -> None:
+    stem = name(state)
+    state[f"{stem}_orig"] = state.pop(stem)
+    state[f"{stem}_mask"] = torch.ones(1)
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
+        (spoilt(lambda s: s[name(s)].fill_(torch.nan)), ["weights.pt: '", "are not finite"]),
+        (spoilt(lambda s: s.update({name(s): s[name(s)] + 1j})), ["is complex"]),
+        (spoilt(lambda s: s.update({name(s): s[name(s)].to_sparse()})), ["is sparse"]),
+        (spoilt(lambda s: s.update({name(s): s[name(s)].to("meta")})), ["is a meta tensor"]),
+        (spoilt(lambda s: s.update({3: torch.ones(1)})), ["holds no state dict"]),
+        (spoilt(masked), ["weights.pt: the mask '", "is (1,)"]),
         (not_there, ["weights.pt: cannot be read: No such file"]),
         (other_network, ["weights.pt: the weights do not fit the model"]),
         (whole_object, ["weights.pt: cannot be read as weights"]),
@@ -359,7 +386,10 @@ def test_folders_that_cannot_be_written_are_one_message(
         (["validate", "/dev/zero"], ["is larger than"]),
         (["submit", "x" * 300], ["cannot be read: File name too long"]),
         (["leaderboard", "--results", "x" * 300], ["cannot be read: File name too long"]),
-        (["compare", "digits-cnn", "digits-cnn", "--data", "x" * 300], ["cannot be read: File name too long"]),
+        (
+            ["compare", "digits-cnn", "digits-cnn", "--data", "x" * 300],
+            ["cannot be read: File name too long"],
+        ),
         (["new", "pruner", "true"], ["'true' is read as another word than a name"]),
     ],
 )

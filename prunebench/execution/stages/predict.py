@@ -11,6 +11,10 @@ from prunebench.plan.steps import Step
 from prunebench.seeding import derive
 
 
+class NoPredictionError(Exception):
+    """A network's outputs are no numbers."""
+
+
 @torch.no_grad()
 def predict(step: Step, work: Workspace) -> Result:
     """Compute the logits of every test image, N×K."""
@@ -20,7 +24,13 @@ def predict(step: Step, work: Workspace) -> Result:
     for inputs, _ in batches(data.test, network.architecture.normalisation, 500, work.device):
         logits.append(network.module(inputs).cpu())
         work.progress(sum(map(len, logits)) / len(data.test), "predicting")
-    return Result({}, {"logits": torch.cat(logits)})
+    found = torch.cat(logits)
+    if wrong := int(found.isnan().any(1).sum()):
+        raise NoPredictionError(
+            f"of {wrong} of {len(found)} images the network's outputs are no numbers: its weights "
+            "have grown beyond all bounds, or were none from the start"
+        )
+    return Result({}, {"logits": found})
 
 
 def choose_targets(step: Step, work: Workspace) -> Result:
