@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from prunebench.record.record import Record
@@ -15,6 +16,20 @@ def section_key(record: Record) -> tuple[str, ...]:
     """Return what must be equal for two records to stand in one table."""
     conditions = json.dumps(record.conditions.model_dump(mode="json"), sort_keys=True)
     return (record.dataset, record.model, record.protocol, conditions)
+
+
+def list_plugin_versions(record: Record) -> dict[str, int]:
+    """Return the versions of the plugins at work, such as ``{"cams/grad-cam": 2}``.
+
+    The data set's and the model's are among the conditions, and left out.
+    """
+    told = record.provenance.get("plugins")
+    found = {}
+    for name, text in told.items() if isinstance(told, dict) else ():
+        form = re.match(r"\d{1,9}\b", text, re.ASCII) if isinstance(text, str) else None
+        if form and name.startswith(("pruners/", "cams/", "metrics/")):
+            found[name] = int(form[0])
+    return found
 
 
 def row_key(record: Record) -> tuple[Any, ...]:

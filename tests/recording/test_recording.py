@@ -41,6 +41,14 @@ def pixels(png: str) -> Any:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
 
 
+def test_a_recovery_that_ends_in_guessing_is_told(toy_suite: Write, tmp_path: Path) -> None:
+    lines = {"levels": "[0.3]", "pruners": "[l1-unstructured]", "metrics": "[accuracy]"}
+    wild = "{epochs: 2, lr: 1e4, optimizer: adam, batch_size: 30, keep: last}"
+    records = run(toy_suite(recovery=wild, cams=None, **lines), tmp_path / "store")
+    told = {r.role: [f for f in r.flags if "no better than guessing" in f] for r in records}
+    assert {role for role, flags in told.items() if flags} == {"control", "compressed"}
+
+
 def test_the_images_that_moved_most(toy_suite: Write, tmp_path: Path) -> None:
     # Its variants are values of their own: what moved is told by the published one.
     metrics = METRICS.replace("sp2ps", "{sp2ps: {variant: jet}}, sp2ps")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from prunebench.leaderboard.board.editions import separate_editions
 from prunebench.leaderboard.board.horizon import Horizon, find_horizons
 from prunebench.leaderboard.board.rank import Axis, AxisRanking, PrunerRank, group_by_pruner, rank
 from prunebench.leaderboard.board.rescaling import Rescaled, list_preservation_values, rescale_row
@@ -94,6 +95,9 @@ class Section:
 def board(records: Iterable[Record]) -> tuple[Section, ...]:
     """Bring records into sections, sorted by data set, model and protocol.
 
+    Records that newer versions of their plugins have outdated are marked, and never share a
+    section or a row with the newer ones.
+
     The result does not depend on the records' order.
     """
-    return tuple(Section(tuple(rows)) for rows in group_records(records))
+    return tuple(Section(tuple(rows)) for rows in group_records(separate_editions(records)))

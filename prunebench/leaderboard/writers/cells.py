@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from prunebench.leaderboard.board import speed
+from prunebench.leaderboard.board.editions import is_older
 from prunebench.leaderboard.board.rank import Axis
 from prunebench.leaderboard.board.rescaling import Rescaled
 from prunebench.leaderboard.board.rows import Estimate, Row
@@ -151,6 +152,8 @@ def list_title_parts(record: Record) -> tuple[str, str, str, str]:
     """Return data, network, layer, and the class explained (empty for the baseline's)."""
     of = record.conditions
     policy = "" if of.class_policy == "baseline" else f"{plain(of.class_policy)} class"
+    if is_older(record):
+        policy = ", ".join(filter(None, (policy, "older versions")))
     network = plain(record.model).partition("(")[0]
     return plain(record.dataset), network, plain(of.target_layer), policy
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prunebench.record import Record
 from prunebench.record.checking.problem import Problem
-from prunebench.record.comparable import row_key, section_key
+from prunebench.record.comparable import list_plugin_versions, row_key, section_key
 
 MOST_SEEDS = 100
 GroupKey = tuple[str, str, int]
@@ -85,4 +85,5 @@ def _network_of(record: Record) -> GroupKey:
 
 def _row_of(record: Record) -> RowKey:
     """Return the row of the board that a record stands in, with those of other seeds."""
-    return section_key(record), row_key(record)
+    version = list_plugin_versions(record).get(f"pruners/{record.pruner_name}")
+    return section_key(record), (*row_key(record), version)
