@@ -59,7 +59,8 @@ def trace(module: nn.Module, example: Tensor) -> Any:
     for owners in find_shared_parameters(module).values():
         for (one, _), (other, key) in pairwise(owners):
             _tie(graph, one, other, inputs=key == "weight")
-    graph.example, graph.whole, graph.marked = example, {}, None
+    # What is found out once, before anything is cut: the last by the names of fixed layers.
+    graph.example, graph.couplings, graph.marked, graph.whole = example, None, None, {}
     return graph
 
 
@@ -120,10 +121,17 @@ def find_couplings(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -
     layers = dict(module.named_modules())
     if unknown := sorted(set(fixed) - layers.keys()):
         raise RequestError(f"no layer {unknown[0]!r}; {did_you_mean(unknown[0], layers)}")
+    if graph.couplings is None:
+        graph.couplings = _list_couplings(layers, graph)
+    stay = {Side(layers[name], True) for name in fixed}
+    return [each for each in graph.couplings if not stay & each.members.keys()]
+
+
+def _list_couplings(layers: dict[str, nn.Module], graph: Any) -> list[Coupling]:
     order = {layer: index for index, layer in enumerate(layers.values())}
     names = {layer: name for name, layer in layers.items()}
     with _refusing():
-        groups = [*graph.get_all_groups(ignored_layers=[layers[name] for name in fixed])]
+        groups = [*graph.get_all_groups()]
     # In the order of the layers, so that random scores do not hang on how the graph was walked.
     ordered = sorted(groups, key=lambda group: order[group[0].dep.target.module])
     found = [
@@ -278,7 +286,7 @@ def count_channels(graph: Any, side: Side) -> int | None:
 def cut_out(module: nn.Module, graph: Any, channels: Collection[Channel]) -> None:
     """Remove channels from the network, physically and in place; shared weights stay shared."""
     shared = find_shared_parameters(module)
-    for group in find_groups(module, graph, channels):
+    for group in _find_groups(module, graph, channels):
         group.prune()
     for owners in shared.values():
         (first, key), *others = owners
@@ -293,7 +301,7 @@ def silence(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Non
     Without parameters of its own, a normalisation is told that the channel's mean is 0: it would
     make something else than 0 of a filter of zeros.
     """
-    for group in find_groups(module, graph, channels):
+    for group in _find_groups(module, graph, channels):
         for dep, indices in group:
             layer = dep.target.module
             if dep.handler in OF_OUTPUTS:
@@ -316,8 +324,7 @@ def _zero_filters(layer: Any, indices: Collection[int]) -> None:
         blocks[index // outputs, :, index % outputs] = 0
 
 
-def find_groups(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Iterator[Any]:
-    """Yield Torch-Pruning's groups of all that goes with these channels."""
+def _find_groups(module: nn.Module, graph: Any, channels: Collection[Channel]) -> Iterator[Any]:
     gone: dict[str, list[int]] = {}
     for channel in channels:
         gone.setdefault(channel.layer, []).extend(channel.indices)

@@ -26,7 +26,6 @@ from prunebench.pruners.filters.coupling import (
     count_channels,
     cut_out,
     find_couplings,
-    find_groups,
     list_channels,
     trace,
 )
@@ -178,17 +177,10 @@ def cut_and_compare(module: nn.Module, graph: Any, channels: Collection[Channel]
 def _cut_and_compare(
     module: nn.Module, graph: Any, channels: Collection[Channel], marked: _MarkedNetwork
 ) -> None:
-    names = {layer: name for name, layer in module.named_modules()}
-    lost: dict[tuple[str, bool], set[int]] = {}
-    for group in find_groups(module, graph, channels):
-        for item in group:
-            output = graph.is_out_channel_pruning_fn(item.dep.handler)
-            name = names.get(item.dep.target.module, "")
-            lost.setdefault((name, output), set()).update(item.idxs)
     layers = ", ".join(repr(name) for name in dict.fromkeys(each.layer for each in channels))
     try:
         cut_out(module, graph, channels)
-        wrong = marked.find_moved(module, lost)
+        wrong = marked.find_moved(module, channels)
     except FAULTS as error:
         raise RequestError(
             f"the network does not run without some channels of {layers}: {error}"
@@ -251,8 +243,9 @@ class _MarkedNetwork:
             wrong |= {owner[m] for a, b in pairs if a != b for m in (a, b) if m in owner}
         return wrong
 
-    def find_moved(self, cut: nn.Module, lost: dict[tuple[str, bool], set[int]]) -> list[str]:
+    def find_moved(self, cut: nn.Module, channels: Collection[Channel]) -> list[str]:
         """List the layers that read other channels, now that some were cut, than those left."""
+        lost = self._list_lost(channels)
 
         def keep(marks: Sequence[int], gone: Collection[int]) -> list[int]:
             return [mark for index, mark in enumerate(marks) if index not in gone]
@@ -265,6 +258,17 @@ class _MarkedNetwork:
             if seen.get(name)
             != keep(before, lost.get((name, _keeps_apart(cut.get_submodule(name))), ()))
         ]
+
+    def _list_lost(self, channels: Collection[Channel]) -> dict[tuple[str, bool], set[int]]:
+        """List what each side of each layer loses with channels: by name, and whether outputs."""
+        gone = {(channel.layer, channel.indices) for channel in channels}
+        lost: dict[tuple[str, bool], set[int]] = {}
+        for coupling in self._couplings:
+            units = {u for u, own in enumerate(coupling.units) if (coupling.layer, own) in gone}
+            for side, unit_of in coupling.members.items() if units else ():
+                own = lost.setdefault((self._names.get(side.layer, ""), side.output), set())
+                own |= {index for index, unit in unit_of.items() if unit in units}
+        return lost
 
 
 def _keeps_apart(layer: nn.Module) -> bool:
