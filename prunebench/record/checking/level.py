@@ -53,7 +53,7 @@ def _counts_of_level(record: Record) -> tuple[str, ...]:
         return ("weights",)
     if record.axis == "dense" and record.round is None:
         target = record.pruner_parameters.get("target", _default_target(record))
-        return (target,) if target in Reached.model_fields else DENSE
+        return (target,) if isinstance(target, str) and target in Reached.model_fields else DENSE
     return ("weights", *DENSE)  # methods around another one, which has the target
 
 
