@@ -40,8 +40,8 @@ def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
     out.print(table)
     for failure in results.failures():
         print(f"failed: {failure['kind']} {failure['key'][:8]}: {failure['message']}")
-    for error in damaged:
-        print(f"error: {error}", file=sys.stderr)
+    for problem in damaged:
+        print(f"error: {problem}", file=sys.stderr)
     if damaged:
         raise typer.Exit(2)
 
