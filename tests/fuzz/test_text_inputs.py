@@ -1,5 +1,7 @@
 """Suites, arguments, --where and records made up to break what reads them: refused, or right."""
 
+# ruff: noqa: PT017 - refused or read: either is right
+
 from __future__ import annotations
 
 import json
@@ -61,9 +63,29 @@ def check_where(text: str) -> None:
 
 WORDS = [*FIELDS, "and", "or", "not", "in", "==", "<", "(", ")", "[", "]", ",", "1", "'x'", "None"]
 EXPRESSIONS = st.lists(st.sampled_from(WORDS) | texts(), max_size=12).map(" ".join)
-
+OPTIONS = [
+    "--store",
+    "--where",
+    "--device",
+    "--results",
+    "--out",
+    "--data",
+    "--size",
+    "--dir",
+    "rm",
+]
 COMMANDS = ["list", "show", "new", "validate", "plan", "leaderboard", "submit", "compare", "store"]
-OPTIONS = ["--store", "--where", "--device", "--results", "--out", "--data", "--size", "--dir", "rm"]
+OPTIONS = [
+    "--store",
+    "--where",
+    "--device",
+    "--results",
+    "--out",
+    "--data",
+    "--size",
+    "--dir",
+    "rm",
+]
 KNOWN = ["pruner", "l1-filter", "grad-cam", "digits-cnn", "ls", "gc", "models", "true", "nowhere"]
 
 
