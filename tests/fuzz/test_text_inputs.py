@@ -63,17 +63,7 @@ def check_where(text: str) -> None:
 
 WORDS = [*FIELDS, "and", "or", "not", "in", "==", "<", "(", ")", "[", "]", ",", "1", "'x'", "None"]
 EXPRESSIONS = st.lists(st.sampled_from(WORDS) | texts(), max_size=12).map(" ".join)
-OPTIONS = [
-    "--store",
-    "--where",
-    "--device",
-    "--results",
-    "--out",
-    "--data",
-    "--size",
-    "--dir",
-    "rm",
-]
+
 COMMANDS = ["list", "show", "new", "validate", "plan", "leaderboard", "submit", "compare", "store"]
 OPTIONS = [
     "--store",
