@@ -59,8 +59,8 @@ def trace(module: nn.Module, example: Tensor) -> Any:
     for owners in find_shared_parameters(module).values():
         for (one, _), (other, key) in pairwise(owners):
             _tie(graph, one, other, inputs=key == "weight")
-    # What is found out once, before anything is cut: the last by the names of fixed layers.
-    graph.example, graph.couplings, graph.marked, graph.whole = example, None, None, {}
+    # What is found out once, before anything is cut.
+    graph.example, graph.couplings, graph.marked = example, None, None
     return graph
 
 

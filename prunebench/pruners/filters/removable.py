@@ -11,7 +11,7 @@ import copy
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -72,19 +72,62 @@ def find_channels(
 
 def find_removable_layers(
     module: nn.Module, example: Tensor, fixed: Collection[str] = ()
-) -> list[str]:
+) -> tuple[str, ...]:
     """Find the layers that can lose channels; networks of one design are tried once a process.
 
     Raises:
         RequestError: There is none, no layer of a fixed name, or the network cannot be followed.
     """
+    found = _try_design(module, example, fixed, lambda: trace(module, example))
+    if not found.removable:
+        whole = found.whole
+        reasons = "; ".join(f"of {name!r}, {reason}" for name, reason in islice(whole.items(), 3))
+        raise RequestError(
+            f"no layer's channels may be removed from {type(module).__name__}"
+            f"{f' ({reasons})' if whole else ''}; masks, such as `l1-unstructured`, need none to go"
+        )
+    return found.removable
+
+
+def find_whole_layers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> dict[str, str]:
+    """Find the layers that cannot lose channels although the dependency graph says so.
+
+    Networks of one design are tried once a process, and then told to the log.
+
+    Args:
+        module: The network.
+        graph: Its dependency graph.
+        fixed: As for ``find_channels``.
+
+    Returns:
+        By name of the layer, why it stays whole.
+    """
+    return _try_design(module, graph.example, fixed, lambda: graph).whole
+
+
+class _TriedDesign(NamedTuple):
+    removable: tuple[str, ...]
+    whole: dict[str, str]
+
+
+_tried: dict[tuple[object, ...], _TriedDesign] = {}
+
+
+def _try_design(
+    module: nn.Module, example: Tensor, fixed: Collection[str], find_graph: Callable[[], Any]
+) -> _TriedDesign:
     key = (_describe_design(module), example.shape, frozenset(fixed))
     if key not in _tried:
-        _tried[key] = _try_layers(module, example, fixed)
+        graph = find_graph()
+        marked, couplings = _mark(module, graph), find_couplings(module, graph, fixed)
+        whole = dict.fromkeys(marked.find_misread(), MISREAD)
+        whole |= _find_needed(module, marked, [c for c in couplings if c.layer not in whole])
+        for reason in dict.fromkeys(whole.values()):
+            named = ", ".join(name for name in whole if whole[name] == reason)
+            logger.warning("all channels stay of %s: %s", named, reason)
+        removable = tuple(each.layer for each in couplings if each.layer not in whole)
+        _tried[key] = _TriedDesign(removable, whole)
     return _tried[key]
-
-
-_tried: dict[tuple[object, ...], list[str]] = {}
 
 
 def _describe_design(module: nn.Module) -> tuple[object, ...]:
@@ -96,47 +139,6 @@ def _describe_design(module: nn.Module) -> tuple[object, ...]:
         for name, layer in module.named_modules()
     ]
     return (*shapes, *options)
-
-
-def _try_layers(module: nn.Module, example: Tensor, fixed: Collection[str]) -> list[str]:
-    graph = trace(module, example)
-    whole = find_whole_layers(module, graph, fixed)
-    couplings = find_couplings(module, graph, fixed)
-    found = [each.layer for each in couplings if each.layer not in whole]
-    if not found:
-        reasons = "; ".join(f"of {name!r}, {reason}" for name, reason in islice(whole.items(), 3))
-        raise RequestError(
-            f"no layer's channels may be removed from {type(module).__name__}"
-            f"{f' ({reasons})' if whole else ''}; masks, such as `l1-unstructured`, need none to go"
-        )
-    return found
-
-
-def find_whole_layers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> dict[str, str]:
-    """Find the layers that cannot lose channels although the dependency graph says so.
-
-    They are looked for once for a graph, and told to the log.
-
-    Args:
-        module: The network.
-        graph: Its dependency graph.
-        fixed: As for ``find_channels``.
-
-    Returns:
-        By name of the layer, why it stays whole.
-    """
-    key = frozenset(fixed)
-    if key not in graph.whole:
-        marked = _mark(module, graph)
-        whole = dict.fromkeys(marked.find_misread(), MISREAD)
-        rest = [each for each in find_couplings(module, graph, fixed) if each.layer not in whole]
-        whole |= _find_needed(module, marked, rest)
-        for reason in dict.fromkeys(whole.values()):
-            named = ", ".join(name for name in whole if whole[name] == reason)
-            logger.warning("all channels stay of %s: %s", named, reason)
-        graph.whole[key] = whole
-    found: dict[str, str] = graph.whole[key]
-    return found
 
 
 def _find_needed(
