@@ -1,4 +1,4 @@
-"""What ``explain`` and ``compare`` are given, as people write it, as tensors and names."""
+"""Arguments of ``explain`` and ``compare``, as people write them, made tensors and names."""
 
 from __future__ import annotations
 

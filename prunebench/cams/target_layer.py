@@ -155,7 +155,7 @@ def measure_maps(
 
 
 class Output(NamedTuple):
-    """What a layer gives for one image.
+    """Output of a layer for one image.
 
     Attributes:
         shape: Of the output, which is one tensor.

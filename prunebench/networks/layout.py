@@ -19,7 +19,7 @@ MOST_PREFIX = 8
 
 
 class TokenGrids(NamedTuple):
-    """What a network tells of the grids of its tokens.
+    """Grids of a network's tokens, as the network tells them.
 
     Attributes:
         grids: Height and width of all maps that it makes, as its embedding of patches does.

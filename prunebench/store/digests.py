@@ -13,7 +13,7 @@ from prunebench.input_files import spell
 from prunebench.store.writing import saving
 
 DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""What SQLite says of a table with other columns, of broken pages, and of no database at all."""
+"""SQLite's errors for a table with other columns, broken pages, and a file that is no database."""
 
 
 class Digests:

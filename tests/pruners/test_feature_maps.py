@@ -286,11 +286,12 @@ def test_odd_code_is_read_right() -> None:
 class Choosy(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        maps: Tensor = self.conv(inputs)
-        return maps.mean((2, 3)) if maps.sum() > 0 else maps.amax((2, 3))
+        maps = self.conv(inputs)
+        found: Tensor = self.head(maps.mean((2, 3)) if maps.sum() > 0 else maps.amax((2, 3)))
+        return found
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -28,7 +28,7 @@ from prunebench.pruners.output_check import check_outputs
 from prunebench.pruners.pruner import Scope, Target
 
 MISSED = 0.01
-"""How far the cut network may be from the fraction for which its channels were chosen."""
+"""Largest difference between the fraction that was chosen and the one that the cut network lost."""
 
 Importance = Callable[[Any], Tensor | None]
 """A group of ``torch_pruning`` in; a score for each of its channels out."""

@@ -34,7 +34,7 @@ from prunebench.pruners.filters.marks import is_depthwise, make_marks, read_mark
 logger = logging.getLogger(__name__)
 
 FAULTS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-"""What a network raises that does not run without some channels, and what cutting it raises."""
+"""Errors of a network that does not run without some channels, and of cutting it."""
 
 MISREAD = "they are mixed with others, or read elsewhere than the dependency graph says"
 
