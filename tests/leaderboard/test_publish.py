@@ -179,7 +179,7 @@ def test_what_is_published_is_strict_json(tmp_path: Path, results: Path) -> None
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"gone\.json: there is no such file"):
+    with pytest.raises(RequestError, match=r"gone\.json: no such file"):
         submit([tmp_path / "gone.json"], tmp_path / "results")
 
 

@@ -316,7 +316,7 @@ def test_a_row_is_found_by_its_id_or_as_a_file(results: Path) -> None:
     assert find_published(path.stem, results) == find_published(str(path), Path("nowhere"))
     with pytest.raises(RequestError, match=f"did you mean '{path.stem}'"):
         find_published(path.stem + "x", results)
-    with pytest.raises(RequestError, match=r"gone\.json: there is no such file"):
+    with pytest.raises(RequestError, match=r"gone\.json: no such file"):
         find_published("gone.json", results)
 
 
