@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
 from prunebench.networks import Architecture
-from prunebench.networks.counting import count_total_macs
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
-from prunebench.plugins.preparing import prepared
 
 LEVEL = 0.3
-CASES = (("l1-filter", "params"), ("l1-filter", "macs"), ("taylor", "params"))
 ARCHITECTURES = (
     "torchvision/resnet18",
     "torchvision/vgg11_bn",
@@ -25,7 +23,6 @@ ARCHITECTURES = (
     "torchvision/efficientnet_b0",
     "torchvision/shufflenet_v2_x1_0",
     "torchvision/convnext_tiny",
-    "torchvision/swin_t",
     "timm/ghostnet_100",
     "timm/cspresnet50",
     "timm/skresnet18",
@@ -35,10 +32,22 @@ ARCHITECTURES = (
     "timm/mixer_s32_224",
     "timm/vit_tiny_patch16_224",
 )
+# Torch-Pruning cannot follow the first; the second would lose a layer of its attention.
+REFUSED = {"torchvision/shufflenet_v2_x1_0", "timm/skresnet18"}
 
 
-def measure(factory: str, method: str, target: str) -> float | None:
-    """Return the fraction of the target that is gone at level 0.3; None where it is refused."""
+@pytest.mark.slow
+@pytest.mark.parametrize("factory", ARCHITECTURES)
+def test_the_level_is_reached_or_refused(factory: str) -> None:
+    reached = measure(factory)
+    if factory in REFUSED:
+        assert reached is None
+    else:
+        assert reached == pytest.approx(LEVEL, abs=0.01)
+
+
+def measure(factory: str) -> float | None:
+    """Return the fraction of parameters that is gone; None where it is refused."""
     torch.manual_seed(0)
     architecture = Architecture(
         factory=factory, classes=10, channels=3, size=(64, 64), mean=(0.5,) * 3, std=(0.5,) * 3
@@ -59,16 +68,13 @@ def measure(factory: str, method: str, target: str) -> float | None:
         baseline=whole,
         fixed_channels=frozenset(linear[-1:]),
     )
-    pruner = choose("pruners", method, {"target": target}).plugin
+    pruner = choose("pruners", "l1-filter", {"target": "params"}).plugin
     try:
-        given = prepared(pruner.prepare(), whole, context)
-        pruned = pruner.compress(copy.deepcopy(whole), LEVEL, given)
+        pruned = pruner.compress(copy.deepcopy(whole), LEVEL, context)
     except RequestError:
         return None
-    return 1 - _count(pruned, target, images) / _count(whole, target, images)
+    return 1 - _count(pruned) / _count(whole)
 
 
-def _count(network: nn.Module, target: str, images: Tensor) -> int:
-    if target == "macs":
-        return count_total_macs(network, images)
+def _count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
