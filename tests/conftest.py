@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parent.parent
 
 
-def pytest_configure() -> None:
+def _take_own_cores() -> None:
     """Gives each of several test processes cores of its own: threads that share one wait for it."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and hasattr(os, "sched_setaffinity"):
         cores, workers = sorted(os.sched_getaffinity(0)), os.environ["PYTEST_XDIST_WORKER_COUNT"]
         own = cores[int(worker.removeprefix("gw")) :: int(workers)]
         os.sched_setaffinity(0, own or cores)
+
+
+# At once, not when pytest is configured: a conftest.py further down may have imported PyTorch by
+# then, which counts its threads by the cores it sees first.
+_take_own_cores()
 
 
 def _finder(variable: str, beside: str) -> Callable[[str], Path]:
