@@ -208,6 +208,7 @@ class _MarkedNetwork:
         self.example = graph.example
         self._couplings = couplings
         self._names = {layer: name for name, layer in module.named_modules()}
+        self._apart = {name for layer, name in self._names.items() if _keeps_apart(layer)}
         self._sizes = {s: count_channels(graph, s) or 0 for each in couplings for s in each.members}
         marks = iter(make_marks(sum(len(each.units) for each in couplings)))
         self._units = [list(islice(marks, len(each.units))) for each in couplings]
@@ -258,7 +259,7 @@ class _MarkedNetwork:
             name
             for name, before in self._seen.items()
             if seen.get(name)
-            != keep(before, lost.get((name, _keeps_apart(cut.get_submodule(name))), ()))
+            != keep(before, lost.get((name, name in self._apart), ()))
         ]
 
     def _list_lost(self, channels: Collection[Channel]) -> dict[tuple[str, bool], set[int]]:
