@@ -11,15 +11,21 @@ KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=2000000000 MALLOC_MMAP_THRESHOLD_=20000000
 PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
           $(if $(COVERAGE),--cov=prunebench --cov-report=xml --cov-report=term:skip-covered)
 
-.PHONY: bench test test-slow lint docs lowest package ui leaderboard screenshots perf clean
+# Hundreds of modules would be compiled anew by each process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: bench test test-slow test-all lint docs lowest package ui leaderboard screenshots perf clean
 
 bench: $(READY)            ## run the quick suite on real images; ends with a leaderboard
 	$(BIN)/prunebench run benchmarks/quick.yaml
 
-test: $(READY)             ## all tests but the slow ones
-	$(PYTEST) -m "not slow"
+test: $(READY)             ## the fast tests
+	$(PYTEST) -m "not slow and not sweep"
 
-test-slow: $(READY)        ## the slow tests too
+test-slow: $(READY)        ## the slow tests too; what a change must pass
+	$(PYTEST) -m "not sweep"
+
+test-all: $(READY)         ## the sweeps too, over every network, method and input of a kind
 	$(PYTEST)
 
 lint: $(READY)             ## the same checks as in CI

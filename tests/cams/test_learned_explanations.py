@@ -115,7 +115,7 @@ explain: {images: 200}
 """
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_pruning_steered_by_explanations_on_digits(tmp_path: Path) -> None:
     path = tmp_path / "digits.yaml"
     path.write_text(DIGITS)

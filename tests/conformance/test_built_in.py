@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from safetensors.torch import save_file
@@ -25,6 +26,12 @@ QUICK = {
     "metrics/accuracy",
     "datasets/digits",
 }
+# Much like others, but larger.
+LARGE = {
+    *("models/resnet32", "models/resnet44", "models/resnet56", "models/resnet110"),
+    *("models/wrn-28-10", "models/vgg16-cifar", "models/sp2ps-stl10"),
+    *("models/torchvision/vit_b_16", "models/timm/resnet18"),
+}
 # Members of families, and parameters of what needs some.
 RUNS: dict[str, list[str]] = {
     "models/torchvision": ["torchvision/resnet18", "torchvision/vit_b_16"],
@@ -43,11 +50,11 @@ def cases() -> list[Any]:
             own = f"{kind}/{name}"
             if claims[0].package != "prunebench" or own in NEEDS_FILES:
                 continue
-            marks = [] if own in QUICK else [pytest.mark.slow]
-            found += [
-                pytest.param(kind, member, id=f"{kind}/{member}", marks=marks)
-                for member in RUNS.get(own, [name])
-            ]
+            for member in RUNS.get(own, [name]):
+                place = f"{kind}/{member}"
+                marks = [] if own in QUICK else [pytest.mark.slow]
+                marks += [pytest.mark.sweep] if place in LARGE else []
+                found.append(pytest.param(kind, member, id=place, marks=marks))
     return found
 
 
@@ -56,6 +63,17 @@ def write_images(folder: Path) -> None:
         place = folder / ("dog" if number % 2 else "cat")
         place.mkdir(parents=True, exist_ok=True)
         Image.linear_gradient("L").rotate(9 * number).resize((12, 12)).save(place / f"{number}.png")
+
+
+def write_parquet(folder: Path) -> None:
+    write_images(folder / "images")
+    found = sorted((folder / "images").rglob("*.png"))
+    for number, split in enumerate(("train", "test")):
+        rows = [
+            {"image": {"bytes": path.read_bytes()}, "label": int(path.parent.name == "dog")}
+            for path in found[number::2]
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}.parquet")
 
 
 def parameters(kind: str, name: str, folder: Path) -> dict[str, Any]:
@@ -68,17 +86,15 @@ def parameters(kind: str, name: str, folder: Path) -> dict[str, Any]:
     if (kind, name) == ("datasets", "folder"):
         write_images(folder)
         return {"path": folder, "validation": 0.25}
+    if (kind, name) == ("datasets", "parquet"):
+        write_parquet(folder)
+        return {"path": folder, "validation": 0.25}
     return {}
 
 
 @pytest.mark.parametrize(("kind", "name"), cases())
-def test_it_conforms(
-    kind: str, name: str, shared_data: Callable[[str], Path], tmp_path: Path
-) -> None:
-    given = parameters(kind, name, tmp_path)
-    if (kind, name) == ("datasets", "parquet"):
-        given = {"path": shared_data("cifar10-jpeg")}
-    outcomes = check(kind, name, given)
+def test_it_conforms(kind: str, name: str, tmp_path: Path) -> None:
+    outcomes = check(kind, name, parameters(kind, name, tmp_path))
     assert conforms(outcomes), report(outcomes)
 
 

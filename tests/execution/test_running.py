@@ -378,7 +378,7 @@ def test_killed_five_times_it_ends_with_the_same_records(
     _kill_often(suite, tmp_path, 80, 0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_quick_suite_killed_five_times_ends_with_the_same_records(tmp_path: Path) -> None:
     _kill_often(QUICK, tmp_path, 130, 2.0, "--where", "level < 0.5")
 

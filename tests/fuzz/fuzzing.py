@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from prunebench.cli import main
 
-FAST, SLOW = 25, 200  # inputs
+FEW, MANY = 25, 200  # inputs
 
 
 class Done(NamedTuple):

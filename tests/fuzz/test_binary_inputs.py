@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from fuzzing import FAST, SLOW, call, changed, changes, fuzz, look, replace, spoilers, spoilt
+from fuzzing import FEW, MANY, call, changed, changes, fuzz, look, replace, spoilers, spoilt
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -165,15 +165,15 @@ KINDS = st.sampled_from(FORMATS)
 SUFFIXES = st.sampled_from([".pt", ".safetensors"])
 WHICH = st.integers(0, 1000)
 
-test_images = ENDLESS(fuzz(4 * FAST, kind=KINDS, **spoilers())(check_image))
-test_parquet = ENDLESS(fuzz(2 * FAST, **spoilers())(check_parquet))
-test_weights = ENDLESS(fuzz(2 * FAST, suffix=SUFFIXES, **spoilers())(check_weights))
-test_stores = fuzz(FAST // 2, which=WHICH, **spoilers())(check_store)
-test_artefacts = fuzz(FAST // 2, **changes())(check_artefact)
+test_images = ENDLESS(fuzz(4 * FEW, kind=KINDS, **spoilers())(check_image))
+test_parquet = ENDLESS(fuzz(2 * FEW, **spoilers())(check_parquet))
+test_weights = ENDLESS(fuzz(2 * FEW, suffix=SUFFIXES, **spoilers())(check_weights))
+test_stores = fuzz(FEW // 2, which=WHICH, **spoilers())(check_store)
+test_artefacts = fuzz(FEW // 2, **changes())(check_artefact)
 
-slow = pytest.mark.slow
-test_many_images = slow(ENDLESS(fuzz(5 * SLOW, kind=KINDS, **spoilers())(check_image)))
-test_many_parquets = slow(ENDLESS(fuzz(2 * SLOW, **spoilers())(check_parquet)))
-test_many_weights = slow(ENDLESS(fuzz(2 * SLOW, suffix=SUFFIXES, **spoilers())(check_weights)))
-test_many_stores = slow(fuzz(SLOW, which=WHICH, **spoilers())(check_store))
-test_many_artefacts = slow(fuzz(SLOW // 2, **changes())(check_artefact))
+sweep = pytest.mark.sweep
+test_many_images = sweep(ENDLESS(fuzz(5 * MANY, kind=KINDS, **spoilers())(check_image)))
+test_many_parquets = sweep(ENDLESS(fuzz(2 * MANY, **spoilers())(check_parquet)))
+test_many_weights = sweep(ENDLESS(fuzz(2 * MANY, suffix=SUFFIXES, **spoilers())(check_weights)))
+test_many_stores = sweep(fuzz(MANY, which=WHICH, **spoilers())(check_store))
+test_many_artefacts = sweep(fuzz(MANY // 2, **changes())(check_artefact))

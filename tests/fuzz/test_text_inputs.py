@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fuzzing import FAST, SLOW, call, changed, changes, fuzz, look, texts, values
+from fuzzing import FEW, MANY, call, changed, changes, fuzz, look, texts, values
 from hypothesis import strategies as st
 
 from prunebench.errors import RequestError
@@ -132,26 +132,26 @@ def check_a_site(place: int, value: Any, how: str) -> None:
             write_everything(board([*others, found]), Path(folder) / "board")
 
 
-test_suites = fuzz(FAST, **changes())(check_suite)
-test_where = fuzz(10 * FAST, text=EXPRESSIONS)(check_where)
+test_suites = fuzz(FEW, **changes())(check_suite)
+test_where = fuzz(10 * FEW, text=EXPRESSIONS)(check_where)
 test_arguments = fuzz(
-    FAST,
+    FEW,
     command=st.sampled_from(COMMANDS),
     arguments=st.lists(st.sampled_from([*OPTIONS, *KNOWN]) | texts(), max_size=5),
 )(check_arguments)
-test_records = fuzz(4 * FAST, **changes())(check_a_record)
+test_records = fuzz(4 * FEW, **changes())(check_a_record)
 
-test_many_suites = pytest.mark.slow(fuzz(SLOW, **changes())(check_suite))
-test_many_expressions = pytest.mark.slow(fuzz(10 * SLOW, text=EXPRESSIONS)(check_where))
-test_many_arguments = pytest.mark.slow(
+test_many_suites = pytest.mark.sweep(fuzz(MANY, **changes())(check_suite))
+test_many_expressions = pytest.mark.sweep(fuzz(10 * MANY, text=EXPRESSIONS)(check_where))
+test_many_arguments = pytest.mark.sweep(
     fuzz(
-        SLOW,
+        MANY,
         command=st.sampled_from(COMMANDS),
         arguments=st.lists(st.sampled_from([*OPTIONS, *KNOWN]) | texts(), max_size=5),
     )(check_arguments)
 )
-test_many_records = pytest.mark.slow(fuzz(5 * SLOW, **changes())(check_a_record))
-test_many_sites = pytest.mark.slow(fuzz(SLOW // 20, **changes())(check_a_site))
+test_many_records = pytest.mark.sweep(fuzz(5 * MANY, **changes())(check_a_record))
+test_many_sites = pytest.mark.sweep(fuzz(MANY // 20, **changes())(check_a_site))
 
 
 def test_values_hold_what_is_hostile() -> None:

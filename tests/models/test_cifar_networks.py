@@ -191,7 +191,7 @@ def test_shortcuts_of_a_wrn_read_what_is_normalised_where_the_channels_change() 
     assert torch.equal(wider(maps), wider.convShortcut(wider.bn1(maps).relu()))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_largest_network_is_pruned() -> None:
     whole = build("wrn-28-10")
     pruned = L1Filter(target="macs").compress(build("wrn-28-10"), 0.9, context(whole))

@@ -87,7 +87,7 @@ def test_layers_give_what_the_plugin_says(name: str) -> None:
     check_against_the_network(name)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("module", sorted(timm.list_modules()))
 def test_layers_of_every_module_give_what_the_plugin_says(module: str) -> None:
     if names := timm.list_models(module=module):

@@ -46,7 +46,7 @@ def test_target_layer_is_the_last_convolutional_stage(name: str, layer: str) -> 
     assert model(name).target_layer() == layer
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", models.list_models(module=models))
 def test_every_network_has_a_target_layer_with_maps(name: str) -> None:
     chosen = model(name)

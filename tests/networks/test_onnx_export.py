@@ -194,7 +194,7 @@ def test_resnet20(pruner: str, tmp_path: Path) -> None:
     assert (found - wanted).abs().max() <= 0.05 * wanted.abs().max()
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize(("factory", "size"), [("sp2ps-cifar10", 32), ("sp2ps-stl10", 96)])
 def test_networks_of_the_sp2ps_paper(factory: str, size: int, tmp_path: Path) -> None:
     network = compressed(a_network(factory, size), "l1-filter", 0.2)
@@ -203,7 +203,13 @@ def test_networks_of_the_sp2ps_paper(factory: str, size: int, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vgg16_bn", "mobilenet_v2", "densenet121"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v2",
+        *(pytest.param(n, marks=pytest.mark.sweep) for n in ("vgg16_bn", "densenet121")),
+    ],
+)
 def test_torchvisions_networks_pruned_to_a_half(name: str, tmp_path: Path) -> None:
     network = a_network(f"torchvision/{name}", 64, parameters={"name": name})
     pruned = compressed(network, "l1-filter", 0.5)

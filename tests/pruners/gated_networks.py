@@ -167,9 +167,9 @@ NETWORKS: dict[str, Callable[[], Gated]] = {
 }
 
 
-def networks(*names: str, slow: tuple[str, ...] = ()) -> list[Any]:
+def networks(*names: str, large: tuple[str, ...] = ()) -> list[Any]:
     """Names of networks as parameters of a test."""
-    return [*names, *(pytest.param(name, marks=pytest.mark.slow) for name in slow)]
+    return [*names, *(pytest.param(name, marks=pytest.mark.sweep) for name in large)]
 
 
 def build(name: str) -> Gated:

@@ -36,7 +36,7 @@ ARCHITECTURES = (
 REFUSED = {"torchvision/shufflenet_v2_x1_0", "timm/skresnet18"}
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("factory", ARCHITECTURES)
 def test_the_level_is_reached_or_refused(factory: str) -> None:
     reached = measure(factory)

@@ -152,7 +152,7 @@ def test_cifar_resnet(method: Any, target: Target, scope: Scope, make_context: A
     [
         "mobilenet_v2",
         "resnet18",
-        pytest.param("densenet121", marks=pytest.mark.slow),
+        pytest.param("densenet121", marks=pytest.mark.sweep),
         pytest.param("resnext50_32x4d", marks=pytest.mark.slow),
     ],
 )

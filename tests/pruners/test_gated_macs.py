@@ -31,7 +31,7 @@ def macs_of(found: Gated, counted: nn.Module | None = None) -> GatedMacs:
         ("narrow-mobilenet_v2", 3),
         ("squeezenet1_1", 2),
         *(pytest.param(name, 3, marks=pytest.mark.slow) for name in ("resnet18", "mobilenet_v2")),
-        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("vgg11_bn", "densenet121")),
+        *(pytest.param(name, 1, marks=pytest.mark.sweep) for name in ("vgg11_bn", "densenet121")),
     ],
 )
 def test_counts_what_the_pruned_network_computes(name: str, examples: int) -> None:

@@ -31,7 +31,7 @@ def hooks(module: nn.Module) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "name", networks(*FAST, "resnet18", "squeezenet1_1", slow=("vgg11_bn", "densenet121"))
+    "name", networks(*FAST, "resnet18", "squeezenet1_1", large=("vgg11_bn", "densenet121"))
 )
 @torch.no_grad()
 def test_a_closed_gate_is_the_removal_of_its_channel(name: str) -> None:

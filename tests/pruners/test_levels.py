@@ -25,7 +25,7 @@ NETWORKS = {
     "torchvision/mobilenet_v2": (64, ["global", "layerwise"]),
     "torchvision/densenet121": (64, ["global", "erk"]),
 }
-SLOW = {"torchvision/densenet121", "torchvision/vgg16_bn", "resnet56", "sp2ps-stl10"}
+SWEEP = {"torchvision/densenet121", "torchvision/vgg16_bn", "sp2ps-stl10"}
 
 
 def sizes(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
@@ -39,7 +39,7 @@ def sizes(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("name", "scope"),
     [
-        pytest.param(name, scope, marks=[pytest.mark.slow] if name in SLOW else [])
+        pytest.param(name, scope, marks=[pytest.mark.sweep] if name in SWEEP else [])
         for name, (_, scopes) in NETWORKS.items()
         for scope in scopes
     ],

@@ -293,7 +293,7 @@ def test_untraceable_code_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "mobilenet_v2", pytest.param("densenet121", marks=pytest.mark.slow)]
+    "name", ["resnet18", "mobilenet_v2", pytest.param("densenet121", marks=pytest.mark.sweep)]
 )
 def test_relevance_of_torchvision_networks(name: str) -> None:
     import torchvision

@@ -258,8 +258,7 @@ class _MarkedNetwork:
         return [
             name
             for name, before in self._seen.items()
-            if seen.get(name)
-            != keep(before, lost.get((name, name in self._apart), ()))
+            if seen.get(name) != keep(before, lost.get((name, name in self._apart), ()))
         ]
 
     def _list_lost(self, channels: Collection[Channel]) -> dict[tuple[str, bool], set[int]]:
