@@ -33,6 +33,7 @@ def test_importing_costs_no_torch() -> None:
     assert _python(program) == "set()\n"
 
 
+@pytest.mark.slow
 def test_no_module_takes_the_place_of_a_function() -> None:
     program = """
 import importlib, pkgutil, types
@@ -54,6 +55,7 @@ print("fine")
     assert _python(program) == "fine\n"
 
 
+@pytest.mark.slow
 def test_a_module_imported_first_does_not_either() -> None:
     program = """
 import types

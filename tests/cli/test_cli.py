@@ -105,6 +105,7 @@ def test_validate_looks_at_every_suite(little: Write, command: Command, tmp_path
     assert not (tmp_path / ".prunebench").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on(toys: Path, toy_suite: Write, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "prunebench", "run", str(toy_suite(seeds="[0, 1, 2, 3]"))]
     store = tmp_path / "store"

@@ -49,6 +49,7 @@ def test_what_new_writes_is_listed_with_its_card(kind: str, site: Path) -> None:
     assert "choice: " in done.stdout
 
 
+@pytest.mark.slow
 def test_their_own_tests_pass(site: Path) -> None:
     packages = [f"my-{kind}/tests" for kind in SINGULAR]
     arguments = ("-q", "-p", "no:cacheprovider", "--rootdir", ".", *packages)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.writers.readme import BEGIN, END, MOST_ROWS, make_sample
 from prunebench.plugins import entries
@@ -23,6 +25,7 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_pruner_of_the_readme_can_be_copied_and_run(
     toy_suite: Callable[..., Path], toys: Path, tmp_path: Path
 ) -> None:

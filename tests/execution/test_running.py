@@ -129,6 +129,7 @@ def test_two_variants_of_a_metric_are_two_values(toy_suite: Write, tmp_path: Pat
     assert len(results.records[-1].keys["cells"]) == 4
 
 
+@pytest.mark.slow
 def test_quality_and_ground_truth_of_baseline_and_compressed_alike(
     toy_suite: Write, tmp_path: Path
 ) -> None:
@@ -370,6 +371,7 @@ def _kill_often(
     assert set(journal) >= Store(tmp_path / "calm").stored_keys()
 
 
+@pytest.mark.slow
 def test_killed_five_times_it_ends_with_the_same_records(
     toy_suite: Write, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,6 +385,7 @@ def test_the_quick_suite_killed_five_times_ends_with_the_same_records(tmp_path: 
     _kill_often(QUICK, tmp_path, 130, 2.0, "--where", "level < 0.5")
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(
     toy_suite: Write, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

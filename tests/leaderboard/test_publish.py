@@ -208,6 +208,7 @@ def test_the_board_as_json(tmp_path: Path) -> None:
     assert row["trusted"]["grad-cam"] is True
 
 
+@pytest.mark.slow
 def test_the_published_board_is_made_from_the_published_records(tmp_path: Path) -> None:
     published = REPOSITORY / "leaderboard"
     write_board(board(read_records(published / "results")), tmp_path)

@@ -31,6 +31,7 @@ def evidence(network: nn.Module) -> Evidence:
     return Evidence(load, torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_what_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, int]] = []
     forward = onnx_export.Deployed.forward
@@ -62,6 +63,7 @@ def test_what_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert metric.carries == "hardware"
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_exported_has_no_value() -> None:
     class Deciding(nn.Linear):
         def forward(self, input: Tensor) -> Tensor:

@@ -130,6 +130,7 @@ def test_it_is_listed_and_shown_with_its_card(installed: Path) -> None:
     assert "power (float, default 1.0)" in shown
 
 
+@pytest.mark.slow
 def test_it_runs_in_a_suite_beside_what_ships(
     installed: Path, toys: Path, toy_suite: Write, tmp_path: Path
 ) -> None:

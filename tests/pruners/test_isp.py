@@ -248,6 +248,7 @@ def steered(weights: tuple[float, float, float]) -> GateTraining:
     return found.eval()
 
 
+@pytest.mark.slow
 def test_gates_learn_what_they_are_asked() -> None:
     """Each term is lower where it was minimised than where the budget was alone."""
     images, labels = some_digits(128)
@@ -263,6 +264,7 @@ def test_gates_learn_what_they_are_asked() -> None:
     assert judged(steered((0, 1, 1)))["interpretation"] < cheap["interpretation"]
 
 
+@pytest.mark.slow
 def test_training_of_gates_that_was_killed_goes_on(dying: Any) -> None:
     pruner = Isp.model_validate({"gates": BRIEF | {"epochs": 4}})
     undisturbed = pruned_by(pruner, whole := Cost())

@@ -25,7 +25,14 @@ NETWORKS = {
     "torchvision/mobilenet_v2": (64, ["global", "layerwise"]),
     "torchvision/densenet121": (64, ["global", "erk"]),
 }
+SLOW = {"torchvision/mobilenet_v2", "resnet56"}
 SWEEP = {"torchvision/densenet121", "torchvision/vgg16_bn", "sp2ps-stl10"}
+
+
+def _mark_by_size(name: str) -> list[pytest.MarkDecorator]:
+    if name in SWEEP:
+        return [pytest.mark.sweep]
+    return [pytest.mark.slow] if name in SLOW else []
 
 
 def sizes(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
@@ -39,7 +46,7 @@ def sizes(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("name", "scope"),
     [
-        pytest.param(name, scope, marks=[pytest.mark.sweep] if name in SWEEP else [])
+        pytest.param(name, scope, marks=_mark_by_size(name))
         for name, (_, scopes) in NETWORKS.items()
         for scope in scopes
     ],

@@ -69,6 +69,7 @@ def missed(found: Reproduction) -> set[str]:
     return {figure.name for figure in found.figures if figure.met is False}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [{"role": "floor"}, {"pruner": "l1-filter", "level": 0.5}])
 def test_a_row_is_made_again_from_its_record(
     results: Path, tmp_path: Path, wanted: dict[str, Any]

@@ -209,6 +209,7 @@ def test_what_a_person_deleted_is_there_again_after_the_next_run(
     assert everything(uri) == before
 
 
+@pytest.mark.slow
 def test_a_board_is_a_run_of_its_own_rewritten_when_records_change(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +296,7 @@ def test_runs_that_an_older_version_logged_are_filled_again(
     assert logged(uri)[record.id].info.run_name == "my favourite"
 
 
+@pytest.mark.slow
 def test_a_run_that_two_machines_start_at_once_is_there_once(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +318,7 @@ def test_a_run_that_two_machines_start_at_once_is_there_once(
     assert len(others) == len(records) + 1  # and the board
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_is_completed(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +345,7 @@ def test_a_run_that_was_cut_off_is_completed(
     assert {run.data.tags["complete"] for run in runs.values()} == {"true"}
 
 
+@pytest.mark.slow
 def test_metrics_and_methods_added_later_are_appended_to_the_same_runs(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
@@ -390,6 +394,7 @@ def test_a_missing_value_is_no_metric_but_has_its_reason(
         assert json.loads(ours.data.tags["prunebench.missing"]) == {}
 
 
+@pytest.mark.slow
 def test_a_dead_server_costs_the_log_and_nothing_else(
     run: Callable[..., pb.Results], database: Callable[[str], str], tmp_path: Path
 ) -> None:

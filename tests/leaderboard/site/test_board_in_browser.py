@@ -14,6 +14,8 @@ from prunebench.leaderboard.site.board.rows import BoardEntry, list_entries
 from prunebench.leaderboard.site.links import name_row
 from prunebench.record import Value, read_records
 
+pytestmark = pytest.mark.slow
+
 COLUMN = """(title) => {
   const heads = [...document.querySelectorAll("#board thead th")];
   const at = heads.findIndex((head) => head.textContent.trim() === title);

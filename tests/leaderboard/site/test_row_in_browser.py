@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import REPOSITORY
 from visiting import Visit
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.site.row.excerpt import make_suite_text
 from prunebench.record import read_records
+
+pytestmark = pytest.mark.slow
 
 ROW = "cifar10-resnet20-parquet-resnet20-l1-filter-0.4-s0-edb637-2ecdf5"
 PIXELS = "(canvas) => canvas.toDataURL()"

@@ -90,6 +90,7 @@ def test_everything_from_records_is_escaped() -> None:
     assert "onerror" in plain
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_escaped_text_is_one_cell(text: str) -> None:
     escaped = escape(text)
