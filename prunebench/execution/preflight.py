@@ -28,8 +28,8 @@ def check(
         environment: The device of the run.
 
     Raises:
-        RequestError: The data is corrupt, weights do not fit, or the target layer does not exist
-            or is too small.
+        RequestError: The data is corrupt, weights do not fit, a network's answer is not the
+            image's own, or the target layer does not exist or is too small.
     """
     checked = set()
     for setting in settings:
@@ -45,6 +45,7 @@ def check(
             if not len(getattr(data, split)):
                 raise RequestError(f"the {split} split is empty", where=setting.dataset.label)
         network = build_untrained(setting.model, data, seed=0)
+        _check_answers(network, setting.model.name)
         _check_pruners(suite, network)
         if not setting.target_layer:
             continue  # nothing is explained
@@ -67,6 +68,16 @@ def check(
             except RequestError as error:
                 where = f"model {setting.model.name!r}"
                 raise RequestError(f"cam {cam.name!r}: {error}", where=where) from None
+
+
+def _check_answers(network: Network, model: str) -> None:
+    from prunebench.pruners.output_check import check_network
+
+    classes = network.architecture.classes
+    try:
+        check_network(network.module, network.example(), classes, "the network")
+    except RequestError as error:
+        raise RequestError(error.message, where=f"model {model!r}") from error.__cause__
 
 
 def _check_pruners(suite: Suite, network: Network) -> None:

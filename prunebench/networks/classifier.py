@@ -93,7 +93,7 @@ def describe_dependence(network: nn.Module, example: Tensor) -> str:
     """
     twin = make_twin(network)
     image = example[:1]
-    pair = torch.cat([image, image.flip(-1).mul(0.5)])
+    pair = torch.cat([image, image.flip(-1).mul(2)])  # larger: a running maximum notices
     before = {name: buffer.clone() for name, buffer in twin.named_buffers()}
     with torch.no_grad():
         first, again = twin(image), twin(image)
@@ -116,7 +116,10 @@ def describe_dependence(network: nn.Module, example: Tensor) -> str:
             if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is None
         ]
         layers = f" (layer {free[0]!r} keeps no running statistics)" if free else ""
-        return f"the other images of a batch{layers}; explain them with batch_size=1, or fix this"
+        return (
+            f"the other images of a batch{layers}; mend this, or run one image at a time "
+            "(batch_size=1 of explain and compare)"
+        )
     return ""
 
 

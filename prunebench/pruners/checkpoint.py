@@ -83,7 +83,7 @@ class CheckpointPruner(Pruner):
                 are not the data set's classes.
         """
         from prunebench.networks import Architecture, Network
-        from prunebench.pruners.output_check import check_outputs
+        from prunebench.pruners.output_check import check_network
         from prunebench.pruners.weights.masks import mask_zeros
         from prunebench.seeding import seeded
 
@@ -104,7 +104,7 @@ class CheckpointPruner(Pruner):
             module = architecture.build()
         self._load_weights(module)
         module.to(context.device)
-        check_outputs(module, context.example, context.classes, f"the network {self.model}")
+        check_network(module, context.example, context.classes, f"the network {self.model}")
         return Network(module, architecture, mask_zeros(module))
 
     def check(self, network: nn.Module, context: Context) -> None:

@@ -91,7 +91,7 @@ class DistillationPruner(Nesting, Pruner):
     def _build_student(self, context: Context) -> Network:
         from prunebench.networks import Architecture, Network
         from prunebench.networks.factory import load_weights, read_weights
-        from prunebench.pruners.output_check import check_outputs
+        from prunebench.pruners.output_check import check_network
         from prunebench.seeding import seeded
 
         name, model = self.chosen("student").name, self.model
@@ -118,5 +118,5 @@ class DistillationPruner(Nesting, Pruner):
         elif (state := model.pretrained()) is not None:
             load_weights(module, state, name)
         module.to(context.device)
-        check_outputs(module, context.example, context.classes, f"the student {name!r}")
+        check_network(module, context.example, context.classes, f"the student {name!r}")
         return Network(module, architecture)

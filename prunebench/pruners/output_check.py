@@ -1,11 +1,14 @@
-"""One check that a network still does its task: one image in, one logit for each class out."""
+"""Checks that a network does its task: one image in, one logit for each class out."""
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
+from prunebench.networks.classifier import describe_dependence, make_classifier
 
 
 @torch.no_grad()
@@ -32,4 +35,31 @@ def check_outputs(module: nn.Module, example: Tensor, classes: int, which: str) 
         raise RequestError(
             f"{which} gives an output of shape {shape} for one image, expected {(1, classes)}: "
             "one logit for each class"
+        )
+
+
+def check_network(module: nn.Module, example: Tensor, classes: int, which: str) -> None:
+    """Check a network that comes from outside: its outputs, and that they are the image's own.
+
+    Args:
+        module: The network; it is left in evaluation mode.
+        example: One normalised input, 1×C×H×W, of which nothing but the shape counts.
+        classes: Logits expected.
+        which: Names the network in the message, such as ``"the student 'resnet20'"``.
+
+    Raises:
+        RequestError: It does not run, its output is not 1×classes, or it depends on chance, on
+            other images of the batch, or on images seen before.
+    """
+    check_outputs(module, example, classes, which)
+    tried = deepcopy(module)
+    with torch.no_grad():
+        for parameter in tried.parameters():
+            if not parameter.any():  # what begins with zeros would hide what is before it
+                parameter.fill_(0.1)
+    draw = torch.Generator().manual_seed(0)
+    image = torch.randn(example.shape, generator=draw).to(example)
+    if depends := describe_dependence(make_classifier(tried, image), image):
+        raise RequestError(
+            f"{which} does not answer by the image alone; its outputs depend on {depends}"
         )

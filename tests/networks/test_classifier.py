@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization import MinMaxObserver
 
 from prunebench.errors import RequestError
 from prunebench.networks.classifier import describe_dependence, make_classifier
@@ -156,5 +157,7 @@ def test_what_logits_depend_on_beside_the_image_is_said() -> None:
     assert describe(small().double().float()) == ""
     assert "other images of a batch (layer '1' keeps no running" in describe(mixing)
     assert "goes on learning in evaluation mode ('runs' changes)" in describe(Counting())
+    watching = nn.Sequential(MinMaxObserver(), small())
+    assert "seen before: it goes on learning" in describe(watching)
     chance = Giving(lambda z: z + torch.rand_like(z))
     assert describe(chance).startswith("chance")
