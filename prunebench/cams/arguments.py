@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from prunebench.cams.cam import Cam
 from prunebench.errors import RequestError
-from prunebench.networks.classifier import unwrap
+from prunebench.networks.wrappers import name_plainly, unwrap
 from prunebench.plugins import choose
 from prunebench.plugins.base import from_function
 
@@ -41,7 +41,9 @@ def read_images(given: Images) -> LabelledImages:
         RequestError: Not N×C×H×W, no images at all, not floating-point numbers, or not finite.
     """
     found = _collect(given)
-    images = found.images
+    images = found.images.to_dense() if found.images.is_sparse else found.images
+    if images.is_meta:
+        raise RequestError("images are on the device 'meta', which holds no numbers")
     if images.dim() != 4 or len(images) == 0:
         raise RequestError(f"images are {tuple(images.shape)}; expected N×C×H×W with N at least 1")
     if not images.is_floating_point():
@@ -149,7 +151,7 @@ def _to_tensor(given: Any, what: str) -> Tensor:
 
 
 def name_layer(layer: Any, module: nn.Module) -> str | None:
-    """Return the name of a layer in the network itself, given by its name or as the module.
+    """Return the name that a layer has without wrappers, given by its name or as the module.
 
     Args:
         layer: A name, which may hold the prefixes of ``torch.compile`` and distribution; a layer
@@ -165,9 +167,10 @@ def name_layer(layer: Any, module: nn.Module) -> str | None:
         return None
     network = unwrap(module)
     names = dict(network.named_modules(remove_duplicate=False))
+    plain = name_plainly(network)
     if isinstance(layer, nn.Module):
         inner = unwrap(layer)
-        found = [name for name, each in names.items() if name and each is inner]
+        found = [plain[name] for name, each in names.items() if name and each is inner]
         if not found:
             raise RequestError(
                 f"the target layer, a {type(inner).__name__}, is no layer of "
@@ -179,9 +182,9 @@ def name_layer(layer: Any, module: nn.Module) -> str | None:
             f"the target layer is a {type(layer).__name__}; expected its name or the module"
         )
     name = str(layer)
-    while name not in names and name.startswith(("module.", "_orig_mod.")):
+    while name not in {*plain, *plain.values()} and name.startswith(("module.", "_orig_mod.")):
         name = name.partition(".")[2]
-    return name if name in names else str(layer)
+    return plain.get(name, name) if name in {*plain, *plain.values()} else str(layer)
 
 
 def choose_cams(cams: CamNames) -> dict[str, Cam]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -18,6 +19,7 @@ from prunebench.cams.captum_rules import (
     prepare_differences,
     set_epsilon,
 )
+from prunebench.cams.image_gradients import require_gradients
 from prunebench.cams.unrolled_network import unroll
 from prunebench.networks.shared_weights import make_twin
 from prunebench.seeding import content_seed, seeded
@@ -41,26 +43,44 @@ def attribute(name: str, trace: Trace, **parameters: Any) -> Tensor:
         RequestError: The method is not defined for this network.
     """
     assert trace.module is not None
-    with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        _default_format(trace.images.dtype),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # captum announces each hook it sets
         images = trace.images.detach().clone()
         found = METHODS[name](trace, images.requires_grad_(), **parameters)
     return found.detach()
 
 
+@contextmanager
+def _default_format(kind: torch.dtype) -> Iterator[None]:
+    """Make captum draw numbers in the images' format, whatever the caller's default is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _saliency(trace: Trace, images: Tensor) -> Tensor:
-    found: Tensor = attr.Saliency(_make_twin(trace)).attribute(images, target=trace.classes)
+    found: Tensor = attr.Saliency(_make_differentiable(trace, images)).attribute(
+        images, target=trace.classes
+    )
     return found.amax(1)
 
 
 def _input_x_gradient(trace: Trace, images: Tensor) -> Tensor:
-    method = attr.InputXGradient(_make_twin(trace))
+    method = attr.InputXGradient(_make_differentiable(trace, images))
     found: Tensor = method.attribute(images, target=trace.classes)
     return found.sum(1)
 
 
 def _integrated_gradients(trace: Trace, images: Tensor, steps: int) -> Tensor:
-    method = attr.IntegratedGradients(_make_twin(trace))
+    method = attr.IntegratedGradients(_make_differentiable(trace, images))
     found = [
         method.attribute(image, target=k, n_steps=steps, internal_batch_size=_count_at_once(images))
         for image, k in _split_images(trace, images)
@@ -69,7 +89,7 @@ def _integrated_gradients(trace: Trace, images: Tensor, steps: int) -> Tensor:
 
 
 def _smooth_grad(trace: Trace, images: Tensor, samples: int, noise: float) -> Tensor:
-    method = attr.NoiseTunnel(attr.Saliency(_make_twin(trace)))
+    method = attr.NoiseTunnel(attr.Saliency(_make_differentiable(trace, images)))
     found = []
     for image, k in _split_images(trace, images):
         with seeded(content_seed(image), "smooth-grad"):
@@ -98,7 +118,7 @@ def _deep_lift(trace: Trace, images: Tensor) -> Tensor:
 def _lrp(trace: Trace, images: Tensor, epsilon: float) -> Tensor:
     # Weights of its own: captum writes into them, be it what they already hold, and a pass that is
     # still to be differentiated, the caller's or another method's, does not survive that.
-    network = unroll(deepcopy(_get_module(trace)), images[:1].detach())
+    network = unroll(deepcopy(_make_twin(trace)), images[:1].detach())
     check_rules("lrp", network, trace)
     set_epsilon(network, epsilon)
     found: Tensor = attr.LRP(network).attribute(images, target=trace.classes)
@@ -145,6 +165,14 @@ def _get_module(trace: Trace) -> nn.Module:
 
 def _make_twin(trace: Trace) -> nn.Module:
     return make_twin(_get_module(trace))
+
+
+def _make_differentiable(trace: Trace, images: Tensor) -> nn.Module:
+    """Make a twin through which gradients flow back to the images."""
+    twin = _make_twin(trace)
+    with torch.enable_grad():
+        require_gradients(twin(images[:1].detach().requires_grad_()))
+    return twin
 
 
 def _split_images(trace: Trace, images: Tensor) -> list[tuple[Tensor, int]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.cams.cam import Cam, Explanation, Trace
-from prunebench.cams.maps import normalise
+from prunebench.cams.maps import magnify, normalise
 from prunebench.cams.tracer import Tracer
 from prunebench.errors import RequestError
 from prunebench.networks.evaluation import to_module
@@ -22,7 +22,17 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 
 def split_batches(images: Tensor, classes: Tensor | None, batch_size: int) -> Batches:
-    """Cut images N×C×H×W and their classes (N, or None) into batches."""
+    """Cut images N×C×H×W and their classes (N, or None) into batches.
+
+    Raises:
+        RequestError: The size of a batch is no whole number above 0.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise RequestError(f"batch size {batch_size!r}; expected a whole number of at least 1")
+    return _cut_batches(images, classes, batch_size)
+
+
+def _cut_batches(images: Tensor, classes: Tensor | None, batch_size: int) -> Batches:
     for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
         yield images[batch], None if classes is None else classes[batch]
@@ -143,7 +153,7 @@ def _normalise_checked(name: str, raw: Tensor, traced: Trace) -> Tensor:
             f"cam {name!r} gave maps that are not finite (NaN or infinite) for {len(wrong)} of "
             f"{count} images"
         )
-    return normalise(raw.detach())
+    return normalise(magnify(raw.detach()))
 
 
 def _check_finite(logits: Tensor) -> Tensor:

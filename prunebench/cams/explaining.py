@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import cast, get_args
 
-from torch import Tensor, inference_mode, nn
+from torch import Tensor, nn
 
 from prunebench.cams.arguments import (
     CamNames,
@@ -23,16 +23,18 @@ from prunebench.cams.explained_batches import explain_batches, split_batches
 from prunebench.cams.maps import upsample
 from prunebench.cams.target_layer import check_target_layer, find_last_feature_layer
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.networks.classifier import describe_dependence, make_classifier, unwrap
+from prunebench.networks.ambient_modes import leave_ambient_modes
+from prunebench.networks.classifier import describe_dependence, make_classifier
 from prunebench.networks.evaluation import to_module
 from prunebench.networks.layout import Layout
+from prunebench.networks.wrappers import unwrap
 from prunebench.plugins.context import NOTHING, Prepared
 from prunebench.progress import counting
 
 __all__ = ["choose_cams", "explain"]
 
 
-@inference_mode(False)
+@leave_ambient_modes()
 def explain(
     model: nn.Module,
     images: Images,

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.functional import interpolate
 from torch.overrides import TorchFunctionMode
 
+from prunebench.cams.image_gradients import require_gradients
 from prunebench.cams.maps import normalise
 from prunebench.networks.evaluation import freeze
 
@@ -37,6 +38,7 @@ def compute_full_gradients(module: nn.Module, images: Tensor, classes: Tensor) -
         with _Biases() as biases:
             # On a copy: the network may work in place.
             logits: Tensor = module(inputs.clone())
+        require_gradients(logits)
         score = logits.gather(1, classes[:, None]).sum()
         outputs = [output for output, _ in biases.found]
         first, *others = torch.autograd.grad(

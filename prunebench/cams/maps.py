@@ -9,6 +9,8 @@ from torch.nn.functional import interpolate
 CODES = 2**16 - 1
 EPSILON = 1e-7
 """As in pytorch-grad-cam, so that maps can be compared with its maps."""
+FAINT = 1e-9
+"""A map whose values all lie below would be lost beside EPSILON, and in 16 bits."""
 
 
 def normalise(raw: Tensor) -> Tensor:
@@ -25,6 +27,12 @@ def normalise(raw: Tensor) -> Tensor:
     """
     finite = raw.isfinite().flatten(1).all(1)
     return _stretch(torch.where(finite[:, None, None], raw, 0).relu())
+
+
+def magnify(raw: Tensor) -> Tensor:
+    """Scale raw maps, B×h×w, whose values are all tiny to a largest value of 1; leave others."""
+    largest = raw.abs().amax((1, 2), keepdim=True)
+    return torch.where((largest > 0) & (largest < FAINT), raw / largest, raw)
 
 
 def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:

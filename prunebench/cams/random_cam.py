@@ -31,7 +31,7 @@ def random_cam(trace: Trace) -> Tensor:
 
     activations = trace.activations
     # Drawn on the processor, in double precision: the same on every device and in every precision.
-    drawn = torch.empty(activations.shape[:2], dtype=torch.float64)
+    drawn = torch.empty(activations.shape[:2], dtype=torch.float64, device="cpu")
     for weights, seed in zip(drawn, trace.seeds, strict=True):
         weights.uniform_(-1, 1, generator=torch.Generator().manual_seed(seed))
     return torch.einsum("bk,bkij->bij", drawn.to(activations), activations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from torch import Tensor, empty, inference_mode, nn, no_grad
+from torch import Tensor, dtype, empty, inference_mode, nn, no_grad
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.networks.evaluation import freeze
@@ -160,10 +160,12 @@ class Output(NamedTuple):
     Attributes:
         shape: Of the output, which is one tensor.
         pooled: Whether it comes straight from a pooling layer.
+        kind: Its number format.
     """
 
     shape: tuple[int, ...]
     pooled: bool
+    kind: dtype
 
 
 def watch_outputs(module: nn.Module, example: Tensor) -> dict[str, Output]:
@@ -189,7 +191,7 @@ def watch_outputs(module: nn.Module, example: Tensor) -> dict[str, Output]:
             outputs.pop(name, None)
             if isinstance(output, Tensor) and output.dim() and len(output) == 1:
                 is_pooled = any(output is each for each in pooled)
-                outputs[name] = Output(tuple(output.shape), is_pooled)
+                outputs[name] = Output(tuple(output.shape), is_pooled, output.dtype)
 
     handles = [layer.register_forward_hook(note) for layer in names]
     try:

@@ -16,7 +16,6 @@ from prunebench.cams.target_layer import find_layer, tell_token_grids, watch_out
 from prunebench.errors import RequestError
 from prunebench.networks.classifier import make_classifier
 from prunebench.networks.layout import (
-    NOTHING_TOLD,
     Layout,
     find_channel_axis,
     from_maps,
@@ -45,7 +44,8 @@ class Tracer:
     must not change while its tracer is in use.
 
     A network in half precision is explained in single precision, or what flows back through it is
-    rounded to nothing; the class explained by default is the one it predicts as it is.
+    rounded to nothing; one whose own code casts to half precision (autocast) in double precision,
+    which it does not cast. The class explained by default is the one it predicts as it is.
 
     Args:
         module: The network; images B×C×H×W in, logits B×K out.
@@ -65,7 +65,6 @@ class Tracer:
     def __init__(
         self, module: nn.Module, target_layer: str, example: Tensor, layout: Layout = "maps"
     ) -> None:
-        find_layer(module, target_layer)
         self.target_layer = target_layer
         self.layout = layout
         self.uncut = ""
@@ -73,10 +72,17 @@ class Tracer:
         with torch.inference_mode(False):
             example = example.detach().clone()
             self.module = make_classifier(module, example)
+            find_layer(self.module, target_layer)
             self._answers: nn.Module | None = None
-            if example.dtype in HALF:
-                self._answers, self.module = self.module, make_single(self.module, example)
-                example = example.float()
+            size = (example.shape[-2], example.shape[-1])
+            outputs = watch_outputs(self.module, example)
+            self._told = tell_token_grids(self.module, outputs, size)
+            self._precision = example.dtype
+            if any(output.kind in HALF for output in outputs.values()):
+                self._precision = torch.float32 if example.dtype in HALF else torch.float64
+                self._answers = self.module
+                self.module = convert(self.module, example, self._precision)
+                example = example.to(self._precision)
             try:
                 # A twin of its own: following the code may leave symbols in what it keeps.
                 parts = make_twin(self.module)
@@ -84,11 +90,6 @@ class Tracer:
             except CannotCut as reason:
                 self.uncut = str(reason)
         self.layer = self.module.get_submodule(target_layer)
-        self._told = NOTHING_TOLD
-        if layout == "tokens":
-            size = (example.shape[-2], example.shape[-1])
-            outputs = watch_outputs(self.module, example)
-            self._told = tell_token_grids(self.module, outputs, size)
 
     def __call__(
         self,
@@ -115,7 +116,7 @@ class Tracer:
             if self._answers is not None:
                 with torch.no_grad():
                     answers = self._answers(images).float()
-                images = images.float()
+                images = images.to(self._precision)
             leaf, logits, resume = (self._run_in_parts if self._cut else self._run_whole)(images)
         size = (images.shape[-2], images.shape[-1])
         try:
@@ -248,26 +249,28 @@ def trace(
 HALF = (torch.float16, torch.bfloat16)
 
 
-def make_single(network: nn.Module, example: Tensor) -> nn.Module:
-    """Copy a network in half precision, in single precision.
+def convert(network: nn.Module, example: Tensor, precision: torch.dtype) -> nn.Module:
+    """Copy a network that computes in half precision, in a better one.
 
     Args:
         network: As ``make_classifier`` made it.
         example: A normalised input, B×C×H×W.
+        precision: Number format of the copy.
 
     Raises:
         RequestError: Its code insists on half precision.
     """
-    single = make_twin(network).float()
+    converted = make_twin(network).to(precision)
     try:
         with torch.no_grad():
-            single(example[:1].float())
+            converted(example[:1].to(precision))
     except RuntimeError as error:
         raise RequestError(
-            "a network in half precision is explained in single precision, in which its code "
-            f"does not run: {error}"
+            "a network that computes in half precision is explained in "
+            f"{'single' if precision is torch.float32 else 'double'} precision, in which its code "
+            f"does not run ({error}); give one whose code casts nothing"
         ) from None
-    return single
+    return converted
 
 
 def _check_classes(classes: Tensor | None, logits: Any) -> Tensor:

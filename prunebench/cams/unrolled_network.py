@@ -100,6 +100,8 @@ def unroll(module: nn.Module, example: Tensor) -> fx.GraphModule:
     network.eval()
     with torch.no_grad():
         expected, found = original(example), network(example)
+    if not expected.isfinite().all():
+        raise RequestError("the network's logits are not finite (NaN or infinite)")
     if not torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())):
         raise RequestError(
             f"the copy of {type(module).__name__} in which each activation is a module of its own "

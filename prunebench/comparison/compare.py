@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
-from torch import Tensor, inference_mode, nn
+from torch import Tensor, nn
 
 from prunebench.cams.arguments import (
     CamNames,
@@ -38,9 +38,11 @@ from prunebench.comparison.measures import (
 )
 from prunebench.comparison.result import Comparison
 from prunebench.errors import RequestError
-from prunebench.networks.classifier import describe_dependence, make_classifier, unwrap
+from prunebench.networks.ambient_modes import leave_ambient_modes
+from prunebench.networks.classifier import describe_dependence, make_classifier
 from prunebench.networks.evaluation import to_module
 from prunebench.networks.layout import Layout
+from prunebench.networks.wrappers import unwrap
 from prunebench.progress import counting
 
 __all__ = ["Comparison", "compare"]
@@ -48,7 +50,7 @@ __all__ = ["Comparison", "compare"]
 NETWORKS = ("baseline", "pruned")
 
 
-@inference_mode(False)
+@leave_ambient_modes()
 def compare(
     baseline: nn.Module,
     pruned: nn.Module,

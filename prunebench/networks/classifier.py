@@ -9,14 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo import OptimizedModule
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from prunebench.errors import RequestError
 from prunebench.networks.shared_weights import make_twin
-
-WRAPPERS = {OptimizedModule: "_orig_mod", DistributedDataParallel: "module", DataParallel: "module"}
-"""Modules that run another one, and where they keep it."""
+from prunebench.networks.wrappers import unwrap
 
 
 def make_classifier(module: nn.Module, example: Tensor) -> nn.Module:
@@ -45,30 +41,6 @@ def make_classifier(module: nn.Module, example: Tensor) -> nn.Module:
     network.register_forward_pre_hook(_refresh_images)
     network.register_forward_hook(_find_logits(_run(network, example[:1])))
     return network
-
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """Return the network itself, behind ``torch.compile`` and distribution over devices.
-
-    Raises:
-        RequestError: It is no module, or one whose layers cannot be looked into.
-    """
-    while isinstance(module, tuple(WRAPPERS)):
-        module = next(getattr(module, at) for kind, at in WRAPPERS.items() if type(module) is kind)
-    name = type(module).__name__
-    if isinstance(module, torch.export.ExportedProgram):
-        raise RequestError(
-            f"an {name} holds no layers that can be explained; give the module it was exported from"
-        )
-    if isinstance(module, torch.jit.ScriptModule):
-        raise RequestError(
-            f"a TorchScript module ({name}) runs without telling of its layers; give the module it "
-            "was traced or scripted from, with the same state dict"
-        )
-    if not isinstance(module, nn.Module) or isinstance(module, type):
-        found = f"the class {module.__name__}" if isinstance(module, type) else f"a {name}"
-        raise RequestError(f"the network is {found}; expected a torch.nn.Module")
-    return module
 
 
 class Whole(nn.Module):

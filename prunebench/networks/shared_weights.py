@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from copy import deepcopy
+from typing import Any
 
 from torch import Tensor, inference_mode, nn
+from torch.utils._pytree import tree_leaves
+
+from prunebench.errors import RequestError
+from prunebench.networks.wrappers import find_wrapped
 
 
 @inference_mode(False)
@@ -13,7 +19,8 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
 
     Whatever is hooked into the twin, replaced in it or derived by it, the network never notices:
     its parameters are other objects, with gradients and flags of their own, over the same numbers;
-    its buffers, which a network may change as it runs, are copies.
+    its buffers, which a network may change as it runs, are copies. Layers are copied without what
+    wraps them, such as ``torch.compile``.
 
     Args:
         module: The network. Hooks, such as those of ``torch.nn.utils.prune``, are copied.
@@ -21,11 +28,15 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
 
     Returns:
         The twin, in evaluation mode.
+
+    Raises:
+        RequestError: It holds something that cannot be copied.
     """
     shared: dict[int, object] = {}
     for layer in module.modules():
-        # A masked weight is an attribute like any other, and one that deepcopy refuses.
-        for tensor in vars(layer).values():
+        # A masked weight is an attribute like any other, and one that deepcopy refuses; so are
+        # activations that a network keeps.
+        for tensor in tree_leaves(vars(layer)):
             if isinstance(tensor, Tensor):
                 shared[id(tensor)] = _share(tensor)
         for buffer in layer.buffers(recurse=False):
@@ -33,7 +44,28 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
         for weight in layer.parameters(recurse=False):
             needed = trained and weight.is_floating_point()
             shared[id(weight)] = nn.Parameter(_share(weight), requires_grad=needed)
-    return deepcopy(module, shared).eval()
+    try:
+        for wrapper, layer in find_wrapped(module).items():
+            shared[id(wrapper)] = deepcopy(layer, shared)
+        twin: nn.Module = deepcopy(module, shared)
+    except TypeError as error:
+        raise RequestError(
+            f"{type(module).__name__} cannot be copied, as it must be to stay as it is ({error}); "
+            "keep what cannot be copied outside of the module"
+        ) from error
+    for layer in twin.modules():
+        _uncompile_forward(layer)
+    return twin.eval()
+
+
+def _uncompile_forward(layer: nn.Module) -> None:
+    """Undo ``layer.forward = torch.compile(layer.forward)``, which would run the layer copied."""
+    forward: Any = vars(layer).get("forward")
+    if not hasattr(forward, "_torchdynamo_orig_callable"):
+        return
+    compiled = inspect.unwrap(forward, stop=inspect.ismethod)
+    if getattr(compiled, "__func__", None) is type(layer).forward:
+        del layer.forward
 
 
 def _share(tensor: Tensor) -> Tensor:

@@ -67,6 +67,7 @@ def test_what_are_no_classes_is_refused(written: Any, message: str) -> None:
     "written",
     [
         IMAGES.numpy(),
+        IMAGES.to_sparse(),
         list(IMAGES),
         TensorDataset(IMAGES),
         TensorDataset(IMAGES, torch.tensor(CLASSES)),
@@ -82,6 +83,7 @@ def test_images(written: Any) -> None:
     ("written", "message"),
     [
         ("images.pt", "images are str; expected a tensor"),
+        (IMAGES.to("meta"), "images are on the device 'meta'"),
         ([], "images are list"),
         ([IMAGES[0], IMAGES[1, :, :8]], "several sizes"),
         (IMAGES.numpy().astype("uint8"), "expected normalised floating-point"),
