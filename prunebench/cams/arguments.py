@@ -20,7 +20,8 @@ Images = Any
 """Normalised images: a tensor or array, N×C×H×W; a list of tensors, C×H×W; a Dataset or DataLoader
 of images or of pairs (image, label)."""
 Classes = Any
-"""Classes: a tensor, array or list of N whole numbers; one number for all images."""
+"""Classes: a tensor, array or list of N whole numbers; one number for all images. Where an image
+has several labels: N×K, 1 for each label that it has and 0 for the others."""
 Layer = str | nn.Module
 CamNames = str | Callable[..., Any] | Iterable[Any]
 """Explanation methods: by name; with parameters, ``{name: {parameter: value}}``; a ``Cam``, or a
@@ -28,7 +29,7 @@ function of a trace."""
 
 
 class LabelledImages(NamedTuple):
-    """Images, N×C×H×W, and their labels, N, where they came with some."""
+    """Images, N×C×H×W, and their labels, N or N×K, where they came with some."""
 
     images: Tensor
     labels: Tensor | None = None
@@ -102,18 +103,28 @@ def _join(
         raise RequestError("the data set is empty; expected at least one image")
     if len({image.shape[-3:] for image, _ in pairs}) > 1:
         raise RequestError("the images are of several sizes; expected one size for all")
-    labels = [torch.as_tensor(label).reshape(-1) for _, label in pairs if _is_label(label)]
-    count = sum(len(each) for each in labels)
     images = together([image for image, _ in pairs])
-    return LabelledImages(images, torch.cat(labels) if count == len(images) else None)
+    labels = [torch.as_tensor(label) for _, label in pairs if _is_label(label)]
+    labels = [each if each.dim() and together is torch.cat else each[None] for each in labels]
+    if len(labels) < len(pairs) or len({each.shape[1:] for each in labels}) > 1:
+        return LabelledImages(images)
+    joined = torch.cat(labels)
+    known = joined.dim() == 1 or (joined.dim() == 2 and (joined.shape[1] == 1 or _is_0_1(joined)))
+    return LabelledImages(images, joined if known and len(joined) == len(images) else None)
 
 
 def _is_label(label: Any) -> bool:
-    return isinstance(label, int | np.integer) or (isinstance(label, Tensor) and label.dim() < 2)
+    return isinstance(label, int | np.integer) or (isinstance(label, Tensor) and label.dim() <= 2)
+
+
+def _is_0_1(matrix: Tensor) -> bool:
+    return bool(((matrix == 0) | (matrix == 1)).all())
 
 
 def read_classes(given: Classes, count: int, what: str) -> Tensor:
-    """Read one class for each image, int64.
+    """Read one class for each image, int64, N; or, of several, which it has, bool, N×K.
+
+    A matrix with one label in every row is read as these labels.
 
     Args:
         given: As people write them.
@@ -121,16 +132,20 @@ def read_classes(given: Classes, count: int, what: str) -> Tensor:
         what: What a message calls them: ``classes`` or ``labels``.
 
     Raises:
-        RequestError: They are no whole numbers, or not as many as images.
+        RequestError: They are no whole numbers, or not as many as images; a matrix of other
+            numbers than 0 and 1.
     """
     found = _to_tensor(given, what)
     if found.dim() == 0:
         found = found.expand(count)
-    if found.dim() == 2 and found.shape[1] > 1:
-        raise RequestError(
-            f"{what} are {tuple(found.shape)}; expected one for each of {count} images. Of a "
-            "network with several labels an image, explain one label at a time"
-        )
+    if found.dim() == 2 and found.shape[1] > 1 and len(found) == count:
+        if not _is_0_1(found):
+            raise RequestError(
+                f"{what} are {tuple(found.shape)}; expected one for each of {count} images, or, "
+                "where an image has several, 1 for each that it has and 0 for the others"
+            )
+        single = bool((found.sum(1) == 1).all())
+        return found.to(torch.int8).argmax(1) if single else found == 1
     if found.shape not in ((count,), (count, 1)):
         raise RequestError(
             f"{what} are {tuple(found.shape)}; expected one for each of {count} images"

@@ -55,8 +55,9 @@ def explain(
         cams: Explanation methods: names, ``{name: parameters}``, or functions of a trace.
         target_layer: The layer that is explained, or its name; by default the end of the last
             convolutional stage with maps of at least 4×4 (see ``find_last_feature_layer``).
-        targets: The class explained in each image, N, or one for all; by default the network's
-            prediction.
+        targets: The class explained in each image, N, or one for all; or the labels that each
+            image has, N×K, 0 and 1, of which the one with the largest logit is explained. By
+            default the network's prediction.
         batch_size: Images a batch; it changes nothing but speed and memory.
         layout: How the layer's output is read as maps: ``maps`` (B×C×h×w), ``channels-last``
             (B×h×w×C) or ``tokens`` (B×T×C, as in a vision transformer).

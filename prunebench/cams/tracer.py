@@ -102,7 +102,8 @@ class Tracer:
 
         Args:
             images: Normalised images, B×C×H×W, on the network's device.
-            classes: The class explained in each image, B; by default the network's prediction.
+            classes: The class explained in each image, B; or, bool, B×K, the labels that it has, of
+                which the one with the largest logit is explained. By default the prediction.
             seeds: A seed for each image, for methods that draw random numbers.
             prepared: For methods that learn: what their preparations computed of this network.
 
@@ -279,6 +280,8 @@ def _check_classes(classes: Tensor | None, logits: Any) -> Tensor:
         raise RequestError(f"the network's output is {found}; expected logits, B×K")
     if classes is None:
         return logits.detach().argmax(1)
+    if classes.dim() == 2:
+        return _choose_label(classes, logits)
     if classes.shape != logits.shape[:1]:
         raise RequestError(
             f"{tuple(classes.shape)} classes for {len(logits)} images; expected one an image"
@@ -290,6 +293,21 @@ def _check_classes(classes: Tensor | None, logits: Any) -> Tensor:
             f"class {int(wrong[0])} does not exist: the network has {logits.shape[1]} classes"
         )
     return indices
+
+
+def _choose_label(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return, of the labels that each image has, the one with the largest logit."""
+    if labels.shape != logits.shape:
+        raise RequestError(
+            f"labels of {labels.shape[1]} classes for a network of {logits.shape[1]} classes"
+        )
+    if not (has := labels.any(1)).all():
+        raise RequestError(
+            f"{int((~has).sum())} of {len(labels)} images have no label that could be explained; "
+            "leave them out, or explain predictions"
+        )
+    known = labels.to(logits.device)
+    return logits.detach().masked_fill(~known, -torch.inf).argmax(1)
 
 
 @contextmanager

@@ -51,8 +51,15 @@ def check_labels(labels: Tensor, classes: int) -> None:
     """Check that each label is a class of the networks.
 
     Raises:
-        RequestError: One is not.
+        RequestError: One is not, or labels N×K are of another number of classes.
     """
+    if labels.dim() == 2:
+        if labels.shape[1] != classes:
+            raise RequestError(
+                f"labels are {tuple(labels.shape)}, of {labels.shape[1]} classes: the networks "
+                f"have {classes} classes"
+            )
+        return
     wrong = labels[(labels < 0) | (labels >= classes)]
     if len(wrong):
         raise RequestError(

@@ -48,6 +48,10 @@ from prunebench.progress import counting
 __all__ = ["Comparison", "compare"]
 
 NETWORKS = ("baseline", "pruned")
+SEVERAL = (
+    "Images have several labels: accuracy is the share of labels told rightly, where a logit above "
+    "0 says yes; where true labels are explained, it is the one with the baseline's largest logit"
+)
 
 
 @leave_ambient_modes()
@@ -74,14 +78,15 @@ def compare(
         baseline: The network before pruning.
         pruned: The network after pruning (or any other one).
         images: Normalised images, N×C×H×W: a tensor, an array, a list, a Dataset or a DataLoader.
-        labels: True classes, N; for accuracies and ``class_policy="label"``. By default those that
-            come with the images, where a Dataset or DataLoader gives some.
+        labels: True classes, N, or, where an image has several, N×K, 0 and 1; for accuracies and
+            ``class_policy="label"``. By default those that come with the images, where a Dataset
+            or DataLoader gives some.
         cams: Explanation methods: names, ``{name: parameters}``, or functions of a trace.
         target_layer: The layer that is explained, or its name, one for both networks or
             (baseline's, pruned's); by default each network's own last convolutional stage.
         class_policy: Whose class is explained: the baseline's prediction in both networks, the
-            true label, or each network's own prediction (then two maps may answer two
-            different questions).
+            true label (of several, the one with the baseline's largest logit), or each network's
+            own prediction (then two maps may answer two different questions).
         names: Names of the images for the page; their indices by default.
         batch_size: Images a batch; it changes nothing but speed and memory.
         layout: How the target layer's output is read as maps (see ``explain``), one for both
@@ -129,7 +134,8 @@ def compare(
     results = _explain_both(
         modules, layers, layouts, images, labels, chosen, class_policy, batch_size, quiet
     )
-    predictions = [result.logits.argmax(1) for result in results]
+    logits = [result.logits for result in results]
+    predictions = [each.argmax(1) for each in logits]
     pairs = pair_maps(results)
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
     per_image = tabulate_images(results, size, names, labels)
@@ -137,11 +143,12 @@ def compare(
         scores=average_scores(per_image, pairs),
         per_image=per_image,
         agreement=float((predictions[0] == predictions[1]).double().mean()),
-        accuracy=None if labels is None else measure_accuracy(predictions, labels),
+        accuracy=None if labels is None else measure_accuracy(logits, labels),
         layers=layers,
         class_policy=class_policy,
         pictures=choose_pictures(per_image, pairs, images),
         uncut=tuple(result.uncut for result in results),
+        about=(SEVERAL,) if labels is not None and labels.dim() == 2 else (),
         warnings=_describe_dependences(modules, images),
     )
 
@@ -231,7 +238,7 @@ def _explain_both(
     with counting(2 * len(images), "images explained", quiet) as progress:
         for index, name in enumerate(NETWORKS):
             classes = labels if class_policy == "label" else None
-            if class_policy == "baseline" and results:
+            if class_policy != "own" and results:
                 classes = results[0].classes
             with _naming(name):
                 found = explain_batches(

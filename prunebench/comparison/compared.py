@@ -13,7 +13,7 @@ from prunebench.intervals import Interval
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Share of images whose true class is predicted.
+    """Share of images whose true class is predicted; of several labels, share told rightly.
 
     Attributes:
         baseline: Of the baseline, in [0, 1].

@@ -45,16 +45,19 @@ def tabulate_images(
         results: What was found of the baseline and of the pruned network.
         size: Height and width of the images, at which maps are compared.
         names: Names of the images, where they have some.
-        labels: True classes, N, where they are known.
+        labels: True classes, N or N×K, where they are known.
     """
     logits = [result.logits for result in results]
     before, after = (each.argmax(1) for each in logits)
+    if several := labels is not None and labels.dim() == 2:
+        logits = [_pair_with_no(each, results[1].classes) for each in logits]
     # Of one class in both networks, which under the policy "own" is the pruned network's.
-    confidences = [confidence(each, results[1].classes) for each in logits]
+    explained = torch.ones_like(results[1].classes) if several else results[1].classes
+    confidences = [confidence(each, explained) for each in logits]
     columns = {
         "image": range(len(before)),
         **({"name": list(names)} if names is not None else {}),
-        **({"label": labels.tolist()} if labels is not None else {}),
+        **({"label": _list_labels(labels)} if labels is not None else {}),
         "class": results[0].classes.tolist(),
         "prediction_baseline": before.tolist(),
         "prediction_pruned": after.tolist(),
@@ -67,6 +70,19 @@ def tabulate_images(
         ],
         ignore_index=True,
     )
+
+
+def _pair_with_no(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the logits of no and yes to one label of each image, N×2: a sigmoid's probability."""
+    yes = logits.gather(1, classes[:, None])
+    return torch.cat([torch.zeros_like(yes), yes], 1)
+
+
+def _list_labels(labels: Tensor) -> list[int] | list[str]:
+    """List the label of each image, or, of several, their indices with spaces between."""
+    if labels.dim() == 1:
+        return cast(list[int], labels.tolist())
+    return [" ".join(map(str, row.nonzero()[:, 0].tolist())) for row in labels]
 
 
 def _measure(
@@ -113,16 +129,19 @@ def average_scores(per_image: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
     return scores.astype(dict.fromkeys(numbers, float)).astype({"trusted": object})
 
 
-def measure_accuracy(predictions: Sequence[Tensor], labels: Tensor) -> Accuracies:
+def measure_accuracy(logits: Sequence[Tensor], labels: Tensor) -> Accuracies:
     """Return how often each network is right.
 
     Args:
-        predictions: Classes that the baseline and the pruned network predict, N each.
-        labels: True classes, N.
+        logits: Of the baseline and the pruned network, N×K each.
+        labels: True classes, N; or N×K, where an image counts by the share of labels told rightly.
     """
-    right = [(each == labels).double().cpu().numpy() for each in predictions]
-    drop = paired_drop(right[0], right[1])
-    return Accuracies(float(right[0].mean()), float(right[1].mean()), drop)
+    if labels.dim() == 1:
+        right = [(each.argmax(1) == labels).double() for each in logits]
+    else:
+        right = [((each > 0) == labels).double().mean(1) for each in logits]
+    before, after = (each.cpu().numpy() for each in right)
+    return Accuracies(float(before.mean()), float(after.mean()), paired_drop(before, after))
 
 
 def choose_pictures(per_image: pd.DataFrame, pairs: Pairs, images: Tensor) -> tuple[Picture, ...]:

@@ -54,7 +54,7 @@ def test_one_class_for_all_images(written: Any) -> None:
         ([0.5, 1, 1, 1], "expected whole numbers"),
         ([True, True, False, True], "expected whole numbers"),
         (["cat"] * 4, "cannot read classes from list"),
-        (torch.eye(4), "explain one label at a time"),
+        (torch.rand(4, 3), "1 for each that it has"),
         (7, "class 7 does not exist"),
     ],
 )
