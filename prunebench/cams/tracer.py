@@ -14,7 +14,7 @@ from prunebench.cams.crossing_values import CannotCut
 from prunebench.cams.network_cut import Cut, cut_network
 from prunebench.cams.target_layer import find_layer, tell_token_grids, watch_outputs
 from prunebench.errors import RequestError
-from prunebench.networks.classifier import make_classifier
+from prunebench.networks.classifier import UNFIT, make_classifier
 from prunebench.networks.layout import (
     Layout,
     find_channel_axis,
@@ -118,7 +118,13 @@ class Tracer:
                 with torch.no_grad():
                     answers = self._answers(images).float()
                 images = images.to(self._precision)
-            leaf, logits, resume = (self._run_in_parts if self._cut else self._run_whole)(images)
+            run = self._run_in_parts if self._cut else self._run_whole
+            try:
+                leaf, logits, resume = run(images)
+            except UNFIT:
+                self._check_batch(images)
+                raise
+            logits = logits.to(leaf.dtype)
         size = (images.shape[-2], images.shape[-1])
         try:
             maps = to_maps(leaf.detach(), self.layout, size, self._told)
@@ -140,19 +146,19 @@ class Tracer:
         def run_tail(activations: Tensor, indices: Tensor) -> Tensor:
             output = leaf.detach()[indices]
             with torch.no_grad():
-                return resume(from_maps(activations, layout, output), indices)
+                return resume(from_maps(activations, layout, output), indices).to(leaf.dtype)
 
         def ablate(indices: Tensor, channels: Tensor) -> Tensor:
             output = leaf.detach()[indices]
             by_channel = output.movedim(find_channel_axis(layout, output), 1)
             by_channel[torch.arange(len(channels), device=channels.device), channels] = 0
             with torch.no_grad():
-                return resume(output, indices)
+                return resume(output, indices).to(leaf.dtype)
 
         def predict(changed: Tensor) -> Tensor:
             with torch.no_grad():
                 found: Tensor = module(changed)
-            return found
+            return found.to(leaf.dtype)
 
         return Trace(
             activations=maps,
@@ -220,6 +226,20 @@ class Tracer:
                 "was before it was converted"
             )
         return output.clone().detach().requires_grad_()
+
+    def _check_batch(self, images: Tensor) -> None:
+        """Refuse a network that takes one image, but not so many at once."""
+        if len(images) == 1:
+            return
+        try:
+            with torch.no_grad():
+                self.module(images)
+        except torch.OutOfMemoryError:
+            raise
+        except UNFIT as error:
+            raise RequestError(
+                f"the network cannot take {len(images)} images at once ({error}); give batch_size=1"
+            ) from error
 
     def _fail(self, problem: str) -> NoReturn:
         raise RequestError(f"layer {self.target_layer!r} {problem}")

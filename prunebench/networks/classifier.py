@@ -14,6 +14,9 @@ from prunebench.errors import RequestError
 from prunebench.networks.shared_weights import make_twin
 from prunebench.networks.wrappers import unwrap
 
+UNFIT = (RuntimeError, ValueError, AssertionError, IndexError)
+"""What networks raise that are given images of another size, or more or fewer of them."""
+
 
 def make_classifier(module: nn.Module, example: Tensor) -> nn.Module:
     """Copy a network, on the same weights, so that it takes images and gives logits, B×K.
@@ -71,7 +74,7 @@ def describe_dependence(network: nn.Module, example: Tensor) -> str:
         first, again = twin(image), twin(image)
         try:
             both = twin(pair)[:1]
-        except (RuntimeError, ValueError):  # made for one image at a time
+        except UNFIT:  # made for one image at a time
             both = again
     learnt = [n for n, b in twin.named_buffers() if not torch.equal(before[n], b)]
     if learnt:
@@ -120,7 +123,7 @@ def _run(network: nn.Module, image: Tensor) -> Any:
             return network(image)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, ValueError) as error:
+    except UNFIT as error:
         shape = "×".join(map(str, image.shape[1:]))
         raise RequestError(f"cannot take images of {shape}: {error}") from error
 
@@ -180,7 +183,7 @@ def _find_logits(output: Any) -> _GiveLogits:
 
 
 def _are_logits(output: Any) -> bool:
-    if not isinstance(output, Tensor) or not output.is_floating_point():
+    if not (isinstance(output, Tensor) and output.is_floating_point() and output.numel()):
         return False
     # One image: 1×K, 1×K×1×1, or one number in any shape.
     return output.numel() == 1 or (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
-from prunebench.networks.classifier import describe_dependence, make_classifier
+from prunebench.networks.classifier import UNFIT, describe_dependence, make_classifier
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def check_outputs(module: nn.Module, example: Tensor, classes: int, which: str) 
     """
     try:
         found = module.eval()(example)
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (*UNFIT, TypeError) as error:
         raise RequestError(
             f"{which} cannot take images of shape {tuple(example.shape[1:])}: {error}"
         ) from error

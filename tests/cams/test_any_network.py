@@ -221,3 +221,62 @@ def test_converted_networks_are_refused_with_the_way_out() -> None:
     quantised = quantization.convert(prepared)
     with pytest.raises(RequestError, match=r"gives torch.quint8, .* before it was converted"):
         explain(quantised, IMAGES, quiet=True)
+
+
+class Giving(nn.Module):
+    """Does something to its images, and something else to its logits."""
+
+    def __init__(self, before: Any = None, after: Any = None) -> None:
+        super().__init__()
+        self.net, self.before, self.after = small(), before, after
+
+    def forward(self, images: Tensor) -> Any:
+        if self.before is not None:
+            self.before(images)
+        logits = self.net(images)
+        return logits if self.after is None else self.after(logits)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16])
+@pytest.mark.parametrize("method", METHODS)
+def test_logits_in_another_precision_than_the_network(method: str, kind: torch.dtype) -> None:
+    module = Giving(after=lambda logits: logits.to(kind)).eval()
+    if method == "captum/lrp":
+        with pytest.raises(RequestError, match="has no rule for the operation 'to'"):
+            explain_quietly(module, IMAGES, method, "net.5")
+        return
+    found = explain_quietly(module, IMAGES, method, "net.5")[method]
+    expected = explain_quietly(small(), IMAGES, method, "5")[method]
+    # Occlusion reads differences of logits, which half precision rounds.
+    atol = 1e-4 if kind is torch.float64 else 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+def demand_one(images: Tensor) -> None:
+    if len(images) != 1:
+        raise ValueError("one image, please")
+
+
+def demand_size(images: Tensor) -> None:
+    assert images.shape[-1] == 224, "Input width (16) does not match"
+
+
+def test_a_network_for_one_image_at_a_time() -> None:
+    module = Giving(before=demand_one).eval()
+    with pytest.raises(RequestError, match=r"cannot take 3 images at once \(one image, please\)"):
+        explain_quietly(module, IMAGES, "grad-cam", "net.5")
+    found = explain_quietly(module, IMAGES, "grad-cam", "net.5", batch_size=1)["grad-cam"]
+    torch.testing.assert_close(found, explain_quietly(small(), IMAGES, "grad-cam", "5")["grad-cam"])
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Giving(before=demand_size), r"cannot take images of 3×16×16: Input width \(16\)"),
+        (Giving(before=lambda x: x[:, [3]]), r"cannot take images of 3×16×16: index 3"),
+        (Giving(after=lambda z: z[:, :0]), r"gives \(1, 0\); expected logits"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(module: nn.Module, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        explain(module.eval(), IMAGES, quiet=True)
