@@ -21,7 +21,12 @@ from prunebench.cams.arguments import (
 from prunebench.cams.cam import Cam
 from prunebench.cams.explained_batches import explain_batches, split_batches
 from prunebench.cams.maps import upsample
-from prunebench.cams.target_layer import check_target_layer, find_last_feature_layer
+from prunebench.cams.target_layer import (
+    check_target_layer,
+    find_last_feature_layer,
+    watch_outputs,
+)
+from prunebench.cams.tracer import convert, find_precision
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.networks.ambient_modes import leave_ambient_modes
 from prunebench.networks.classifier import describe_dependence, make_classifier
@@ -120,6 +125,10 @@ def learn_on(
         return NOTHING
     from prunebench.cams.explainer_training import learn
 
+    example = to_module(images[:1], module)
+    precision = find_precision(example, watch_outputs(module, example))
+    if precision is not example.dtype:
+        module = convert(module, example, precision)
     with counting(100, "% of learning to explain", quiet) as progress:
         return learn(
             cams.values(),

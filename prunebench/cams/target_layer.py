@@ -76,6 +76,11 @@ def check_target_layer(
         )
     if len(shape) == 3 and layout == "tokens":
         to_maps(empty(shape, device="meta"), layout, _get_size(example), told)  # says why not
+    if target_layer not in outputs:
+        raise RequestError(
+            f"layer {target_layer!r} does not run when the network does, or gives no tensor; "
+            f"{_list_qualifying(sizes, minimum)}"
+        )
     if target_layer not in sizes:
         raise RequestError(
             f"the output of layer {target_layer!r} is no batch of maps in layout {layout!r} and "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from prunebench.cams.cam import Trace
 from prunebench.cams.crossing_values import CannotCut
 from prunebench.cams.network_cut import Cut, cut_network
-from prunebench.cams.target_layer import find_layer, tell_token_grids, watch_outputs
+from prunebench.cams.target_layer import Output, find_layer, tell_token_grids, watch_outputs
 from prunebench.errors import RequestError
 from prunebench.networks.classifier import UNFIT, make_classifier
 from prunebench.networks.layout import (
@@ -77,9 +77,8 @@ class Tracer:
             size = (example.shape[-2], example.shape[-1])
             outputs = watch_outputs(self.module, example)
             self._told = tell_token_grids(self.module, outputs, size)
-            self._precision = example.dtype
-            if any(output.kind in HALF for output in outputs.values()):
-                self._precision = torch.float32 if example.dtype in HALF else torch.float64
+            self._precision = find_precision(example, outputs)
+            if self._precision is not example.dtype:
                 self._answers = self.module
                 self.module = convert(self.module, example, self._precision)
                 example = example.to(self._precision)
@@ -268,6 +267,18 @@ def trace(
 
 
 HALF = (torch.float16, torch.bfloat16)
+
+
+def find_precision(example: Tensor, outputs: Mapping[str, Output]) -> torch.dtype:
+    """Find the number format in which a network is explained: its own, or one better than half.
+
+    Args:
+        example: A normalised input, in the network's number format.
+        outputs: Of its layers, which autocast in its code may have cast.
+    """
+    if not any(output.kind in HALF for output in outputs.values()):
+        return example.dtype
+    return torch.float32 if example.dtype in HALF else torch.float64
 
 
 def convert(network: nn.Module, example: Tensor, precision: torch.dtype) -> nn.Module:

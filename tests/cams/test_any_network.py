@@ -280,3 +280,11 @@ def test_a_network_for_one_image_at_a_time() -> None:
 def test_networks_that_do_not_fit_are_refused(module: nn.Module, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         explain(module.eval(), IMAGES, quiet=True)
+
+
+def test_a_layer_that_does_not_run_is_refused() -> None:
+    module = small()
+    module.add_module("unused", nn.Conv2d(3, 3, 1))
+    module.forward = lambda x: nn.Sequential(*list(module)[:-1])(x)  # type: ignore[method-assign]
+    with pytest.raises(RequestError, match="layer 'unused' does not run when the network does"):
+        explain(module, IMAGES, target_layer="unused", quiet=True)

@@ -252,3 +252,13 @@ def test_faint_maps_are_maps(method: str, factor: float) -> None:
 def test_a_batch_of_no_images_is_refused(size: Any) -> None:
     with pytest.raises(RequestError, match=r"batch size .* at least 1"):
         explain(small(), IMAGES, batch_size=size, quiet=True)
+
+
+@pytest.mark.parametrize("cast", ["all of it", "in its code"])
+def test_methods_that_learn_do_so_in_a_better_precision_than_half(cast: str) -> None:
+    if cast == "all of it":
+        module, images = small().half(), IMAGES.half()
+    else:
+        module, images = nn.Sequential(Casting()).eval(), IMAGES
+    (found,) = explain(module, images, "aem-rbf", quiet=True).values()
+    assert found.isfinite().all()
