@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from prunebench.data import Data, Normalisation, Split, batches
 from prunebench.networks.augmentation import augment
 from prunebench.networks.evaluation import evaluate
+from prunebench.networks.precision import computing_in
 from prunebench.networks.quantised.layers import find_int8_layers
 from prunebench.networks.training_state import Curve, pack_state, restore_state
 from prunebench.plugins.context import Checkpoint, NoCheckpoint
@@ -84,7 +85,10 @@ def train(
         order = chosen[_draw_order(len(chosen), seed, epoch)]
         with seeded(seed, "training", epoch):  # dropout draws from the global generator
             inputs = _draw_batches(split, normalise, recipe, order, device, seed, epoch)
-            terms = _train_epoch(module, inputs, len(order), recipe, optimizer, objective, epoch)
+            with computing_in(recipe.precision, module):
+                terms = _train_epoch(
+                    module, inputs, len(order), recipe, optimizer, objective, epoch
+                )
             objective.on_epoch(module, (epoch + 1) / recipe.epochs)
         accuracy = evaluate(module, data.validation, normalise, device)
         point: dict[str, Any] = {"epoch": epoch + 1, "loss": sum(terms.values()), "lr": lr}

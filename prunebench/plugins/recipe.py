@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Precision = Literal["float32", "bf16"]
+
 
 class Distillation(BaseModel):
     """Options of learning from a teacher: the network before compression."""
@@ -34,6 +36,11 @@ class Recipe(BaseModel):
     augment: Literal["none", "flip", "crop-flip"] = "none"
     keep: Literal["best", "last"] = Field(
         "best", description="the epoch kept: best on the validation split, or the last"
+    )
+    precision: Precision = Field(
+        "float32",
+        description="of the arithmetic; bf16 trains faster where the processor has instructions "
+        "for it, and keeps weights in float32",
     )
     distillation: Distillation | None = Field(
         None, description="of a recovery: learn from the uncompressed network too"

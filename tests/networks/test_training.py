@@ -53,12 +53,24 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize(
+    ("optimizer", "keep", "precision"),
+    [
+        *((o, k, "float32") for o in ("sgd", "adam", "adamw") for k in ("best", "last")),
+        ("sgd", "best", "bf16"),
+    ],
+)
 def test_interrupted_training_ends_as_it_would_have(
-    data: Data, tmp_path: Path, optimizer: str, keep: str
+    data: Data, tmp_path: Path, optimizer: str, keep: str, precision: str
 ) -> None:
-    recipe = Recipe(epochs=5, optimizer=optimizer, keep=keep, batch_size=32, augment="crop-flip")
+    recipe = Recipe(
+        epochs=5,
+        optimizer=optimizer,
+        keep=keep,
+        batch_size=32,
+        augment="crop-flip",
+        precision=precision,
+    )
     calm = _module()
     curve = _train(calm, data, recipe)
 
