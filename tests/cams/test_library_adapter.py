@@ -172,6 +172,7 @@ def test_the_network_is_left_as_it_was(name: str, requires_grad: bool) -> None:
     assert not trace.images.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_nothing_stays_in_memory(name: str) -> None:
     trace = traced(network(), images(1))

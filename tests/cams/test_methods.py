@@ -57,6 +57,7 @@ def method(name: str) -> Cam:
     return chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "name"),
     [
@@ -82,6 +83,7 @@ def test_agrees_with_the_library_on_random_networks(network: str, name: str) -> 
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCE)
 def test_agrees_with_the_library_on_real_images(
     name: str, shared_data: Callable[[str], Path], shared_weights: Callable[[str], Path]
@@ -169,6 +171,7 @@ def layer_of(name: str) -> str:
     return "2" if name == "cam" else "0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 @given(seed=st.integers(0, 10**6), count=st.integers(2, 5))
 @settings(deadline=None, max_examples=10)

@@ -49,6 +49,7 @@ def two_models(tmp_path: Path) -> tuple[str, str]:
     return f"{before}.safetensors", f"{after}.safetensors"
 
 
+@pytest.mark.slow
 def test_compare_writes_a_page_and_a_picture(
     two_models: tuple[str, str], command: Command, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SINGULAR)
 def test_what_new_writes_is_listed_with_its_card(kind: str, site: Path) -> None:
     done = process("prunebench", "show", kind, f"my-{kind}", cwd=site.parent, site=site)

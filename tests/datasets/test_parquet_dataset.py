@@ -255,6 +255,7 @@ def test_real_boxes_at_half_size(shared_data: Callable[[str], Path], tmp_path: P
     assert torch.equal(full.test.pixels[torch.tensor([0])][0], expected)
 
 
+@pytest.mark.slow
 def test_real_cifar10(shared_data: Callable[[str], Path]) -> None:
     data = Parquet(path=shared_data("cifar10-jpeg")).load()
     assert (len(data.train), len(data.validation), len(data.test)) == (45_000, 5_000, 10_000)

@@ -32,6 +32,7 @@ def example(name: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_results_in_pandas(tmp_path: Path) -> None:
     (tmp_path / "leaderboard").symlink_to(REPOSITORY / "leaderboard")
     said = example("results_in_pandas.py", tmp_path)

@@ -84,6 +84,7 @@ def test_a_suite_gives_a_record_for_each_network(toy_suite: Write, tmp_path: Pat
         assert read_record(path).id == path.stem
 
 
+@pytest.mark.slow
 def test_the_excerpt_of_a_record_makes_its_row_again(toy_suite: Write, tmp_path: Path) -> None:
     import yaml
 
@@ -255,6 +256,7 @@ def test_where_chooses_what_is_run(toy_suite: Write, tmp_path: Path) -> None:
         _run(toy_suite(), tmp_path / "store", where="seed == 9")
 
 
+@pytest.mark.slow
 def test_the_class_policy_and_target_layer_change_the_maps(
     toy_suite: Write, tmp_path: Path
 ) -> None:

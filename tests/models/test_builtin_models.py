@@ -167,6 +167,7 @@ def test_published_weights_fit(name: str, file: str, shared_weights: Callable[[s
     )
 
 
+@pytest.mark.slow
 def test_published_weights_reach_their_accuracy(
     shared_weights: Callable[[str], Path], shared_data: Callable[[str], Path]
 ) -> None:

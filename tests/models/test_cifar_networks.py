@@ -118,6 +118,7 @@ def test_class_activation_mapping_is_grad_cam_here(name: str) -> None:
     assert torch.allclose(maps["cam"], maps["grad-cam"], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIGHT)
 def test_filters_go_together_with_the_shortcuts_and_the_network_is_saved(name: str) -> None:
     whole = build(name)
@@ -153,6 +154,7 @@ def stream(name: str, network: Any) -> list[int]:
     return [block.conv[-2].out_channels for block in network.features[7:11]]  # the stage of 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width"), [("wrn-16-2", 128), ("resnet18-cifar", 512), ("mobilenetv2-cifar", 64)]
 )

@@ -43,6 +43,7 @@ def test_target_layer_and_layout(name: str, layer: str, layout: str) -> None:
     assert model(name).layout() == layout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "maps"),
     [
@@ -63,6 +64,7 @@ def test_maps_have_a_gradient_at_every_place(
     assert seen.gradients.abs().amax(1).min() > 0
 
 
+@pytest.mark.slow
 def test_behind_the_last_attention_patches_of_a_vision_transformer_have_no_gradient() -> None:
     chosen = model("torchvision/vit_b_32")
     network = with_live_head(chosen.build(5, 3, (128, 128)))

@@ -119,6 +119,7 @@ def test_networks_that_end_in_neither_need_a_target_layer(name: str) -> None:
         model(name).target_layer()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "channels", "size", "maps"),
     [

@@ -102,6 +102,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Net
     return exported
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["l1-filter", "l1-unstructured", "int8"])
 def test_a_small_network(pruner: str, small: Callable[[str], tuple[Network, Path]]) -> None:
     agree(*small(pruner))

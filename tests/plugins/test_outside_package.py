@@ -176,6 +176,7 @@ def register(site: Path, package: str, points: str, **modules: str) -> Path:
     return site
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
@@ -208,6 +209,7 @@ def test_a_broken_one_is_listed_with_its_reason_and_hurts_nothing_else(
     assert prunebench("validate", toy_suite(), path=(toys, site)).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_name_claimed_twice_names_both_packages(
     toys: Path, toy_suite: Write, tmp_path: Path
 ) -> None:

@@ -200,6 +200,7 @@ def test_a_student_that_cannot_see_the_images_is_refused_beforehand() -> None:
         DistillationPruner(student="sp2ps-cifar10").check(network.module, context)
 
 
+@pytest.mark.slow
 def test_students_of_a_suite(toy_suite: Write, tmp_path: Path) -> None:
     """Distilled into a narrower network, and any pruned network recovered from its teacher."""
     student = "{distillation: {student: {toy-cnn: {width: 2}}}}"

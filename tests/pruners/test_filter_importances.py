@@ -316,6 +316,7 @@ def check_levels(name: str, whole: nn.Module, context: Any) -> None:
         assert pruned(context.example).shape == (1, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_levels_of_cifar_resnet(name: str, make_context: Any) -> None:
     torch.manual_seed(0)

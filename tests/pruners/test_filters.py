@@ -134,6 +134,7 @@ def test_first_layer_of_sp2ps_keeps_102_of_128_filters(make_context: Any) -> Non
 FIXED = ("conv1", *(f"layer{s}.{b}.conv2" for s in (1, 2, 3) for b in range(3)), "linear")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [L1Filter, RandomFilter])
 @pytest.mark.parametrize("target", ["params", "macs"])
 @pytest.mark.parametrize("scope", ["global", "layerwise"])
@@ -147,6 +148,7 @@ def test_cifar_resnet(method: Any, target: Target, scope: Scope, make_context: A
         assert pruned.get_submodule(name).out_channels == whole.get_submodule(name).out_channels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -20,6 +20,7 @@ def macs_of(found: Gated, counted: nn.Module | None = None) -> GatedMacs:
     return GatedMacs(found.module, found.graph, found.channels, found.images, counted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "examples"),
     [
@@ -107,6 +108,7 @@ def test_the_network_is_left_alone() -> None:
         assert torch.equal(value, state[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", networks("resnet20", "resnet56", "mobilenet_v2", "sp2ps"))
 def test_closes_the_lowest_logits_until_the_level_is_reached(name: str) -> None:
     torch.manual_seed(0)

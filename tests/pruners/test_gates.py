@@ -30,6 +30,7 @@ def hooks(module: nn.Module) -> list[int]:
     return [len(layer._forward_pre_hooks) + len(layer._forward_hooks) for layer in module.modules()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", networks(*FAST, "resnet18", "squeezenet1_1", large=("vgg11_bn", "densenet121"))
 )

@@ -143,6 +143,7 @@ def plain_cnn() -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_it_agrees_with_torchaos_own_graph(make_context: Any) -> None:
     pt2e: Any = importlib.import_module("torchao.quantization.pt2e.quantize_pt2e")

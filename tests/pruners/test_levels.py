@@ -25,7 +25,7 @@ NETWORKS = {
     "torchvision/mobilenet_v2": (64, ["global", "layerwise"]),
     "torchvision/densenet121": (64, ["global", "erk"]),
 }
-SLOW = {"torchvision/mobilenet_v2", "resnet56"}
+SLOW = {"torchvision/mobilenet_v2", "resnet56", "sp2ps-cifar10"}
 SWEEP = {"torchvision/densenet121", "torchvision/vgg16_bn", "sp2ps-stl10"}
 
 
@@ -74,6 +74,7 @@ def test_filters_reach_their_level(name: str, scope: Any, target: Any, make_cont
                 assert layer.weight.shape[1] * layer.groups == layer.in_channels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["l1-unstructured", "random-unstructured"])
 @pytest.mark.parametrize("scope", ["global", "layerwise", "erk"])
 def test_masks_reach_their_level_on_grouped_convolutions(

@@ -89,6 +89,7 @@ def test_a_row_is_made_again_from_its_record(
             assert figure.difference == 0
 
 
+@pytest.mark.slow
 def test_only_what_the_row_needs_is_computed(results: Path, tmp_path: Path) -> None:
     record = row(results, pruner="l1-unstructured", level=0.3)
     reproduce(record, tmp_path / "store", quiet=True)
@@ -172,6 +173,7 @@ def test_a_suite_of_other_rows_is_refused(results: Path, tmp_path: Path) -> None
         reproduce(record.model_copy(update={"suite_excerpt": excerpt}), tmp_path, quiet=True)
 
 
+@pytest.mark.slow
 def test_relative_paths_are_those_of_a_folder(toy_suite: Write, tmp_path: Path) -> None:
     pruners = "[{toy-lottery: {}}, l1-unstructured]"
     path = toy_suite(pruners=pruners, rounds="[2]", seeds="[0, 3]", name=None)

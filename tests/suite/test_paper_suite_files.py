@@ -205,6 +205,7 @@ def spelled_out(rates: str) -> list[float]:
     return [float(rate) for rate, times in terms for _ in range(int(times or 1))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stem", "layers", "published", "level"),
     [

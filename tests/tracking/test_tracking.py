@@ -106,6 +106,7 @@ def everything(uri: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_an_experiment_a_suite_and_a_run_a_network(
     run: Callable[..., pb.Results], database: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -364,6 +365,7 @@ def test_metrics_and_methods_added_later_are_appended_to_the_same_runs(
         assert len(histories(uri, ours).get("accuracy", [0])) == 1
 
 
+@pytest.mark.slow
 def test_another_database_is_filled_again_from_the_store(
     run: Callable[..., pb.Results],
     database: Callable[[str], str],
