@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def is_file(path: Path) -> bool:
         RequestError: As of ``is_folder``.
     """
     return stat.S_ISREG(_find_mode(path))
+
+
+def find_status(path: Path) -> os.stat_result:
+    """Return size and times of a regular file.
+
+    Raises:
+        RequestError: It is not there, or a folder, a pipe or a device, which has no end.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise RequestError(f"cannot be read: {_reason(error)}", where=spell(path)) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise RequestError("cannot be read: is no regular file", where=spell(path))
+    return status
 
 
 def read_bytes(path: Path, largest: int) -> bytes:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.input_files import is_file, spell
 from prunebench.plugins import choose
 
 if TYPE_CHECKING:
@@ -95,12 +96,25 @@ def find_source_file(factory: str) -> Path | None:
     return Path(factory.rpartition(":")[0]) if ".py:" in factory else None
 
 
+def read_source(path: Path) -> str:
+    """Read the text of a Python file.
+
+    Raises:
+        RequestError: There is no such file, or it is no text.
+    """
+    if not is_file(path):
+        raise RequestError("no such file", where=spell(path))
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot be read as Python: {error}", where=spell(path)) from None
+
+
 def _find_function(factory: str, source: str) -> Callable[..., Any]:
     path, name = find_source_file(factory), factory.rpartition(":")[2]
     assert path is not None
-    if not source and not path.is_file():
-        raise RequestError("no such file", where=str(path))
-    module = _run_source(path.resolve(), source or path.read_text(encoding="utf-8"))
+    source = source or read_source(path)
+    module = _run_source(path.resolve(), source)
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if _is_own(value, module)]
@@ -124,7 +138,7 @@ def _run_source(path: Path, source: str) -> ModuleType:
     sys.modules[name] = module  # where dataclasses and pickle look a class's module up
     try:
         exec(compile(source, str(path), "exec"), vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end itself
         del sys.modules[name]
         raise RequestError(f"{type(error).__name__}: {error}", where=str(path)) from error
     return module
@@ -146,7 +160,7 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor
     import torch
     from safetensors.torch import load_file
 
-    if not path.is_file():
+    if not is_file(path):
         raise RequestError("no such file", where=str(path))
     try:
         if path.suffix == ".safetensors":

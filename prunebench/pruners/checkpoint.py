@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from prunebench.errors import RequestError
-from prunebench.networks.factory import find_source_file, parse_model
+from prunebench.input_files import is_file
+from prunebench.networks.factory import find_source_file, parse_model, read_source
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Pruner
@@ -58,7 +59,7 @@ class CheckpointPruner(Pruner):
         factory, weights = parse_model(self.model)
         found = [path for path in (weights, find_source_file(factory)) if path]
         for path in found:
-            if not path.is_file():
+            if not is_file(path):
                 raise RequestError("no such file", where=str(path))
         return found
 
@@ -98,7 +99,7 @@ class CheckpointPruner(Pruner):
             size=(height, width),
             mean=mean,
             std=std,
-            source=path.read_text(encoding="utf-8") if (path := find_source_file(factory)) else "",
+            source=read_source(path) if (path := find_source_file(factory)) else "",
         )
         with seeded(context.seed, "weights that will be replaced"):
             module = architecture.build()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prunebench.errors import RequestError
-from prunebench.input_files import spell
+from prunebench.input_files import find_status, spell
 from prunebench.store.writing import saving
 
 DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -95,10 +95,7 @@ def _open(cache: Path | None) -> sqlite3.Connection:
 
 def _state(path: Path) -> tuple[str, int, int]:
     """Return name, size and time of a file: while these stay, so does its content."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise RequestError(f"cannot be read: {error.strerror}", where=spell(path)) from None
+    status = find_status(path)
     return spell(path.resolve()), status.st_size, status.st_mtime_ns
 
 

@@ -96,6 +96,20 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(RequestError, match=r"broken.py: ModuleNotFoundError.*no_such_package"):
             build(f"{tmp_path}/broken.py:net")
+    (tmp_path / "script.py").write_text("raise SystemExit(0)")
+    with pytest.raises(RequestError, match=r"script.py: SystemExit: 0"):
+        build(f"{tmp_path}/script.py:net")
+    (tmp_path / "latin.py").write_bytes(b"# caf\xe9")
+    with pytest.raises(RequestError, match=r"latin.py: cannot be read as Python"):
+        build(f"{tmp_path}/latin.py:net")
+
+
+@pytest.mark.parametrize("name", ["gone", "x" * 300, "a\0b", "/dev/zero", "."])
+def test_what_is_no_file_holds_neither_code_nor_weights(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no such file|cannot be read"):
+        read_weights(tmp_path / name)
+    with pytest.raises(RequestError, match="no such file|cannot be read"):
+        build(f"{tmp_path}/{name}.py:net")
 
 
 def test_plugins_and_families_are_built_by_name() -> None:

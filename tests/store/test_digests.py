@@ -112,7 +112,9 @@ def test_relative_and_absolute_paths_are_the_same_tree(
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     whole = _write(tmp_path / "whole", "1")
-    for path in (tmp_path / "gone", tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    names = ("gone", ".", "pipe", "x" * 300, "\0")
+    for path in (*(tmp_path / name for name in names), Path("/dev/zero")):
         with pytest.raises(RequestError, match="cannot be read") as refused:
             Digests().of_files([whole, path])
         assert refused.value.where == str(path)
