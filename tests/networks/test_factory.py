@@ -106,9 +106,9 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gone", "x" * 300, "a\0b", "/dev/zero", "."])
 def test_what_is_no_file_holds_neither_code_nor_weights(name: str, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="no such file|cannot be read"):
+    with pytest.raises(RequestError, match=r"no such file|cannot be read"):
         read_weights(tmp_path / name)
-    with pytest.raises(RequestError, match="no such file|cannot be read"):
+    with pytest.raises(RequestError, match=r"no such file|cannot be read"):
         build(f"{tmp_path}/{name}.py:net")
 
 
