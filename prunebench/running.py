@@ -35,6 +35,7 @@ def run(
     force: Sequence[str] = (),
     max_time: float | None = None,
     quiet: bool = False,
+    trust_store: bool = False,
 ) -> Results:
     """Run a suite: whatever of it is not in the store yet.
 
@@ -49,6 +50,7 @@ def run(
             beginning of a key.
         max_time: Seconds after which no further step is started.
         quiet: Show no progress.
+        trust_store: Run Python code too that only the store names: of a store of your own.
 
     Returns:
         Records, and what went wrong.
@@ -72,7 +74,7 @@ def run(
         ['baseline', 'l1-unstructured', 'none']
     """
     suite = load_suite(suite) if isinstance(suite, str | Path) else suite
-    place = Store(store)
+    place = Store(store, trusted=trust_store)
     workers = open_executor(executor)
     environment = current(device)
     for dataset in suite.datasets:

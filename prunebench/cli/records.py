@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from prunebench.cli.store import DEFAULT_STORE, StoreDir
+from prunebench.cli.store import DEFAULT_STORE, StoreDir, TrustStore
 from prunebench.cli.writing import refuse_unwritable
 from prunebench.errors import RequestError
 from prunebench.input_files import is_folder
@@ -153,12 +153,14 @@ def reproduce(
         Path | None, typer.Option(help="what relative paths in the row's suite are relative to")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; as the record says")] = None,
+    trust_store: TrustStore = False,
 ) -> None:
     """Make a published row again from its record alone, and compare every figure."""
     from prunebench.reproduction.reproduce import reproduce as rebuild
     from prunebench.results import find_published
 
-    found = rebuild(find_published(row, results), store, folder=folder, device=device)
+    record = find_published(row, results)
+    found = rebuild(record, store, folder=folder, device=device, trust_store=trust_store)
     _print_figures(found.figures)
     if found.elsewhere:
         out.print("made elsewhere, so figures may differ within their tolerance:")

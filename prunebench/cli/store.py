@@ -14,6 +14,9 @@ from prunebench.errors import RequestError
 
 store_commands = typer.Typer(help="Look into the store, or tidy it.", no_args_is_help=True)
 StoreDir = Annotated[Path, typer.Option("--store", help="folder of results")]
+TrustStore = Annotated[
+    bool, typer.Option("--trust-store", help="run Python code that only the store names")
+]
 DEFAULT_STORE = Path(".prunebench")
 out = Console()
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prunebench.cli.leaderboard import tell_left_out
-from prunebench.cli.store import DEFAULT_STORE, StoreDir
+from prunebench.cli.store import DEFAULT_STORE, StoreDir, TrustStore
 from prunebench.cli.writing import refuse_unwritable
 from prunebench.errors import RequestError
 
@@ -49,6 +49,7 @@ def run(
     max_time: Annotated[
         str | None, typer.Option(help="start no step after this: 90s, 30m, 2h")
     ] = None,
+    trust_store: TrustStore = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="plan only")] = False,
 ) -> None:
     """Run a suite, or what is missing of it."""
@@ -60,7 +61,15 @@ def run(
     seconds = None if max_time is None else _read_seconds(max_time)
     try:
         results = run_suite(
-            suite, store, tracking_uri, executor, device, where, force or (), seconds
+            suite,
+            store,
+            tracking_uri,
+            executor,
+            device,
+            where,
+            force or (),
+            seconds,
+            trust_store=trust_store,
         )
     except KeyboardInterrupt:
         print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)

@@ -40,7 +40,7 @@ def check(
         from prunebench.cams.target_layer import check_target_layer
         from prunebench.execution.stages.baseline import build_untrained
 
-        data = open_workspace(store.root, environment).data(setting.data)
+        data = open_workspace(store.root, environment, store.trusted).data(setting.data)
         for split in ("train", "test"):
             if not len(getattr(data, split)):
                 raise RequestError(f"the {split} split is empty", where=setting.dataset.label)

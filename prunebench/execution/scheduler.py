@@ -113,7 +113,7 @@ class Scheduler:
             return None
         steps = [first, *self._find_companions(first, now)]
         self.ready.difference_update(step.key for step in steps)
-        return Task(tuple(steps), self.store.root, self.environment)
+        return Task(tuple(steps), self.store.root, self.environment, self.store.trusted)
 
     def _find_companions(self, first: Step, now: float) -> list[Step]:
         """Find the steps that are carried out as one task with this one."""

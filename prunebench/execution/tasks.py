@@ -30,11 +30,13 @@ class Task:
         steps: The steps; their parents are all in the store.
         store: The store's folder.
         environment: The device to use.
+        trusted: Whether Python code may be run that only the store names.
     """
 
     steps: tuple[Step, ...]
     store: Path
     environment: Environment
+    trusted: bool = False
 
     @property
     def runs_alone(self) -> bool:
@@ -74,7 +76,7 @@ def perform(
     Raises:
         StoreError: The store cannot be written: nothing can go on.
     """
-    work = open_workspace(task.store, task.environment)
+    work = open_workspace(task.store, task.environment, task.trusted)
     work.progress = progress
     outcomes: list[Outcome] = []
     with ExitStack() as leases:
@@ -94,11 +96,11 @@ def perform(
 
 
 @cache
-def open_workspace(store: Path, environment: Environment) -> Workspace:
-    """Open this process's workspace on a store."""
+def open_workspace(store: Path, environment: Environment, trusted: bool) -> Workspace:
+    """Open this process's workspace on a store, which is ``trusted`` or not."""
     from prunebench.execution.stages.workspace import Workspace
 
-    return Workspace(Store(store), environment)
+    return Workspace(Store(store, trusted=trusted), environment)
 
 
 def _carry_out(steps: Sequence[Step], work: Workspace) -> list[Outcome]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.input_files import is_file, spell
@@ -17,6 +17,20 @@ from prunebench.plugins import choose
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+class Code(NamedTuple):
+    """Python code that builds a module.
+
+    Attributes:
+        text: A file's text.
+        function: The name of a function in it.
+        parameters: What the function is called with, besides classes, channels and size.
+    """
+
+    text: str
+    function: str
+    parameters: dict[str, Any]
 
 
 def build_module(
@@ -94,6 +108,21 @@ def parse_model(text: str) -> tuple[str, Path | None]:
 def find_source_file(factory: str) -> Path | None:
     """Find the file of a ``file.py:function`` factory; None for a plugin."""
     return Path(factory.rpartition(":")[0]) if ".py:" in factory else None
+
+
+def read_code(factory: str, parameters: dict[str, Any], source: str = "") -> Code:
+    """Read the code that a ``file.py:function`` factory stands for.
+
+    Args:
+        factory: The factory.
+        parameters: What the function is called with.
+        source: The text, where it is known already; else the file is read.
+
+    Raises:
+        RequestError: There is no such file, or it is no text.
+    """
+    file, _, function = factory.rpartition(":")
+    return Code(source or read_source(Path(file)), function, parameters)
 
 
 def read_source(path: Path) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from prunebench.errors import RequestError
 from prunebench.input_files import is_file
-from prunebench.networks.factory import find_source_file, parse_model, read_source
+from prunebench.networks.factory import Code, find_source_file, parse_model, read_code, read_source
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Pruner
@@ -71,6 +71,13 @@ class CheckpointPruner(Pruner):
         shown = f"{named}@{weights.name}" if weights else named
         changed = super().changed_parameters() | {"model": shown}
         return {key: value for key, value in changed.items() if key != "name"}
+
+    def code(self) -> tuple[Code, ...]:
+        """Return the function of ``file.py:function`` and its text as it is now."""
+        factory, _ = parse_model(self.model)
+        if find_source_file(factory) is None:
+            return ()
+        return (read_code(factory, self.model_dump(mode="json")["parameters"]),)
 
     def compress(self, network: nn.Module, level: float, context: Context) -> Network:
         """Build the network and load its weights.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from prunebench.networks import Network
+    from prunebench.networks.factory import Code
 
 Scope = Literal["global", "layerwise", "erk", "sensitivity"]
 """How a level is spread over the layers: see ``distribution.py``."""
@@ -42,6 +43,13 @@ class Pruner(Plugin):
 
     def prepare(self) -> tuple[Preparation, ...]:
         """List what to compute once, before any level."""
+        return ()
+
+    def code(self) -> tuple[Code, ...]:
+        """List the Python code by which its networks are built, where that is no model plugin.
+
+        A network out of a store is built by code only where this names it.
+        """
         return ()
 
     def round_count(self) -> int:

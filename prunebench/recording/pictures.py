@@ -142,7 +142,8 @@ class Pictures:
     @cached_property
     def _data(self) -> Data:
         # Of this process's workspace: where it has just computed, the images are in memory.
-        return open_workspace(self.store.root, self.environment).data(self.trial.setting.data)
+        work = open_workspace(self.store.root, self.environment, self.store.trusted)
+        return work.data(self.trial.setting.data)
 
     def _maps(self, step: Step, indices: Tensor, size: tuple[int, ...]) -> Tensor:
         """Return maps of some images at the images' size, 8-bit grey, n×H×W."""

@@ -38,6 +38,7 @@ def reproduce(
     folder: str | Path | None = None,
     device: str | None = None,
     quiet: bool = False,
+    trust_store: bool = False,
 ) -> Reproduction:
     """Make a row again from its record: only the steps that this row needs.
 
@@ -49,6 +50,7 @@ def reproduce(
             found, and a suite that names Python files is refused.
         device: ``cpu`` or ``cuda``; by default the record's own.
         quiet: Show no progress.
+        trust_store: Run Python code too that only the store names: of a store of your own.
 
     Returns:
         Published and rebuilt values side by side.
@@ -62,7 +64,7 @@ def reproduce(
     with ExitStack() as stack:
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="prunebench-"))
         suite = _read_suite(record, Path(folder or temporary), trusted=folder is not None)
-        opened = Store(store or Path(temporary) / "store")
+        opened = Store(store or Path(temporary) / "store", trusted=trust_store)
         environment = current(device or record.conditions.device)
         for dataset in suite.datasets:
             dataset.plugin.fetch()

@@ -44,14 +44,16 @@ class Store:
         root: Its folder.
         reading: Whether it is only read: then nothing is written, and where there is no store
             nothing is stored. Without, it is made where there is none.
+        trusted: Whether Python code may be run that only the store names.
 
     Raises:
         StoreError: It cannot be written, or a newer version made it.
     """
 
-    def __init__(self, root: str | Path, *, reading: bool = False) -> None:
+    def __init__(self, root: str | Path, *, reading: bool = False, trusted: bool = False) -> None:
         self.root = Path(root)
         self.reading = reading
+        self.trusted = trusted
         self._leases = Leases(self.root / "leases")
         header = self.root / "store.json"
         # Not Path.resolve, which raises where links go round.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from prunebench.data import Data
+from prunebench.execution.stages.stored_code import check_code
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors
 from prunebench.plan.environment import Environment
@@ -63,11 +64,13 @@ class Workspace:
 
     def network(self, step: Step) -> Network:
         """Load a step's network, in evaluation mode, on the device; copy it before a change."""
-        return self._network(step.key)
+        return self._network(step)
 
-    def _load_network(self, key: str) -> Network:
-        artefact = self.store.read(key)
+    def _load_network(self, step: Step) -> Network:
+        artefact = self.store.read(step.key)
         architecture = Architecture.model_validate(artefact.data["architecture"])
+        if not self.store.trusted:
+            check_code(architecture, step, artefact)
         network = from_tensors(architecture, artefact.tensors).to(self.device)
         network.module.requires_grad_(True).eval()
         return network
