@@ -264,8 +264,16 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
         raise RequestError(f"the weights do not fit the model: the file {found}", where=where)
     numbers = {name for name, _ in module.named_parameters()}
     for name, tensor in state.items():
+        if own[name].is_floating_point() and not tensor.is_floating_point():
+            raise RequestError(
+                f"{name!r} holds {tensor.dtype}, and the model {own[name].dtype}: quantised "
+                "weights mean nothing without their scale",
+                where=where,
+            )
+        # As the model will hold it: of 64 bits, 32 may remain.
+        held = tensor.to(own[name].dtype)
         # A buffer may hold infinities, such as a mask of attention; nothing may be no number.
-        bad = tensor.isnan() if name not in numbers else ~tensor.isfinite()
+        bad = held.isnan() if name not in numbers else ~held.isfinite()
         if count := int(bad.sum()):
             raise RequestError(
                 f"{name!r} holds {count:,} of {tensor.numel():,} numbers that are not finite: the "

@@ -206,6 +206,17 @@ def test_weights_that_do_not_fit_are_refused(change: Any, message: str) -> None:
         load_weights(network(), state, "somewhere")
 
 
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.bfloat16, torch.float64])
+def test_weights_in_another_precision_are_loaded(kind: torch.dtype) -> None:
+    state = {
+        name: tensor.to(kind) if tensor.is_floating_point() else tensor
+        for name, tensor in network().state_dict().items()
+    }
+    module = network()
+    load_weights(module, state, "somewhere")
+    assert torch.equal(module[3].weight, state["3.weight"].float())
+
+
 def test_another_number_of_classes_is_recognised() -> None:
     with pytest.raises(RequestError, match="is the number of classes the data set's") as caught:
         load_weights(network(10), network(3).state_dict(), "weights.pt")
