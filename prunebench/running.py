@@ -12,7 +12,7 @@ from prunebench.execution.graph import Graph
 from prunebench.execution.preflight import check
 from prunebench.execution.progress import RunProgress
 from prunebench.execution.scheduler import Scheduler
-from prunebench.plan.cell_filter import find_words, parse_where
+from prunebench.plan.cell_filter import no_cell_fits, parse_where
 from prunebench.plan.environment import current
 from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
@@ -82,8 +82,7 @@ def run(
     identities = Identities(suite, environment, place.digests)
     trials = list(plan_trials(identities, parse_where(where, FIELDS) if where else None))
     if not trials:
-        hint = _name_nearest(where or "None", suite)
-        raise RequestError(f"no cell of the suite fits{hint}", where=f"--where {where!r}")
+        raise no_cell_fits(where or "None", suite)
     forgotten = _find_forced(trials, force)
     graph = Graph.of(trials, place.stored_keys() - forgotten)
     check(suite, graph.settings_to_check(trials), place, environment)
@@ -107,14 +106,6 @@ def run(
         _drop_stale(place, suite.name, results.records)
     projection.sum_up(results)
     return results
-
-
-def _name_nearest(where: str, suite: Suite) -> str:
-    """Return a hint at the first name in an expression that the suite does not hold."""
-    kinds = (suite.datasets, suite.models, suite.pruners, suite.cams, suite.metrics)
-    known = {name for kind in kinds for each in kind for name in (each.name, each.label)}
-    unknown = [word for word in find_words(where) if word not in known]
-    return f"; it has no {unknown[0]!r}, {did_you_mean(unknown[0], known)}" if unknown else ""
 
 
 class _Projection:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from prunebench.cli.store import DEFAULT_STORE, StoreDir
+from prunebench.cli.store import DEFAULT_STORE, StoreDir, existing_store
 from prunebench.cli.writing import refuse_unwritable
 from prunebench.errors import RequestError
 from prunebench.input_files import is_folder
@@ -72,7 +72,7 @@ def _read_records(results: Path | None, store: Path, broken: list[RequestError])
     from prunebench.store import Store
 
     if results is None:
-        return read_readable(list_records(Store(store, reading=True)), broken)
+        return read_readable(list_records(Store(existing_store(store), reading=True)), broken)
     if not is_folder(results):
         raise RequestError("no such folder", where=str(results))
     try:

@@ -26,7 +26,7 @@ def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
     """Count what is stored, and list what failed."""
     from prunebench.store import Store, StoreError
 
-    results = Store(_existing(store), reading=True)
+    results = Store(existing_store(store), reading=True)
     sizes: dict[str, list[int]] = {}
     damaged: list[RequestError] = []
     for key in sorted(results.stored_keys()):
@@ -49,7 +49,7 @@ def store_ls(store: StoreDir = DEFAULT_STORE) -> None:
         raise typer.Exit(2)
 
 
-def _existing(store: Path) -> Path:
+def existing_store(store: Path) -> Path:
     """Return a store's folder; refuse one where there is none."""
     from prunebench.store import Store
 
@@ -63,7 +63,7 @@ def store_gc(store: StoreDir = DEFAULT_STORE) -> None:
     """Remove what killed processes left half written."""
     from prunebench.store import Store
 
-    out.print(f"{Store(_existing(store)).collect()} leftovers removed")
+    out.print(f"{Store(existing_store(store)).collect()} leftovers removed")
 
 
 @store_commands.command("rm")
@@ -74,7 +74,7 @@ def store_rm(
     """Remove results by key; the next run makes them again."""
     from prunebench.store import Store
 
-    results = Store(_existing(store))
+    results = Store(existing_store(store))
     known = results.stored_keys()
     for wanted in keys:
         found = [key for key in known if len(wanted) >= 6 and key.startswith(wanted)]

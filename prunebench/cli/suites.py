@@ -130,7 +130,7 @@ def plan(
     where: Where = None,
 ) -> None:
     """Count cells and steps, what is stored already, and the time the rest may take."""
-    from prunebench.plan.cell_filter import parse_where
+    from prunebench.plan.cell_filter import no_cell_fits, parse_where
     from prunebench.plan.environment import current
     from prunebench.plan.estimate import summarise
     from prunebench.plan.keys import Identities
@@ -143,6 +143,8 @@ def plan(
     identities = Identities(loaded, current(device), results.digests, counting=True)
     test = parse_where(where, FIELDS) if where else None
     summary = summarise(plan_trials(identities, test), results.stored_keys(), results.times())
+    if where and not summary.cells:
+        raise no_cell_fits(where, loaded)
     _print_steps(loaded.name, summary)
     for waiting in identities.to_download():
         out.print(

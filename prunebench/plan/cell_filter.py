@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from prunebench.errors import RequestError, did_you_mean
+from prunebench.suite import Suite
 
 LONGEST = 100_000  # characters
 DEEPEST = 100  # expressions within one another
@@ -89,7 +90,16 @@ def parse_where(text: str, fields: tuple[str, ...]) -> CellFilter:
     return lambda cell: bool(test(cell))
 
 
-def find_words(text: str) -> list[str]:
+def no_cell_fits(text: str, suite: Suite) -> RequestError:
+    """Return the refusal of an expression that chooses nothing, with the nearest name."""
+    kinds = (suite.datasets, suite.models, suite.pruners, suite.cams, suite.metrics)
+    known = {name for kind in kinds for each in kind for name in (each.name, each.label)}
+    unknown = [word for word in _find_words(text) if word not in known]
+    hint = f"; it has no {unknown[0]!r}, {did_you_mean(unknown[0], known)}" if unknown else ""
+    return RequestError(f"no cell of the suite fits{hint}", where=f"--where {text!r}")
+
+
+def _find_words(text: str) -> list[str]:
     """List the texts in an expression that was understood, such as names of pruners."""
     nodes = ast.walk(ast.parse(text, mode="eval"))
     return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]

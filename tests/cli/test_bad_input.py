@@ -120,6 +120,8 @@ def test_a_wrong_option_is_one_message_and_loses_nothing(
     before = Store(finished).stored_keys()
     refused(run(little(), *options), *words)
     assert Store(finished).stored_keys() == before
+    if "--where" in options:
+        refused(run(little(), *options, "--dry-run"), *words)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +255,8 @@ def masked(state: dict[object, torch.Tensor]) -> None:
     [
         (spoilt(lambda s: s[name(s)].fill_(torch.nan)), ["weights.pt: '", "are not finite"]),
         (spoilt(lambda s: s.update({name(s): s[name(s)] + 1j})), ["is complex"]),
+        (spoilt(lambda s: s.update({name(s): s[name(s)].double() * 1e300})), ["are not finite"]),
+        (spoilt(lambda s: s.update({name(s): s[name(s)].to(torch.int8)})), ["holds torch.int8"]),
         (spoilt(lambda s: s.update({name(s): s[name(s)].to_sparse()})), ["is sparse"]),
         (spoilt(lambda s: s.update({name(s): s[name(s)].to("meta")})), ["is a meta tensor"]),
         (spoilt(lambda s: s.update({3: torch.ones(1)})), ["holds no state dict"]),
@@ -381,6 +385,8 @@ def test_folders_that_cannot_be_written_are_one_message(
         (["ui"], ["nothing was run yet"]),
         (["store", "ls", "--store", "nowhere"], ["nowhere: there is no store"]),
         (["store", "gc", "--store", "nowhere"], ["nowhere: there is no store"]),
+        (["leaderboard", "--store", "nowhere"], ["nowhere: there is no store"]),
+        (["leaderboard", "--out", "board"], [".prunebench: there is no store"]),
         (["validate", "x" * 300 + ".yaml"], ["cannot be read: File name too long"]),
         (["validate", "x" * 300 + ".json"], ["cannot be read: File name too long"]),
         (["validate", "/dev/zero"], ["is larger than"]),

@@ -205,6 +205,7 @@ def test_a_record_is_replaced_only_when_asked(
 
 
 def test_the_board_of_an_empty_store_says_so(command: Command, tmp_path: Path) -> None:
+    Store(tmp_path / "store")
     done = command("leaderboard", "--store", tmp_path / "store")
     assert done.status == 0
     assert "No records yet" in done.out
