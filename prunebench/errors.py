@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -42,6 +43,11 @@ class RequestError(Exception):
         """The location, as it was called in 0.1."""
         _warn_of_place()
         return self.location
+
+
+def shorten_numbers(message: str) -> str:
+    """Return a message, such as of pydantic, with 1e+100 for a one and a hundred zeros."""
+    return re.sub(r"\d{20,}", lambda number: f"{float(number[0]):g}", message)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from prunebench.errors import Location, RequestError, did_you_mean
+from prunebench.errors import Location, RequestError, did_you_mean, shorten_numbers
 
 
 def make_request_error(
@@ -39,7 +39,9 @@ def make_request_error(
     elif detail["type"] == "missing":
         problem = f"parameter {parameter!r} is required"
     else:
-        problem = f"parameter {parameter!r}: {detail['msg']}, found {detail['input']!r}"
+        problem = (
+            f"parameter {parameter!r}: {shorten_numbers(detail['msg'])}, found {detail['input']!r}"
+        )
         problem += _nearest_choice(detail["input"], types)
     return RequestError(f"{subject}: {problem}", location=location)
 

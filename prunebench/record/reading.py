@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from prunebench.errors import RequestError
+from prunebench.errors import RequestError, shorten_numbers
 from prunebench.input_files import read_bytes
 from prunebench.record.migrations import migrate
 from prunebench.record.record import Record
@@ -81,7 +81,8 @@ def _validated(text: bytes, path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "record"
-        raise RequestError(f"{field}: {first['msg']}", where=str(path)) from None
+        message = shorten_numbers(first["msg"])
+        raise RequestError(f"{field}: {message}", where=str(path)) from None
 
 
 @contextmanager

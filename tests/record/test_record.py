@@ -105,8 +105,9 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path: Path, number: float) -
     ],
 )
 def test_every_number_has_a_range(tmp_path: Path, field: str, fields: dict[str, Any]) -> None:
-    with pytest.raises(RequestError, match=rf"record\.json: .*{field}"):
+    with pytest.raises(RequestError, match=rf"record\.json: .*{field}") as refused:
         read_record(changed(tmp_path, **fields))
+    assert len(refused.value.message) < 100, "a limit in a hundred digits"
 
 
 @pytest.mark.parametrize(
