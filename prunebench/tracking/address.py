@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ def check_address(uri: str) -> None:
 
     Raises:
         RequestError: The scheme is none that MLflow knows, there is no host or no such port, or
-            the database names no file in a folder that is there.
+            the database names no file that can be written, in a folder that is there.
     """
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme not in SCHEMES or not _is_well_formed(uri, scheme):
@@ -49,6 +50,8 @@ def check_address(uri: str) -> None:
             raise RequestError(f"{uri!r} names no file; expected sqlite:///FILE", where=WHERE)
         if not is_folder(file.parent):
             raise RequestError(f"{uri!r}: there is no folder {str(file.parent)!r}", where=WHERE)
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise RequestError(f"{uri!r} cannot be written", where=WHERE)
 
 
 def _is_well_formed(uri: str, scheme: str) -> bool:

@@ -28,6 +28,7 @@ def prepare_database(file: Path, fill: Callable[[str], object]) -> None:
         file.with_name(file.name + part).unlink(missing_ok=True)
     beside = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
     try:
+        beside.touch()  # where that fails MLflow would try again for minutes
         fill(f"sqlite:///{beside}")
         with suppress(FileExistsError):  # another process was faster
             os.link(beside, file)

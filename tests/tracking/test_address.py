@@ -56,3 +56,11 @@ def test_a_database_is_a_file_in_a_folder_that_is_there(tmp_path: Path) -> None:
     check_address(default_uri(tmp_path))
     assert find_database(default_uri(tmp_path)) == tmp_path / "mlflow.db"
     assert find_database("sqlite+pysqlite:////tmp/a.db?timeout=3") == Path("/tmp/a.db")
+
+
+def test_a_database_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # who is root may write anywhere
+    with pytest.raises(RequestError, match=r"--tracking-uri: .* cannot be written"):
+        check_address(default_uri(tmp_path))

@@ -59,6 +59,11 @@ def test_a_set_up_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
+def test_a_place_where_nothing_can_be_made_is_seen_at_once() -> None:
+    with pytest.raises(OSError, match="/proc/"):
+        prepare_database(Path("/proc/mlflow.db"), lambda uri: pytest.fail("tried for minutes"))
+
+
 def test_of_two_that_set_up_at_once_one_stands(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
 
