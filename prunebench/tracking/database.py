@@ -9,6 +9,10 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
+from prunebench.errors import RequestError
+
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 
 def prepare_database(file: Path, fill: Callable[[str], object]) -> None:
     """Make a database where there is none, and set one aside of which only a part was made.
@@ -19,6 +23,9 @@ def prepare_database(file: Path, fill: Callable[[str], object]) -> None:
     Args:
         file: The database.
         fill: Given an address, makes what MLflow needs there.
+
+    Raises:
+        RequestError: There is one, and it is damaged.
     """
     if file.exists() and is_half_made(file):
         file.replace(file.with_name(f"{file.name}.half-made"))
@@ -40,6 +47,9 @@ def is_half_made(file: Path) -> bool:
     """Return whether MLflow began to set a database up and did not come to an end.
 
     Its last act is the first experiment.
+
+    Raises:
+        RequestError: The file is damaged, or no database at all.
     """
     try:
         with closing(sqlite3.connect(file, timeout=60)) as database:
@@ -50,5 +60,9 @@ def is_half_made(file: Path) -> bool:
             if "experiments" not in tables:
                 return True
             return database.execute("SELECT 1 FROM experiments").fetchone() is None
-    except sqlite3.DatabaseError:
-        return False  # what it is MLflow will say
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in DAMAGED:
+            return False  # what it is MLflow will say
+        raise RequestError(
+            f"is damaged ({error}); moved away, it is made and filled again", where=str(file)
+        ) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from prunebench.errors import RequestError
 from prunebench.tracking.database import is_half_made, prepare_database
 
 
@@ -57,6 +58,16 @@ def test_a_set_up_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db-journal").write_bytes(b"of a database that is gone")
     prepare_database(file, make_whole)
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_damaged_database_is_named_with_its_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(b"zeros, or something else" * 1000)
+    with pytest.raises(RequestError, match=r"mlflow\.db: is damaged .*moved away"):
+        prepare_database(file, make_whole)
+    file.rename(tmp_path / "away")
+    prepare_database(file, make_whole)
+    assert not is_half_made(file)
 
 
 def test_a_place_where_nothing_can_be_made_is_seen_at_once() -> None:
