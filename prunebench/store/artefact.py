@@ -39,6 +39,10 @@ class Artefact:
     folder: Path
     digests: dict[str, str] = field(default_factory=dict)
 
+    def damaged(self, reason: object) -> StoreError:
+        """Return the error that says what is wrong with it, and how to be rid of it."""
+        return _damaged(self.key, self.folder, reason)
+
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """The result's tensors.
@@ -58,7 +62,7 @@ class Artefact:
                 raise ValueError(f"{TENSORS} holds something else than was stored")
             return load(blob)
         except (OSError, ValueError, SafetensorError) as error:
-            raise _damaged(self.key, self.folder, error) from None
+            raise self.damaged(error) from None
 
 
 def write_artefact(
@@ -126,9 +130,9 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _damaged(key: str, folder: Path, error: Exception) -> StoreError:
+def _damaged(key: str, folder: Path, reason: object) -> StoreError:
     return StoreError(
-        f"artefact is damaged ({error}); `prunebench store rm {key}` removes it, and the next run "
+        f"artefact is damaged ({reason}); `prunebench store rm {key}` removes it, and the next run "
         "makes it again",
         where=str(folder),
     )

@@ -105,6 +105,15 @@ def test_code_that_only_the_store_names_is_refused(
     assert _run(path, store).exit_status == 0
 
 
+def test_an_architecture_that_is_none_is_damage(suite: Write, tmp_path: Path) -> None:
+    path, store = suite("checkpoint"), tmp_path / "theirs"
+    _run(path, tmp_path / "store")
+    (tmp_path / "store").rename(store)
+    key = _tamper(store, classes=[])
+    with pytest.raises(StoreError, match=rf"no 'architecture'.*store rm {key}"):
+        _run(path, store)
+
+
 def test_a_trusted_store_may_name_code(suite: Write, tmp_path: Path) -> None:
     path, store = suite("checkpoint"), tmp_path / "theirs"
     _run(path, tmp_path / "store")

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from prunebench.data import Data
@@ -68,7 +69,10 @@ class Workspace:
 
     def _load_network(self, step: Step) -> Network:
         artefact = self.store.read(step.key)
-        architecture = Architecture.model_validate(artefact.data["architecture"])
+        try:
+            architecture = Architecture.model_validate(artefact.data.get("architecture"))
+        except ValidationError:
+            raise artefact.damaged("artefact.json has no 'architecture'") from None
         if not self.store.trusted:
             check_code(architecture, step, artefact)
         network = from_tensors(architecture, artefact.tensors).to(self.device)
