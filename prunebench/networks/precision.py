@@ -37,7 +37,7 @@ def computing_in(precision: Precision, module: nn.Module) -> Iterator[None]:
             found = forward(*tree_map_only(Tensor, _put_channels_last, given), **options)
         return tree_map_only(Tensor, _widen, found)
 
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(memory_format=torch.channels_last)
     module.forward = compute
     try:
         yield
@@ -46,7 +46,7 @@ def computing_in(precision: Precision, module: nn.Module) -> Iterator[None]:
             module.forward = forward
         else:
             del module.forward  # else a copy of the network would run this one
-        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        module.to(memory_format=torch.contiguous_format)
 
 
 def _put_channels_last(given: Tensor) -> Tensor:
