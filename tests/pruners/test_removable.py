@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from prunebench.errors import RequestError
 from prunebench.pruners.filters.coupling import find_couplings, list_channels, silence, trace
 from prunebench.pruners.filters.magnitude import L1Filter
+from prunebench.pruners.filters.marks import make_marks, read_marks
 from prunebench.pruners.filters.removable import cut_and_compare, find_whole_layers
 from prunebench.pruners.weights.magnitude import L1Unstructured
 
@@ -69,8 +70,10 @@ def test_a_layer_whose_channels_are_read_in_another_order_keeps_them(
         (lambda maps: F.max_pool2d(F.hardsigmoid(F.relu6(F.silu(maps))), 2), 8),
         (lambda maps: torch.cat([maps, maps * 2], 1), 16),
         (lambda maps: maps / maps.norm(dim=(2, 3), keepdim=True), 8),
+        (lambda maps: maps - maps.mean(0, keepdim=True), 8),
+        (lambda maps: maps.view(1, -1, 6, 6), 8),
     ],
-    ids=["elementwise", "concatenation", "norm of each map"],
+    ids=["elementwise", "concatenation", "norm of each map", "mean of a batch", "one image"],
 )
 def test_channels_that_keep_their_order_may_go(between: Any, width: int) -> None:
     assert not whole_layers(Between(between, width))
@@ -87,6 +90,18 @@ def test_normalisation_keeps_channels_where_they_are(norm: nn.Module) -> None:
             self._between = self.norm
 
     assert not whole_layers(Normalised())
+
+
+def test_all_marks_are_read_in_one_run() -> None:
+    class Counted(Between):
+        batches: ClassVar[list[int]] = []
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.batches.append(len(images))
+            return super().forward(images)
+
+    read_marks(Counted(lambda maps: maps), torch.zeros(1, 3, 8, 8), {"first": make_marks(8)})
+    assert Counted.batches == [7]
 
 
 class OptionA(nn.Module):

@@ -1,8 +1,8 @@
 """Where a network's channels go: each is marked, and marks are read where layers take them in.
 
-A mark is a set of runs of the network, half of all, in which the channel is not-a-number; so two
-marks on one channel are never the mark of a third. Whatever moves channels about (flips, shuffles,
-padding, indexing) moves marks along, and a sum shows those of all its terms.
+A mark is a set of images, half of a batch, in which a channel is not-a-number; so two marks on a
+channel are never the mark of a third. Whatever moves channels about (flips, shuffles, padding,
+indexing) moves marks along, and a sum shows those of all its terms.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+FAULTS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+"""Errors of a network that does not run, be it on this batch or without some channels."""
+
 
 def make_marks(count: int) -> list[int]:
-    """Return different marks, in binary: bit k is set where run k shows the mark."""
-    runs = 2
-    while comb(runs, runs // 2) < count:
-        runs += 2
-    halves = combinations(range(runs), runs // 2)
-    return [sum(1 << run for run in half) for half in islice(halves, count)]
+    """Return different marks, in binary: bit k is set where image k shows the mark."""
+    images = 2
+    while comb(images, images // 2) < count:
+        images += 2
+    halves = combinations(range(images), images // 2)
+    return [sum(1 << image for image in half) for half in islice(halves, count)]
 
 
 def read_marks(
@@ -48,26 +51,43 @@ def read_marks(
         of its inputs.
     """
     working = copy.deepcopy(module).eval()
+    bits = max((m for own in marks.values() for m in own), default=0).bit_length()
+    try:
+        # One image more, without marks: where it shows some, images of a batch are not independent.
+        found = _run(working, example, marks, range(bits + 1))
+        if not any(mark >> bits for seen in found.values() for mark in seen):
+            return found
+    except FAULTS:
+        pass  # the network may take single images only
+    found = {}
+    for bit in range(bits):
+        for name, seen in _run(working, example, marks, [bit]).items():
+            before = found.get(name, [0] * len(seen))
+            found[name] = [a | b for a, b in zip(before, seen, strict=True)]
+    return found
+
+
+def _run(
+    module: nn.Module, example: Tensor, marks: Mapping[str, Sequence[int]], bits: Sequence[int]
+) -> dict[str, list[int]]:
+    """Run a network once on a batch, of which each image shows one bit of the marks."""
+    shown = torch.tensor(bits, device=example.device)[:, None]
     draw = torch.Generator().manual_seed(0)
-    image = torch.rand(example[:1].shape, generator=draw).to(example)
+    images = torch.rand(example[:1].shape, generator=draw).to(example)
     found: dict[str, list[int]] = {}
-    run = [0]
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # it would not call the layers
     try:
         with ExitStack() as hooks, torch.no_grad():
-            for name, layer in working.named_modules():
+            for name, layer in module.named_modules():
                 if isinstance(layer, _ConvNd | nn.Linear) and not is_depthwise(layer):
-                    own = torch.tensor(marks.get(name, ()), device=image.device)
-                    forward = _make_forward(layer, name, own, run, found)
+                    own = torch.tensor(marks.get(name, ()), device=example.device)
+                    forward = _make_forward(layer, name, own, shown, found)
+                    hooks.callback(setattr, layer, "forward", layer.forward)
                     layer.forward = forward  # type: ignore[method-assign]
                 elif _is_simple(layer):
-                    hook = _make_hook(name, run, found)
-                    hooks.enter_context(layer.register_forward_hook(hook))
-            for run[0] in range(
-                max((m for own in marks.values() for m in own), default=0).bit_length()
-            ):
-                working(image.clone())
+                    hooks.enter_context(layer.register_forward_hook(_make_hook(name, shown, found)))
+            module(images.repeat(len(bits), *[1] * (images.dim() - 1)))
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
     return found
@@ -84,44 +104,49 @@ def _is_simple(layer: nn.Module) -> bool:
 
 
 def _make_forward(
-    layer: nn.Module, name: str, marks: Tensor, run: list[int], found: dict[str, list[int]]
+    layer: nn.Module, name: str, marks: Tensor, shown: Tensor, found: dict[str, list[int]]
 ) -> Callable[..., Tensor]:
-    """Make a layer's outputs nothing but marks, without computing them more than once."""
+    """Make a layer's outputs nothing but marks, without computing more than one of them."""
     forward = layer.forward
-    shapes: dict[torch.Size, torch.Size] = {}
 
     def mark(given: Tensor, *others: Any) -> Tensor:
         axis = given.dim() - 1 if isinstance(layer, nn.Linear) else 1
-        _read(given, axis, name, run[0], found)
-        if given.shape not in shapes:
-            shapes[given.shape] = forward(given, *others).shape
-        output = given.new_ones(shapes[given.shape])
-        if not len(marks):
-            return output
-        shown = (marks >> run[0] & 1).bool()
-        shape = [len(marks) if dim == axis else 1 for dim in range(output.dim())]
-        return output.masked_fill(shown.view(shape), torch.nan)
+        _read(given, axis, name, shown, found)
+        batch = given.dim() > 1
+        one = forward(given[:1] if batch else given, *others)
+        output = given.new_ones((len(given), *one.shape[1:]) if batch else one.shape)
+        if len(marks):
+            of_images = output.movedim(axis, -1)
+            of_images = of_images.view(len(shown), -1, *of_images.shape[1:])
+            bits = (marks >> shown & 1).bool()
+            shape = (len(shown), *[1] * (of_images.dim() - 2), len(marks))
+            of_images.masked_fill_(bits.view(shape), torch.nan)
+        return output
 
     return mark
 
 
-def _make_hook(name: str, run: list[int], found: dict[str, list[int]]) -> Callable[..., Any]:
+def _make_hook(name: str, shown: Tensor, found: dict[str, list[int]]) -> Callable[..., Any]:
     """Make a layer keep channels apart."""
 
     def keep_apart(layer: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
         if not given or not isinstance(given[0], Tensor) or not isinstance(output, Tensor):
             return output
         if isinstance(layer, _BatchNorm) or is_depthwise(layer):
-            _read(given[0], 1, name, run[0], found)
-        marked = given[0].isnan()
-        if marked.shape != output.shape or int(output.isnan().sum()) <= int(marked.sum()):
+            _read(given[0], 1, name, shown, found)
+        if output.shape != given[0].shape:
             return output
-        return torch.ones_like(output).masked_fill(marked, torch.nan)
+        marked = given[0].isnan()
+        if output.isnan().count_nonzero() <= marked.count_nonzero():
+            return output
+        return torch.ones_like(output).masked_fill_(marked, torch.nan)
 
     return keep_apart
 
 
-def _read(given: Tensor, axis: int, name: str, run: int, found: dict[str, list[int]]) -> None:
-    seen = given.isnan().movedim(axis, 0).flatten(1).any(1).tolist()
-    before = found.get(name, [0] * len(seen))
-    found[name] = [a | (b << run) for a, b in zip(before, seen, strict=True)]
+def _read(given: Tensor, axis: int, name: str, shown: Tensor, found: dict[str, list[int]]) -> None:
+    """Add the bits that a layer's inputs show to what was found."""
+    seen = given.flatten(axis + 1).amax(-1) if axis + 1 < given.dim() else given
+    of_images = seen.reshape(len(shown), -1, seen.shape[-1]).isnan().any(1)
+    own = (of_images.long() << shown).sum(0).tolist()
+    found[name] = [a | b for a, b in zip(found.get(name, own), own, strict=True)]

@@ -29,12 +29,9 @@ from prunebench.pruners.filters.coupling import (
     list_channels,
     trace,
 )
-from prunebench.pruners.filters.marks import is_depthwise, make_marks, read_marks
+from prunebench.pruners.filters.marks import FAULTS, is_depthwise, make_marks, read_marks
 
 logger = logging.getLogger(__name__)
-
-FAULTS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-"""Errors of a network that does not run without some channels, and of cutting it."""
 
 MISREAD = "they are mixed with others, or read elsewhere than the dependency graph says"
 
