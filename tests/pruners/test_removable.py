@@ -185,6 +185,19 @@ def test_the_level_is_reached_where_channels_go_in_pairs(level: float, make_cont
     assert pruned.stem.out_channels == 2 * pruned.first.out_channels
 
 
+@pytest.mark.parametrize("groups", [2, 4, 8])
+def test_grouped_convolutions_may_be_cut_to_one_channel_a_group(groups: int) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=groups), nn.Conv2d(8, 6, 1)
+    ).eval()
+    graph = trace(network, torch.zeros(1, 3, 8, 8))
+    couplings = {each.layer: each for each in find_couplings(network, graph)}
+    channels = list(list_channels(couplings["1"], lambda group: torch.arange(8.0)))
+    assert not find_whole_layers(network, graph)
+    cut_and_compare(network, graph, channels[:-1])
+    assert network[1].out_channels == (1 if groups == 8 else groups)
+
+
 class Tied(nn.Module):
     """Two convolutions with the same weights."""
 

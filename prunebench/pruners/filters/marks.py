@@ -8,15 +8,15 @@ indexing) moves marks along, and a sum shows those of all its terms.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import combinations, islice
 from math import comb
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 FAULTS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
@@ -33,7 +33,10 @@ def make_marks(count: int) -> list[int]:
 
 
 def read_marks(
-    module: nn.Module, example: Tensor, marks: Mapping[str, Sequence[int]]
+    module: nn.Module,
+    example: Tensor,
+    marks: Mapping[str, Sequence[int]],
+    apart: Collection[str] = (),
 ) -> dict[str, list[int]]:
     """Run a copy of the network with marked channels and read what each layer takes in.
 
@@ -45,30 +48,37 @@ def read_marks(
         module: The network; it is left as it is. Its weights do not matter.
         example: An input, of which the shape counts.
         marks: Of the outputs of each convolution or linear layer, by name; 0 for none.
+        apart: Names of the layers that give each channel on by itself and are read nonetheless:
+            BatchNorm and depthwise convolutions. Once cut, these look like others, and others
+            like these.
 
     Returns:
-        By name, of each convolution, linear layer and BatchNorm that was called, the mark of each
-        of its inputs.
+        By name, of each convolution, linear layer and those of ``apart`` that was called, the mark
+        of each of its inputs.
     """
     working = copy.deepcopy(module).eval()
     bits = max((m for own in marks.values() for m in own), default=0).bit_length()
     try:
         # One image more, without marks: where it shows some, images of a batch are not independent.
-        found = _run(working, example, marks, range(bits + 1))
+        found = _run(working, example, marks, apart, range(bits + 1))
         if not any(mark >> bits for seen in found.values() for mark in seen):
             return found
     except FAULTS:
         pass  # the network may take single images only
     found = {}
     for bit in range(bits):
-        for name, seen in _run(working, example, marks, [bit]).items():
+        for name, seen in _run(working, example, marks, apart, [bit]).items():
             before = found.get(name, [0] * len(seen))
             found[name] = [a | b for a, b in zip(before, seen, strict=True)]
     return found
 
 
 def _run(
-    module: nn.Module, example: Tensor, marks: Mapping[str, Sequence[int]], bits: Sequence[int]
+    module: nn.Module,
+    example: Tensor,
+    marks: Mapping[str, Sequence[int]],
+    apart: Collection[str],
+    bits: Sequence[int],
 ) -> dict[str, list[int]]:
     """Run a network once on a batch, of which each image shows one bit of the marks."""
     shown = torch.tensor(bits, device=example.device)[:, None]
@@ -80,27 +90,24 @@ def _run(
     try:
         with ExitStack() as hooks, torch.no_grad():
             for name, layer in module.named_modules():
-                if isinstance(layer, _ConvNd | nn.Linear) and not is_depthwise(layer):
+                if isinstance(layer, _ConvNd | nn.Linear) and name not in apart:
                     own = torch.tensor(marks.get(name, ()), device=example.device)
                     forward = _make_forward(layer, name, own, shown, found)
                     hooks.callback(setattr, layer, "forward", layer.forward)
                     layer.forward = forward  # type: ignore[method-assign]
-                elif _is_simple(layer):
-                    hooks.enter_context(layer.register_forward_hook(_make_hook(name, shown, found)))
+                elif not any(layer.children()) and (name in apart or _has_vectors(layer)):
+                    read = partial(_read, name=name, shown=shown, found=found)
+                    hook = partial(_keep_apart, read=read if name in apart else None)
+                    hooks.enter_context(layer.register_forward_hook(hook))
             module(images.repeat(len(bits), *[1] * (images.dim() - 1)))
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
     return found
 
 
-def is_depthwise(layer: nn.Module) -> bool:
-    """Tell whether a convolution gives each channel on by itself."""
-    return isinstance(layer, _ConvNd) and layer.groups == layer.out_channels > 1
-
-
-def _is_simple(layer: nn.Module) -> bool:
-    vectors = all(weight.numel() == max(weight.shape, default=1) for weight in layer.parameters())
-    return (vectors or is_depthwise(layer)) and not any(layer.children())
+def _has_vectors(layer: nn.Module) -> bool:
+    """Tell whether a layer's parameters, if it has any, mix no channels."""
+    return all(weight.numel() == max(weight.shape, default=1) for weight in layer.parameters())
 
 
 def _make_forward(
@@ -126,22 +133,23 @@ def _make_forward(
     return mark
 
 
-def _make_hook(name: str, shown: Tensor, found: dict[str, list[int]]) -> Callable[..., Any]:
-    """Make a layer keep channels apart."""
-
-    def keep_apart(layer: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
-        if not given or not isinstance(given[0], Tensor) or not isinstance(output, Tensor):
-            return output
-        if isinstance(layer, _BatchNorm) or is_depthwise(layer):
-            _read(given[0], 1, name, shown, found)
-        if output.shape != given[0].shape:
-            return output
-        marked = given[0].isnan()
-        if output.isnan().count_nonzero() <= marked.count_nonzero():
-            return output
-        return torch.ones_like(output).masked_fill_(marked, torch.nan)
-
-    return keep_apart
+def _keep_apart(
+    layer: nn.Module,
+    given: tuple[Any, ...],
+    output: Any,
+    read: Callable[[Tensor, int], None] | None,
+) -> Any:
+    """Let a layer keep channels apart, and read them where that is asked for; a hook."""
+    if not given or not isinstance(given[0], Tensor) or not isinstance(output, Tensor):
+        return output
+    if read:
+        read(given[0], 1)
+    if output.shape != given[0].shape:
+        return output
+    marked = given[0].isnan()
+    if output.isnan().count_nonzero() <= marked.count_nonzero():
+        return output
+    return torch.ones_like(output).masked_fill_(marked, torch.nan)
 
 
 def _read(given: Tensor, axis: int, name: str, shown: Tensor, found: dict[str, list[int]]) -> None:

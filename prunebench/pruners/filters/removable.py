@@ -29,7 +29,7 @@ from prunebench.pruners.filters.coupling import (
     list_channels,
     trace,
 )
-from prunebench.pruners.filters.marks import FAULTS, is_depthwise, make_marks, read_marks
+from prunebench.pruners.filters.marks import FAULTS, make_marks, read_marks
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +217,7 @@ class _MarkedNetwork:
                     own = self._marks.setdefault(self._names[side.layer], [0] * size)
                     for index, unit in unit_of.items():
                         own[index % size] = of_units[unit]
-        self._seen = read_marks(module, self.example, self._marks)
+        self._seen = read_marks(module, self.example, self._marks, self._apart)
 
     def sizes_of(self, coupling: Coupling) -> Iterator[tuple[Side, int]]:
         """Yield how many channels each side of each layer has that a coupling takes from."""
@@ -251,7 +251,7 @@ class _MarkedNetwork:
             return [mark for index, mark in enumerate(marks) if index not in gone]
 
         marks = {n: keep(each, lost.get((n, True), ())) for n, each in self._marks.items()}
-        seen = read_marks(cut, self.example, marks)
+        seen = read_marks(cut, self.example, marks, self._apart)
         return [
             name
             for name, before in self._seen.items()
@@ -271,7 +271,9 @@ class _MarkedNetwork:
 
 
 def _keeps_apart(layer: nn.Module) -> bool:
-    return isinstance(layer, _BatchNorm) or is_depthwise(layer)
+    if isinstance(layer, _ConvNd):
+        return layer.groups == layer.out_channels > 1
+    return isinstance(layer, _BatchNorm)
 
 
 def _is_read(side: Side) -> bool:
