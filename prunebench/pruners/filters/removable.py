@@ -117,7 +117,7 @@ def _try_design(
     if key not in _tried:
         graph = find_graph()
         marked, couplings = _mark(module, graph), find_couplings(module, graph, fixed)
-        whole = dict.fromkeys(marked.find_misread(), MISREAD)
+        whole = dict.fromkeys(sorted(marked.find_misread()), MISREAD)
         whole |= _find_needed(module, marked, [c for c in couplings if c.layer not in whole])
         for reason in dict.fromkeys(whole.values()):
             named = ", ".join(name for name in whole if whole[name] == reason)
