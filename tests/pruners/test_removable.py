@@ -15,6 +15,7 @@ from prunebench.errors import RequestError
 from prunebench.pruners.filters.coupling import find_couplings, list_channels, silence, trace
 from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.pruners.filters.marks import make_marks, read_marks
+from prunebench.pruners.filters.reconstruction import find_readers
 from prunebench.pruners.filters.removable import cut_and_compare, find_whole_layers
 from prunebench.pruners.weights.magnitude import L1Unstructured
 
@@ -90,6 +91,12 @@ def test_normalisation_keeps_channels_where_they_are(norm: nn.Module) -> None:
             self._between = self.norm
 
     assert not whole_layers(Normalised())
+
+
+def test_thinet_samples_no_layer_that_keeps_its_channels() -> None:
+    network = Between(lambda maps: maps[:, :4] * maps[:, 4:], 4).eval()
+    found = find_readers(network, trace(network, torch.zeros(1, 3, 8, 8)))
+    assert [each.layer for each in found] == ["second"]
 
 
 def test_all_marks_are_read_in_one_run() -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from prunebench.networks.shared_weights import make_twin
 from prunebench.pruners.filters.coupling import FILTERS, Channel
+from prunebench.pruners.filters.removable import find_whole_layers
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,16 @@ def find_readers(module: nn.Module, graph: Any, fixed: Collection[str] = ()) -> 
         fixed: Names of layers to leave out.
     """
     names = {layer: name for name, layer in module.named_modules()}
+    whole = find_whole_layers(module, graph, fixed)  # read elsewhere than the graph says
     found = []
     for group in graph.get_all_groups(ignored_layers=[module.get_submodule(n) for n in fixed]):
         reads = [item for item in group if not graph.is_out_channel_pruning_fn(item.dep.handler)]
         # A depthwise convolution is not among them: it gives each channel on.
         filters = [item.dep.target.module for item in group if item.dep.handler in FILTERS]
         reader = reads[0].dep.target.module if len(reads) == 1 else None
-        if filters and isinstance(reader, nn.Conv2d | nn.Linear) and _is_ungrouped(reader):
+        if not filters or names[filters[0]] in whole:
+            continue
+        if isinstance(reader, nn.Conv2d | nn.Linear) and _is_ungrouped(reader):
             order = torch.tensor(reads[0].root_idxs).argsort(stable=True)
             columns = torch.tensor(reads[0].idxs)[order].view(len(group[0].idxs), -1)
             found.append(Reader(names[filters[0]], names[reader], columns))
