@@ -32,6 +32,7 @@ FUNCTIONS: list[Callable[..., Any]] = [
 PACKAGES = {"to_onnx": ("onnx", "onnxruntime", "onnxscript")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_the_example_gives_what_it_says(
     function: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

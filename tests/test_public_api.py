@@ -25,6 +25,7 @@ def _python(program: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_importing_costs_no_torch() -> None:
     heavy = "{'torch', 'torchvision', 'numpy', 'pandas', 'mlflow', 'pydantic', 'matplotlib'}"
     assert _python(f"import sys, prunebench; print({heavy} & set(sys.modules))") == "set()\n"
@@ -149,6 +150,7 @@ def _network(seed: int) -> nn.Module:
     ).eval()
 
 
+@pytest.mark.slow
 def test_explain_and_compare_in_a_few_lines(tmp_path: Path) -> None:
     images = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     maps = pb.explain(_network(0), images, cams=("grad-cam", "grad-cam++"))

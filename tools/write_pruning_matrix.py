@@ -2,9 +2,9 @@
 
     python tools/write_pruning_matrix.py [MINUTES]
 
-Cells that ``docs/methods/structured.csv`` holds are not measured again: delete those that should
-be, or the file. Networks are untrained and see images of 64×64; all cells take some hours of a
-core. It stops after MINUTES; those that tell most come first.
+Cells that ``docs/pruners-and-architectures.csv`` holds are not measured again: delete those that
+should be, or the file. Networks are untrained and see images of 64×64; all cells take some hours of
+a core. It stops after MINUTES; those that tell most come first.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ FIRST, SECOND = "l1-filter", "taylor"  # by weights alone, and by gradients
 LEFT_OUT = {"senpis"}  # runs the network once for each filter
 SIZE = (64, 64)
 NEAR = 0.01
-CELLS = Path("docs/methods/structured.csv")
-PAGE = Path("docs/methods/structured.md")
+CELLS = Path("docs/pruners-and-architectures.csv")
+PAGE = Path("docs/pruners-and-architectures.md")
 
 
 class Cell(NamedTuple):
@@ -182,8 +182,8 @@ def write_page(cells: dict[Cell, Outcome]) -> Iterator[str]:
         "Networks are untrained, with ten classes and images of 64×64; methods keep their default "
         "options and none trains; `senpis`, which runs the network once for each filter, is left "
         "out. Images of another size change MACs, and with them which channels "
-        "go. The numbers are also [a table](structured.csv). To make this page again: "
-        "`python tools/write_pruning_matrix.py`, which measures what the table lacks.\n"
+        "go. The numbers are also [a table](pruners-and-architectures.csv). To make this page "
+        "again: `python tools/write_pruning_matrix.py`, which measures what the table lacks.\n"
     )
     for target, level in product(TARGETS, LEVELS):
         yield f"## {level:.0%} of the {'parameters' if target == 'params' else 'MACs'}\n"

@@ -26,6 +26,7 @@ from prunebench.cams.maps import normalise, upsample
 from prunebench.cams.tracer import trace
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6))
 @settings(deadline=None, max_examples=15)
 def test_the_closed_form_equals_ablation(seed: int) -> None:
@@ -93,6 +94,7 @@ def _recomputed(activations: Tensor):  # type: ignore[no-untyped-def]
     return ablate
 
 
+@pytest.mark.slow
 def test_keeps_its_sign_where_the_librarys_flips() -> None:
     module, layer = random_network("resnet18")
     images = torch.randn(1, 3, 32, 32, dtype=torch.float64)

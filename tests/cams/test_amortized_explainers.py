@@ -47,6 +47,7 @@ def traced(prepared: Prepared, classes: Tensor | None = None) -> Trace:
     return replace(found, prepared=prepared)
 
 
+@pytest.mark.slow
 def test_an_rbf_is_told_by_its_numbers() -> None:
     cam = brief(AemRbf)
     maps, numbers = explained(cam, traced(learnt(cam)))
@@ -57,6 +58,7 @@ def test_an_rbf_is_told_by_its_numbers() -> None:
     assert torch.equal(maps.flatten(1).argmax(1), row.round().int() * 16 + column.round().int())
 
 
+@pytest.mark.slow
 def test_each_pixel_has_a_probability_of_its_own() -> None:
     cam = brief(AemRealx)
     maps, numbers = explained(cam, traced(learnt(cam)))
@@ -66,6 +68,7 @@ def test_each_pixel_has_a_probability_of_its_own() -> None:
     assert not numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_class_explained_matters(kind: type[AmortizedExplainer]) -> None:
     cam = brief(kind)
@@ -76,6 +79,7 @@ def test_the_class_explained_matters(kind: type[AmortizedExplainer]) -> None:
     assert (one - other).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_learnt_is_a_clear_error(kind: type[AmortizedExplainer]) -> None:
     cam = brief(kind)
@@ -88,6 +92,7 @@ def test_nothing_learnt_is_a_clear_error(kind: type[AmortizedExplainer]) -> None
         cam(replace(traced(learnt(cam)), module=None))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:explanation methods that learn have 40 images")
 def test_they_explain_images_alone() -> None:
     module = train_network("digits-cnn").copy().module

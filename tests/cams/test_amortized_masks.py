@@ -124,6 +124,7 @@ def test_masked_pixels_are_the_mean_colour() -> None:
     assert (found[:, 2][masks == 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_gradients_of_masks_and_costs() -> None:
     torch.manual_seed(0)
     parameters = double([[1.3, 2.2, 1.1], [4.4, 0.3, 2.7]]).requires_grad_()

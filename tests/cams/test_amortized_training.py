@@ -55,6 +55,7 @@ def _few(data: Data) -> Data:
     return Data(data.train, few, data.test, data.class_names, data.normalisation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masks", ["rbf", "independent"])
 @pytest.mark.parametrize("make", [predictor, selector])
 def test_interrupted_training_ends_as_it_would_have(
@@ -72,6 +73,7 @@ def test_interrupted_training_ends_as_it_would_have(
     assert all(torch.equal(calm[name], again[name]) for name in calm)
 
 
+@pytest.mark.slow
 def test_a_selector_trains_its_decoder_alone() -> None:
     network = train_network("digits-cnn").copy()
     before, cost = copy.deepcopy(network.module.state_dict()), Cost()
@@ -98,6 +100,7 @@ def test_a_selector_trains_its_decoder_alone() -> None:
     assert cost.curve[-1]["validation_accuracy"] == int((answers == labels).sum()) / 50
 
 
+@pytest.mark.slow
 def test_a_dearer_pixel_makes_smaller_masks() -> None:
     network = train_network("digits-cnn")
     widths = []
@@ -112,6 +115,7 @@ def test_a_dearer_pixel_makes_smaller_masks() -> None:
     assert widths[1] < 0.8 * widths[0]
 
 
+@pytest.mark.slow
 def test_a_predictor_learns_to_see_through_masks() -> None:
     network = train_network("digits-cnn")
     data = load_digits()
@@ -168,6 +172,7 @@ class Loss(nn.Module):
         return sum(terms.values(), torch.zeros(())) if self.term == "all" else terms[self.term]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", ["divergence", "size", "smoothness", "all"])
 @pytest.mark.parametrize("masks", ["rbf", "independent"])
 def test_gradients_of_the_selectors_objective(masks: Masks, term: str) -> None:

@@ -72,6 +72,7 @@ def test_a_network_in_place_is_like_itself() -> None:
     assert found.agreement == 1
 
 
+@pytest.mark.slow
 def test_methods_may_come_in_any_order() -> None:
     alone = {name: explain_quietly(small(), IMAGES, name)[name] for name in METHODS}
     for order in (METHODS, METHODS[::-1]):
@@ -195,6 +196,7 @@ def process_group() -> Iterator[None]:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("process_group")
 def test_distributed_and_compiled_networks() -> None:
     expected = explain(small(), IMAGES, quiet=True)["grad-cam"]

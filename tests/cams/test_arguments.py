@@ -96,6 +96,7 @@ def test_what_are_no_images_is_refused(written: Any, message: str) -> None:
         maps(images=written)
 
 
+@pytest.mark.slow
 def test_labels_come_with_the_images_or_as_they_are_written() -> None:
     data = TensorDataset(IMAGES, torch.tensor(CLASSES))
     expected = compare(small(), small(), IMAGES, torch.tensor(CLASSES), "grad-cam", quiet=True)
@@ -105,6 +106,7 @@ def test_labels_come_with_the_images_or_as_they_are_written() -> None:
         assert found.per_image.equals(expected.per_image)
 
 
+@pytest.mark.slow
 def test_a_layer_is_its_name_or_the_module() -> None:
     module = small()
     named = explain(module, IMAGES, target_layer="1", quiet=True)["grad-cam"]

@@ -176,6 +176,7 @@ def test_integrated_gradients_add_up() -> None:
     torch.testing.assert_close(found.sum((1, 2)), difference, rtol=0, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_bound_on_images_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from prunebench.cams import captum_attributions
 

@@ -57,6 +57,7 @@ def test_each_network_is_learnt_anew_and_others_pay_nothing(toy_suite: Write) ->
             assert maps.parent("prepared:selector").parent("network") == trial.network
 
 
+@pytest.mark.slow
 def test_a_suite_that_learns_is_run_and_resumed(toy_suite: Write, tmp_path: Path) -> None:
     path = toy_suite(
         cams=f"[{{{AEM}}}]",

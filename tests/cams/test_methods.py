@@ -125,6 +125,7 @@ def cifar_images(folder: Path, count: int) -> Tensor:
     return (images - mean[:, None, None]) / std[:, None, None]
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6), channels=st.integers(1, 5))
 @settings(deadline=None, max_examples=25)
 def test_pooled_linear_oracle(seed: int, channels: int) -> None:

@@ -66,6 +66,7 @@ def test_a_wrong_suite_is_one_message(
     assert Store(tmp_path / "store").stored_keys() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -96,6 +97,7 @@ def test_a_suite_that_is_not_there_is_one_message(run: Command, tmp_path: Path) 
     refused(run(tmp_path), "cannot be read")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -283,6 +285,7 @@ def test_wrong_weights_are_one_message(
     assert not (tmp_path / "opened").exists()
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_used_is_one_message(
     little: Write, run: Command, tmp_path: Path
 ) -> None:
@@ -300,6 +303,7 @@ def test_a_store_that_cannot_be_used_is_one_message(
         refused(run(little()), words)
 
 
+@pytest.mark.slow
 def test_a_board_that_cannot_be_written_loses_no_word_of_what_failed(
     finished: Path, little: Write, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +317,7 @@ def test_a_board_that_cannot_be_written_loses_no_word_of_what_failed(
     assert "leaderboard: cannot be written" in done.err
 
 
+@pytest.mark.slow
 def test_one_broken_record_takes_no_other_with_it(
     finished: Path, little: Write, run: Command, command: Command, tmp_path: Path
 ) -> None:
@@ -332,6 +337,7 @@ def test_one_broken_record_takes_no_other_with_it(
     assert (tmp_path / "board" / "README.md").read_text() == board
 
 
+@pytest.mark.slow
 def test_a_damaged_artefact_is_listed_and_can_be_made_again(
     finished: Path, little: Write, run: Command, command: Command
 ) -> None:
@@ -346,6 +352,7 @@ def test_a_damaged_artefact_is_listed_and_can_be_made_again(
     assert command("store", "ls", "--store", finished).status == 0
 
 
+@pytest.mark.slow
 def test_a_store_that_is_read_is_not_written(
     finished: Path, little: Write, command: Command, tmp_path: Path
 ) -> None:

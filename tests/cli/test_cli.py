@@ -16,6 +16,7 @@ from calling import Command, Done, Write, refused
 from prunebench.store import Store
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_a_board_and_paths(little: Write, run: Command, tmp_path: Path) -> None:
     done = run(little())
     assert done.status == 0
@@ -27,6 +28,7 @@ def test_a_run_ends_with_a_board_and_paths(little: Write, run: Command, tmp_path
     assert done.err == ""
 
 
+@pytest.mark.slow
 def test_failed_cells_are_status_1_and_named(
     little: Write, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,6 +44,7 @@ def test_failed_cells_are_status_1_and_named(
     assert run(suite).status == 0
 
 
+@pytest.mark.slow
 def test_a_run_out_of_time_is_status_1_and_can_be_resumed(little: Write, run: Command) -> None:
     done = run(little(), "--max-time", "0s")
     assert done.status == 1
@@ -70,6 +73,7 @@ def test_what_a_run_would_download_can_be_planned_before(
     assert command("plan", missing, "--store", tmp_path / "store").status == 2
 
 
+@pytest.mark.slow
 def test_plan_counts_what_is_stored_and_computes_nothing(
     little: Write, run: Command, command: Command, tmp_path: Path
 ) -> None:
@@ -94,6 +98,7 @@ def test_plan_counts_what_is_stored_and_computes_nothing(
     assert _counts(command("plan", little(), *place, "--where", 'cam == "grad-cam"'))[0] < distinct
 
 
+@pytest.mark.slow
 def test_validate_looks_at_every_suite(little: Write, command: Command, tmp_path: Path) -> None:
     good, bad = little("good.yaml"), little("bad.yaml", levels="[7]")
     done = command("validate", good)
@@ -128,6 +133,7 @@ def test_an_interrupted_run_says_how_to_go_on(toys: Path, toy_suite: Write, tmp_
     assert Store(store).stored_keys()
 
 
+@pytest.mark.slow
 def test_list_names_every_plugin(toys: Path, command: Command) -> None:
     done = command("list")
     assert done.status == 0
@@ -150,6 +156,7 @@ def test_show_tells_card_and_parameters(command: Command) -> None:
     assert "default 'params'" in done.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["list"], ["list", "--json"], ["show", "pruner", "l1-filter"], ["run", "--help"]],
@@ -168,6 +175,7 @@ def test_looking_imports_no_torch(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
+@pytest.mark.slow
 def test_the_board_is_made_from_the_store_or_from_what_was_submitted(
     finished: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -211,6 +219,7 @@ def test_the_board_of_an_empty_store_says_so(command: Command, tmp_path: Path) -
     assert "No records yet" in done.out
 
 
+@pytest.mark.slow
 def test_store_ls_rm_and_gc(finished: Path, little: Write, run: Command, command: Command) -> None:
     done = command("store", "ls", "--store", finished)
     assert done.status == 0

@@ -66,6 +66,7 @@ def test_compare_writes_a_page_and_a_picture(
     assert done.err == ""
 
 
+@pytest.mark.slow
 def test_a_whole_pickle_is_read_only_when_asked_and_with_a_warning(
     two_models: tuple[str, str], command: Command, tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_names_follow_from_the_name() -> None:
     assert Names("cams", "my-cam").object == "my_cam"
 
 
+@pytest.mark.slow
 def test_new_imports_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from prunebench.cli import app; "
@@ -157,6 +158,7 @@ def test_check_says_what_holds(command: Command) -> None:
     assert "failed" not in done.out
 
 
+@pytest.mark.slow
 def test_check_takes_parameters(command: Command) -> None:
     assert command("check", "captum/saliency").status == 0
     assert command("check", "coherency", "variant=ssim").status == 0

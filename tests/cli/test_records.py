@@ -120,6 +120,7 @@ def test_reproduce_refuses_a_wrong_request(
     assert "${PRUNEBENCH_DATA} is not set" in errors
 
 
+@pytest.mark.slow
 def test_reproduce_shows_each_figure(command: Command, tmp_path: Path) -> None:
     from prunebench import run
 

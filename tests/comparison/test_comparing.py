@@ -206,6 +206,7 @@ def test_networks_are_left_as_they_were_found(images: Tensor) -> None:
     assert not any(layer._forward_hooks for layer in base.modules())
 
 
+@pytest.mark.slow
 def test_figure_shows_the_images_whose_attention_moved_most(found: Comparison) -> None:
     moved = found.per_image.groupby("image")["sp2ps"].mean().sort_values()
     assert [picture.title for picture in found.pictures] == [f"#{i}" for i in moved.index[:10]]
@@ -213,6 +214,7 @@ def test_figure_shows_the_images_whose_attention_moved_most(found: Comparison) -
     assert titles[0].startswith(f"#{moved.index[0]}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_page_is_saved_whole(tmp_path: Path, channels: int) -> None:
     torch.manual_seed(0)

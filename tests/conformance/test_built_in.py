@@ -92,6 +92,7 @@ def parameters(kind: str, name: str, folder: Path) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), cases())
 def test_it_conforms(kind: str, name: str, tmp_path: Path) -> None:
     outcomes = check(kind, name, parameters(kind, name, tmp_path))

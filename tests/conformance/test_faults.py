@@ -39,6 +39,7 @@ def test_a_fault_is_found(kind: str, name: str, finds: str, tmp_path: Path) -> N
     assert not conforms(outcomes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOUND)
 @pytest.mark.usefixtures("faulty")
 def test_what_is_sound_has_no_fault(kind: str, tmp_path: Path) -> None:

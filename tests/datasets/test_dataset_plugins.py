@@ -37,6 +37,7 @@ def test_a_place_is_no_part_of_what_a_data_set_is(tmp_path: Path) -> None:
     assert choose("datasets", "folder", {"path": tmp_path}).plugin.changed_parameters() == {}
 
 
+@pytest.mark.slow
 def test_files_are_listed_without_the_heavy_libraries(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / "folder" / split / "cat").mkdir(parents=True)

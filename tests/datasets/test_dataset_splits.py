@@ -15,6 +15,7 @@ from prunebench.errors import RequestError
 fractions = st.floats(0.01, 0.9)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(count=st.integers(20, 500), fraction=fractions, purpose=st.text(max_size=5))
 def test_the_parts_are_disjoint_whole_and_of_the_size_asked_for(
@@ -25,6 +26,7 @@ def test_the_parts_are_disjoint_whole_and_of_the_size_asked_for(
     assert len(cut) == max(1, round(count * fraction))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(count=st.integers(20, 500), fraction=fractions, seed=st.integers(0, 2**31))
 def test_the_cut_ignores_and_keeps_the_state_of_other_generators(

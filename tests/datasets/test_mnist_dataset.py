@@ -87,6 +87,7 @@ def test_gzipped_and_plain_files_are_the_same_data(tmp_path: Path) -> None:
     assert torch.equal(plain.train.pixels[everything], zipped.train.pixels[everything])
 
 
+@pytest.mark.slow
 def test_real_mnist(shared_data: Callable[[str], Path]) -> None:
     data = Mnist(root=shared_data("mnist")).load()
     assert (len(data.train), len(data.validation)) == (54_000, 6_000)

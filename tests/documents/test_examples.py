@@ -59,6 +59,7 @@ def test_mlflow_query(tmp_path: Path) -> None:
     assert kept == sorted(kept, reverse=True)
 
 
+@pytest.mark.slow
 def test_published_results_are_read_in_one_line(tmp_path: Path) -> None:
     results = pb.read_results(REPOSITORY / "leaderboard" / "results")
     table = results.to_pandas()

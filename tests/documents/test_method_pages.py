@@ -19,6 +19,7 @@ def test_every_file_named_exists(page: Path) -> None:
     assert [name for name in named if not (REPOSITORY / name).is_file()] == []
 
 
+@pytest.mark.slow
 def test_the_page_of_isp_names_its_own_imports() -> None:
     """Whatever of pruners/filters and cams/amortized the gates' training uses is on the page."""
     page = (REPOSITORY / "docs" / "methods" / "isp.md").read_text(encoding="utf-8")

@@ -71,6 +71,7 @@ def test_the_readme_names_every_plugin_of_the_tables() -> None:
             assert f"`{name}`" in README or f"`{name}/" in README, f"{kind}: {name}"
 
 
+@pytest.mark.slow
 def test_the_board_of_the_readme_is_the_generated_one() -> None:
     written = README.partition(BEGIN)[2].partition(END)[0].strip()
     assert (
@@ -78,6 +79,7 @@ def test_the_board_of_the_readme_is_the_generated_one() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_sample_is_a_board_that_can_be_read_and_tells_times() -> None:
     sections = board(read_records(REPOSITORY / "leaderboard" / "results"))
     lines = [line for line in make_sample(sections).splitlines() if line.startswith("| ")]

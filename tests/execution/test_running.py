@@ -49,6 +49,7 @@ def _journal(store: Path) -> list[str]:
     return [json.loads(line)["key"] for line in journal.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_suite_gives_a_record_for_each_network(toy_suite: Write, tmp_path: Path) -> None:
     results = _run(toy_suite(), tmp_path / "store")
     assert results.exit_status == 0
@@ -97,6 +98,7 @@ def test_the_excerpt_of_a_record_makes_its_row_again(toy_suite: Write, tmp_path:
     assert same.values == record.values
 
 
+@pytest.mark.slow
 def test_a_finished_suite_computes_nothing_again(
     toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_finished_suite_computes_nothing_again(
     assert _journal(tmp_path / "store") == before
 
 
+@pytest.mark.slow
 def test_a_new_metric_costs_its_arithmetic_only(toy_suite: Write, tmp_path: Path) -> None:
     _run(toy_suite(), tmp_path / "store")
     before = set(_journal(tmp_path / "store"))
@@ -119,6 +122,7 @@ def test_a_new_metric_costs_its_arithmetic_only(toy_suite: Write, tmp_path: Path
     assert len(new) == 7 * 2
 
 
+@pytest.mark.slow
 def test_two_variants_of_a_metric_are_two_values(toy_suite: Write, tmp_path: Path) -> None:
     metrics = "[top-overlap, {top-overlap: {share: 0.3}}, sam, {sam: {variant: jet}}]"
     results = _run(toy_suite(metrics=metrics, cams="[grad-cam]"), tmp_path / "store")
@@ -165,6 +169,7 @@ def test_quality_and_ground_truth_of_baseline_and_compressed_alike(
     assert {store.read(key).kind for key in new} == {"scored"}
 
 
+@pytest.mark.slow
 def test_a_failed_step_is_tried_again_and_the_rest_goes_on(
     toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +190,7 @@ def test_a_failed_step_is_tried_again_and_the_rest_goes_on(
     assert Store(tmp_path / "store").failures() == []
 
 
+@pytest.mark.slow
 def test_what_depends_on_a_failure_is_blocked(toy_suite: Write, tmp_path: Path) -> None:
     masked = "{l1-unstructured: {scope: layerwise}}"  # leaves a weight in each layer
     path = toy_suite(pruners=f"[l1-filter, {masked}]", levels="[0.3, 0.968]")
@@ -196,6 +202,7 @@ def test_what_depends_on_a_failure_is_blocked(toy_suite: Write, tmp_path: Path) 
     assert made == [("l1-filter", 0.3), ("l1-unstructured", 0.3), ("l1-unstructured", 0.968)]
 
 
+@pytest.mark.slow
 def test_structured_pruning_is_dense_and_survives_the_store(
     toy_suite: Write, tmp_path: Path
 ) -> None:
@@ -208,6 +215,7 @@ def test_structured_pruning_is_dense_and_survives_the_store(
     assert filters.pruner == "l1-filter(target=channels)"
 
 
+@pytest.mark.slow
 def test_rounds_with_preparations_and_checkpoints_run(toy_suite: Write, tmp_path: Path) -> None:
     path = toy_suite(pruners="[toy-lottery]", levels=None)
     results = _run(path, tmp_path / "store")
@@ -219,6 +227,7 @@ def test_rounds_with_preparations_and_checkpoints_run(toy_suite: Write, tmp_path
     assert [record.images_seen for record in rounds] == [120, 240, 360]
 
 
+@pytest.mark.slow
 def test_force_does_a_step_again_with_all_that_depends_on_it(
     toy_suite: Write, tmp_path: Path
 ) -> None:
@@ -232,6 +241,7 @@ def test_force_does_a_step_again_with_all_that_depends_on_it(
         _run(toy_suite(), tmp_path / "store", force=["toy-cm"])
 
 
+@pytest.mark.slow
 def test_a_time_limit_stops_between_steps(toy_suite: Write, tmp_path: Path) -> None:
     results = _run(toy_suite(), tmp_path / "store", max_time=0)
     assert results.undone > 0
@@ -239,6 +249,7 @@ def test_a_time_limit_stops_between_steps(toy_suite: Write, tmp_path: Path) -> N
     assert _run(toy_suite(), tmp_path / "store").exit_status == 0
 
 
+@pytest.mark.slow
 def test_where_chooses_what_is_run(toy_suite: Write, tmp_path: Path) -> None:
     chosen = 'pruner == "random-unstructured" and cam == "toy-cam"'
     results = _run(toy_suite(), tmp_path / "store", where=chosen)
@@ -271,6 +282,7 @@ def test_the_class_policy_and_target_layer_change_the_maps(
     assert len({own.protocol, label.protocol, first.protocol, other.protocol}) == 4
 
 
+@pytest.mark.slow
 def test_a_failing_explanation_leaves_the_others_alone(toy_suite: Write, tmp_path: Path) -> None:
     results = _run(toy_suite(cams="[grad-cam, toy-bad-cam]"), tmp_path / "store")
     assert len(results.failed) == 7
@@ -278,6 +290,7 @@ def test_a_failing_explanation_leaves_the_others_alone(toy_suite: Write, tmp_pat
     assert all(record.values["sp2ps/toy-bad-cam"].mean is None for record in results.records)
 
 
+@pytest.mark.slow
 def test_a_random_map_does_not_depend_on_its_company(toy_suite: Write, tmp_path: Path) -> None:
     alone = _run(toy_suite(cams="[toy-noise]", seeds="[3]"), tmp_path / "alone").records
     beside = _run(toy_suite(cams="[grad-cam, toy-noise]", seeds="[3]"), tmp_path / "beside").records
@@ -285,6 +298,7 @@ def test_a_random_map_does_not_depend_on_its_company(toy_suite: Write, tmp_path:
     assert alone[1].mean("sp2ps/toy-noise") < 0.9  # two networks do not draw the same map
 
 
+@pytest.mark.slow
 def test_two_recoveries_are_two_protocols(toy_suite: Write, tmp_path: Path) -> None:
     both = "[{epochs: 1, lr: 1e-3}, null]"
     results = _run(toy_suite(recovery=both), tmp_path / "store")
@@ -293,6 +307,7 @@ def test_two_recoveries_are_two_protocols(toy_suite: Write, tmp_path: Path) -> N
     assert len(_records(tmp_path / "store")) == 14
 
 
+@pytest.mark.slow
 def test_what_was_removed_by_hand_is_made_again(toy_suite: Write, tmp_path: Path) -> None:
     path = toy_suite(pruners="[toy-lottery]", levels=None)
     first = _run(path, tmp_path / "store")
@@ -307,6 +322,7 @@ def test_what_was_removed_by_hand_is_made_again(toy_suite: Write, tmp_path: Path
     assert all("accuracy_drop" in r.values for r in again.records if r.role != "floor")
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_a_row(toy_suite: Write, tmp_path: Path) -> None:
     from safetensors.torch import save_file
     from torch import nn

@@ -154,6 +154,7 @@ test_many_records = pytest.mark.sweep(fuzz(5 * MANY, **changes())(check_a_record
 test_many_sites = pytest.mark.sweep(fuzz(MANY // 20, **changes())(check_a_site))
 
 
+@pytest.mark.slow
 def test_values_hold_what_is_hostile() -> None:
     """The strategies are no empty promise."""
     found = []

@@ -57,6 +57,7 @@ def test_one_value_has_no_interval() -> None:
     assert (found.mean, found.low, found.high, found.n) == (0.3, None, None, 1)
 
 
+@pytest.mark.slow
 @given(st.floats(-1, 1), st.integers(2, 30))
 def test_equal_values_have_no_width(value: float, n: int) -> None:
     found = mean_interval([value] * n)
@@ -64,6 +65,7 @@ def test_equal_values_have_no_width(value: float, n: int) -> None:
     assert found.high - found.low <= 1e-12
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
 def test_interval_holds_the_mean_and_stays_among_the_values(values: list[float]) -> None:
     found = mean_interval(values)

@@ -74,6 +74,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(plain)
 def test_plain_data_survives_a_round_trip(
     tmp_path_factory: pytest.TempPathFactory, data: object

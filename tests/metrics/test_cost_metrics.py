@@ -135,6 +135,7 @@ def test_size_of_shared_weights() -> None:
     assert measure("size", network)["size_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_masks_of_a_network_are_not_stored_twice() -> None:
     network = paper_network("sp2ps-stl10")
     plain = measure("size", network)["size_bytes"]

@@ -77,6 +77,7 @@ def test_layers(layer: nn.Module, macs: int) -> None:
     assert count_macs(nn.Sequential(layer), torch.randn(1, 4, 8, 8)) == expected
 
 
+@pytest.mark.slow
 def test_mobilenet_is_the_convolution_and_linear_part_of_fvcore() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

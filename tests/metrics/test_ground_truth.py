@@ -127,6 +127,7 @@ def test_real_mnist_is_its_own_mask(shared_data: Callable[[str], Path]) -> None:
     assert 0.08 < found.mean() < 0.2  # a digit is about a tenth of its image
 
 
+@pytest.mark.slow
 def test_real_boxes_have_their_area(shared_data: Callable[[str], Path]) -> None:
     test = Parquet(path=shared_data("tinyimagenet-10")).load().test
     assert test.boxes is not None

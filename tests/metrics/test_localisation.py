@@ -85,6 +85,7 @@ def test_without_an_object_it_is_undefined(measure: Measure) -> None:
     assert measure(torch.cat([square(), none[:1]]), none).isnan().all()
 
 
+@pytest.mark.slow
 @every_measure
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())

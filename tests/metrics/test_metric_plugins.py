@@ -155,6 +155,7 @@ def test_card(name: str) -> None:
     assert card.summary.endswith(".")
 
 
+@pytest.mark.slow
 def test_plugins_import_no_torch() -> None:
     program = (
         "import sys; from prunebench.plugins import entries, find\n"

@@ -156,6 +156,7 @@ def test_another_class_is_one_of_the_network(case: Case) -> None:
     assert found.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Complexity", "RelevanceRankAccuracy", "PixelFlipping", "AUC"])
 def test_without_draws_batches_leave_no_trace(case: Case, name: str) -> None:
     whole = case.measure(name)

@@ -155,6 +155,7 @@ def test_children_are_layers_of_their_own() -> None:
     assert kinds == ["Linear", "Conv2d", "BatchNorm2d", "Conv2d"]
 
 
+@pytest.mark.slow
 def test_a_value_depends_on_its_own_image_and_the_seed() -> None:
     module, images = small_network(), patch_images(5)
     whole = measure("randomisation", made(module, images))

@@ -150,6 +150,7 @@ def test_is_the_naive_loop() -> None:
         assert found["road"][i].item() == pytest.approx((means[1] - means[0]) / 2, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_true_map_beats_a_random_and_a_false_one() -> None:
     module, images = LooksAtPatch(), patch_images(6)
     true, noise, false = (
@@ -166,6 +167,7 @@ def test_a_true_map_beats_a_random_and_a_false_one() -> None:
     assert torch.allclose(opposite, -same, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_noise_is_each_images_own() -> None:
     module, images, maps = LooksAtPatch(), patch_images(5), random_maps(5)
     whole = measure("road", made(module, images, maps), noise=0.5)

@@ -181,6 +181,7 @@ def test_result_type(measure: Measure, best: float, worst: float) -> None:
     assert measure(a[:0], a[:0]).shape == (0,)
 
 
+@pytest.mark.slow
 @every_measure
 @settings(deadline=None, max_examples=60)
 @given(pair=pairs())

@@ -100,6 +100,7 @@ def test_images_of_which_nothing_would_be_left_are_refused() -> None:
     assert build("vgg16-cifar", side=16)(images(side=16)).shape == (2, CLASSES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIGHT)
 def test_maps_come_from_a_network_cut_at_the_target_layer(name: str) -> None:
     network, layer = build(name), model(name).target_layer()

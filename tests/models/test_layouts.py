@@ -25,6 +25,7 @@ def with_live_head(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "layout"),
     [
@@ -75,6 +76,7 @@ def test_behind_the_last_attention_patches_of_a_vision_transformer_have_no_gradi
     assert explained.gradients.abs().amax(1).min() > 0
 
 
+@pytest.mark.slow
 def test_a_vision_transformer_is_built_for_the_images_size() -> None:
     network = model("torchvision/vit_b_16").build(5, 3, (48, 48)).eval()
     assert network(torch.zeros(2, 3, 48, 48)).shape == (2, 5)

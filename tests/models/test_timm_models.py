@@ -25,6 +25,7 @@ def model(name: str, **parameters: Any) -> Model:
     return chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "layout"),
     [
@@ -71,6 +72,7 @@ def check_against_the_network(name: str) -> None:
         assert shape[1] - height * width in (0, prefix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -105,6 +107,7 @@ def test_tokens_behind_a_prefix_on_a_narrow_image() -> None:
     assert seen.activations.shape[2:] == network.patch_embed.grid_size == (4, 5)
 
 
+@pytest.mark.slow
 def test_a_layer_whose_shape_speaks_against_the_layout_is_refused() -> None:
     network = timm.create_model("nest_tiny", img_size=64, num_classes=5).eval()
     images = torch.rand(1, 3, 64, 64)
@@ -113,6 +116,7 @@ def test_a_layer_whose_shape_speaks_against_the_layout_is_refused() -> None:
     assert check_target_layer(network, "norm", images, layout="channels-last") == (4, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["levit_128", "pit_ti_224", "vit_tiny_r_s16_p8_224"])
 def test_networks_that_end_in_neither_need_a_target_layer(name: str) -> None:
     with pytest.raises(RequestError, match=f"timm/{name} has no default target layer"):
@@ -165,6 +169,7 @@ def test_batch_statistics_are_untouched_by_the_trial_pass() -> None:
     )
 
 
+@pytest.mark.slow
 def test_images_that_do_not_fit_are_refused() -> None:
     with pytest.raises(RequestError, match=r"inception_v3 cannot take images of 32×32: "):
         model("inception_v3").build(5, 3, (32, 32))
@@ -207,6 +212,7 @@ def test_published_weights_of_one_size_are_refused_at_another() -> None:
         chosen.build(1000, 3, (32, 32))
 
 
+@pytest.mark.slow
 def test_published_weights_fit_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     # Stands in for the download: what timm would build and fill.
     whole = timm.create_model("resnet18")

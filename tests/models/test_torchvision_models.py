@@ -65,6 +65,7 @@ def test_a_network_is_built_for_the_data() -> None:
     assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_auxiliary_classifiers_are_left_out_even_in_training(name: str) -> None:
     network = model(name).build(5, 3, (96, 96)).train()
@@ -130,6 +131,7 @@ def test_normalisation_comes_with_the_weights() -> None:
     assert found.std == (0.229, 0.224, 0.225)
 
 
+@pytest.mark.slow
 def test_published_weights_fit_although_auxiliary_classifiers_are_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -154,6 +154,7 @@ def test_8_bit_weights_stay_8_bit_and_run_integer_kernels(
     assert (found.argmax(1) == wanted.argmax(1)).float().mean() >= 0.95
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     class Deciding(nn.Module):
         def __init__(self) -> None:

@@ -138,7 +138,7 @@ def of_model(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
         "target_layer": model.target_layer(),
         "minimum_map": model.minimum_map,
         "fixed_channels": list(model.fixed_channels()),
-        "recipe": model.recipe().model_dump(mode="json", exclude={"distillation"}),
+        "recipe": model.recipe().model_dump(mode="json", exclude={"distillation", "precision"}),
         "normalisation": [*normalisation.mean, *normalisation.std] if normalisation else None,
     }
     return {"facts": facts, "numbers": {"logits": numbers(logits)}}

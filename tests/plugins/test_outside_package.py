@@ -111,6 +111,7 @@ def rows(kind: str, *path: Path) -> dict[str, dict[str, str | None]]:
     return {row["name"]: row for row in json.loads(done.stdout)}
 
 
+@pytest.mark.slow
 def test_it_is_listed_and_shown_with_its_card(installed: Path) -> None:
     ours = rows("pruners", installed)["stripes"]
     assert ours == {
@@ -232,6 +233,7 @@ def test_a_name_claimed_twice_names_both_packages(
     assert prunebench("validate", toy_suite(), path=(toys, site)).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_name_that_ships_with_prunebench_cannot_be_taken_over(tmp_path: Path) -> None:
     points = "[prunebench.pruners]\nl1-filter = thief:Thief\n"
     site = register(tmp_path / "thief", "thief", points, thief="")
@@ -240,6 +242,7 @@ def test_a_name_that_ships_with_prunebench_cannot_be_taken_over(tmp_path: Path) 
     assert "'thief'" in str(row["broken"])
 
 
+@pytest.mark.slow
 def test_a_malformed_card_is_a_broken_plugin(tmp_path: Path) -> None:
     site = tmp_path / "site"
     register(site, "carded", "[prunebench.cams]\ncarded = carded:cam\n")

@@ -119,6 +119,7 @@ def distil(pruner: DistillationPruner, network: Network, **others: Any) -> Netwo
     return found
 
 
+@pytest.mark.slow
 def test_a_student_learns_what_its_teacher_says() -> None:
     """Labels of noise, but a teacher that knows brightness from darkness."""
     network = teacher()

@@ -45,6 +45,7 @@ def tiny_size(network: Any, target: Target, example: Tensor) -> int:
     return params(network) if target == "params" else macs(network, example)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [L1Filter, RandomFilter])
 @given(
     level=st.floats(0, 0.8),
@@ -119,6 +120,7 @@ def test_dead_filters_go_without_changing_the_outputs(make_context: Any) -> None
     assert torch.allclose(network(context.example), expected(context.example), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_first_layer_of_sp2ps_keeps_102_of_128_filters(make_context: Any) -> None:
     network = Sp2psNetwork(SP2PS, 10, (32, 32)).eval()
     context = make_context(network, size=32, classes=10)

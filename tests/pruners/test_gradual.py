@@ -141,6 +141,7 @@ def test_one_step_takes_the_smallest_and_the_rest_goes_on_training() -> None:
     assert min(moved) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pruner", "stop"), [("l1-unstructured", 1), ("l1-unstructured", 3), ("random-unstructured", 2)]
 )

@@ -97,6 +97,7 @@ def round_weights(weight: Tensor) -> Tensor:
     return (weight / steps).round() * steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights_only", [False, True])
 def test_it_computes_as_a_naive_quantisation(
     weights_only: bool, tiny: Any, make_context: Any
@@ -169,6 +170,7 @@ def test_it_agrees_with_torchaos_own_graph(make_context: Any) -> None:
     assert (found - exact).abs().max() > 1e-3 * size  # it did round
 
 
+@pytest.mark.slow
 def test_outputs_that_are_added_are_rounded_and_others_are_not() -> None:
     def rounded(**parameters: Any) -> set[str]:
         network = compressed(a_network("resnet20", 3, 16), "int8", images=8, **parameters)
@@ -426,6 +428,7 @@ def test_layers_that_do_more_than_their_class_stay_as_they_are(make_context: Any
     assert set(find_int8_layers(Int8().compress(network, 0.0, make_context(network)))) == {"1"}
 
 
+@pytest.mark.slow
 def test_in_a_suite(toy_suite: Callable[..., Path], tmp_path: Path) -> None:
     plugins.entries.cache_clear()
     suite = toy_suite(

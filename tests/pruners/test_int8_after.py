@@ -52,6 +52,7 @@ def test_wrong_requests_are_refused(parameters: dict[str, Any], message: str) ->
         choose("pruners", "int8-after", parameters)
 
 
+@pytest.mark.slow
 def test_in_a_suite(toy_suite: Write, tmp_path: Path) -> None:
     path = toy_suite(pruners="[int8-after: {training: {epochs: 1}}]", levels="[0.5]")
     results = run(load_suite(path), store=tmp_path / "store", tracking_uri="")
@@ -69,6 +70,7 @@ def test_a_second_training_is_refused_before_anything_is_computed(
         load_suite(toy_suite(pruners=f"[{method}]", levels="[0.5]"))
 
 
+@pytest.mark.slow
 def test_a_method_of_another_package_that_trains_twice_fails_with_the_reason(
     toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

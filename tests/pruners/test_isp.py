@@ -102,6 +102,7 @@ def test_terms_with_all_gates_open_are_what_they_say() -> None:
     assert float(terms["budget"]) == pytest.approx(math.log(1 / 0.75), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_network_that_is_cut() -> None:
     network = train_network("digits-cnn")
     found = gate_training(network, 0.5)
@@ -148,6 +149,7 @@ def test_each_term_can_be_switched_off(options: Mapping[str, float], terms: set[
     assert bool(pruner.prepare()) == ("interpretation" in terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["digits-cnn", "awkward"])
 @pytest.mark.parametrize("level", [0.2, 0.5, 0.7])
 def test_what_is_cut_answers_as_the_gated_network_did(which: Any, level: float) -> None:
@@ -165,6 +167,7 @@ def test_what_is_cut_answers_as_the_gated_network_did(which: Any, level: float) 
     assert 1 - left == pytest.approx(level, abs=0.03)  # a channel of so small a network is 2%
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.3, 0.54, 0.8])
 @pytest.mark.parametrize("name", ["resnet20", "sp2ps-stl10"])
 def test_the_macs_reached_are_within_a_percent(name: str, level: float) -> None:
@@ -217,6 +220,7 @@ def pruned_by(pruner: Isp, cost: Cost, **others: Any) -> dict[str, Tensor]:
     return pruner.compress(network.copy().module, 0.5, within).state_dict()
 
 
+@pytest.mark.slow
 def test_the_curve_tells_each_term_and_what_the_level_took() -> None:
     pruned_by(Isp.model_validate({"gates": BRIEF}), cost := Cost())
     assert cost.images_seen == 3 * 64
@@ -276,6 +280,7 @@ def test_training_of_gates_that_was_killed_goes_on(dying: Any) -> None:
     assert all(torch.equal(resumed[name], undisturbed[name]) for name in resumed)
 
 
+@pytest.mark.slow
 def test_weights_that_stay_are_those_of_the_baseline() -> None:
     network = train_network("digits-cnn")
     found = gate_training(network, 0.3)

@@ -77,6 +77,7 @@ def test_each_round_takes_the_smallest_of_the_recovered_weights(
         assert torch.equal(gone, values.abs() <= threshold)
 
 
+@pytest.mark.slow
 def test_survivors_and_statistics_are_those_of_the_baseline(tiny: Any, make_context: Any) -> None:
     baseline = recovered(tiny(), 99)  # with statistics of its own
     for _, after in rounds(Iterative(), baseline, 3, make_context):
@@ -286,6 +287,7 @@ def run(path: Path, store: Path) -> pb.Results:
     return pb.run(path, store=store, tracking_uri="", device="cpu", quiet=True)
 
 
+@pytest.mark.slow
 def test_rounds_of_a_suite_rewind_to_an_epoch_computed_once(
     toy_suite: Write, tmp_path: Path
 ) -> None:
@@ -313,6 +315,7 @@ def test_rounds_of_a_suite_rewind_to_an_epoch_computed_once(
     assert [round(r.level or 0, 3) for r in trained] == [0.2, 0.36, 0.488]
 
 
+@pytest.mark.slow
 def test_an_epoch_the_baseline_never_had_is_refused(toy_suite: Write, tmp_path: Path) -> None:
     path = toy_suite(
         pruners="[{iterative: {rounds: 1, rewind: 4}}]", metrics="[params]", cams=None, levels=None

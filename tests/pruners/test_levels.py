@@ -42,6 +42,7 @@ def sizes(network: nn.Module, example: torch.Tensor) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["params", "macs"])
 @pytest.mark.parametrize(
     ("name", "scope"),

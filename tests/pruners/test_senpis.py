@@ -146,6 +146,7 @@ def test_scores_are_multiples_of_the_layers_mean(
         assert float(each.mean()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_filter_that_one_class_needs_counts_by_the_maximum(tiny: Any, make_context: Any) -> None:
     context = make_context(tiny())
     plain = {"images": 2, "attenuation": 1.0}

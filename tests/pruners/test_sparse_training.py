@@ -312,6 +312,7 @@ def test_killed_training_ends_as_an_undisturbed_one(method: Any, make_context: A
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in undisturbed.items())
 
 
+@pytest.mark.slow
 def test_sensitivity_is_that_of_the_trained_network(make_context: Any) -> None:
     network = coupled()
     context = make_context(network, fixed_channels=frozenset({"fc"}))

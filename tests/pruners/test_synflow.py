@@ -160,6 +160,7 @@ def test_no_layer_collapses_where_magnitude_empties_one(level: float, make_conte
     assert all(scores.sum() > 0.99 for scores in compute_synaptic_flow(network, SHAPE).values())
 
 
+@pytest.mark.slow
 def test_not_one_weight_too_many_until_a_single_path_is_left(make_context: Any) -> None:
     context = make_context(bottleneck())
     total = sum(layer.weight.numel() for layer in find_prunable_layers(bottleneck()).values())

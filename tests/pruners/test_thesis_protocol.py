@@ -47,6 +47,7 @@ def images() -> Data:
     return Data(split, split, split, tuple("0123456789"), Normalisation((0.0,), (1.0,)))
 
 
+@pytest.mark.slow
 def test_25_rounds_leave_the_thesis_s_numbers_of_weights(make_context: Any) -> None:
     torch.manual_seed(0)
     architecture = Architecture(

@@ -179,6 +179,7 @@ def test_snip_of_a_loss_without_slope_is_zero(small: Small, doubled: Context) ->
     assert (flat_scores(Snip(), small, doubled) == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 200.0])
 def test_grasp_by_the_whole_hessian(temperature: float, small: Small, doubled: Context) -> None:
     naive = Naive(small, doubled, temperature)
@@ -207,6 +208,7 @@ def test_fisher_is_the_mean_of_squared_gradients(small: Small, doubled: Context)
     torch.testing.assert_close(scores, naive.squared_gradients() * naive.at**2 / 2)
 
 
+@pytest.mark.slow
 def test_hutchinson_is_the_diagonal_within_its_sampling_error(
     small: Small, doubled: Context
 ) -> None:

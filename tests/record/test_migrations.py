@@ -26,6 +26,7 @@ def test_a_published_record_of_schema_1_always_loads() -> None:
     assert check_record(found) == []
 
 
+@pytest.mark.slow
 def test_every_published_record_loads() -> None:
     for path in PUBLISHED.glob("*.json"):
         assert read_record(path).schema_version == SCHEMA

@@ -44,6 +44,7 @@ def masked(records: list[Record]) -> Record:
     return next(r for r in records if r.axis == "masked" and r.level == 0.5 and r.values)
 
 
+@pytest.mark.slow
 def test_all_published_records_pass(records: list[Record], others: RecordIndex) -> None:
     assert len(records) >= 100
     found = {r.id: [str(problem) for problem in check_record(r, others)] for r in records}

@@ -64,6 +64,7 @@ def test_built_in_values_are_judged_and_shown_as_before(name: str, record: Recor
     assert scale.each_0_or_1 == before["each_0_or_1"]
 
 
+@pytest.mark.slow
 def test_every_published_value_is_in_the_table() -> None:
     published = [read_record(path) for path in PUBLISHED.glob("*.json")]
     names = {n for each in published for n, value in each.values.items() if value.mean is not None}
@@ -71,6 +72,7 @@ def test_every_published_value_is_in_the_table() -> None:
     assert plain <= JUDGED["values"].keys()
 
 
+@pytest.mark.slow
 def test_published_values_may_be_off_as_far_as_before() -> None:
     found, wanted = {}, {}
     for identifier, name, here, elsewhere, note in JUDGED["tolerances"]:

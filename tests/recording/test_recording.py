@@ -41,6 +41,7 @@ def pixels(png: str) -> Any:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
 
 
+@pytest.mark.slow
 def test_a_recovery_that_ends_in_guessing_is_told(toy_suite: Write, tmp_path: Path) -> None:
     lines = {"levels": "[0.3]", "pruners": "[l1-unstructured]", "metrics": "[accuracy]"}
     wild = "{epochs: 2, lr: 1e4, optimizer: adam, batch_size: 30, keep: last}"
@@ -49,6 +50,7 @@ def test_a_recovery_that_ends_in_guessing_is_told(toy_suite: Write, tmp_path: Pa
     assert {role for role, flags in told.items() if flags} == {"control", "compressed"}
 
 
+@pytest.mark.slow
 def test_the_images_that_moved_most(toy_suite: Write, tmp_path: Path) -> None:
     # Its variants are values of their own: what moved is told by the published one.
     metrics = METRICS.replace("sp2ps", "{sp2ps: {variant: jet}}, sp2ps")
@@ -71,6 +73,7 @@ def test_the_images_that_moved_most(toy_suite: Write, tmp_path: Path) -> None:
     assert floor.moved[0].own_class is None  # of random weights nothing but maps is measured
 
 
+@pytest.mark.slow
 def test_what_moved_is_shown_again_without_loading_the_data_set(
     toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +94,7 @@ def test_what_moved_is_shown_again_without_loading_the_data_set(
     assert loaded
 
 
+@pytest.mark.slow
 def test_records_of_a_run_pass_the_checks(toy_suite: Write, tmp_path: Path) -> None:
     records = run(toy_suite(metrics=METRICS, seeds="[0, 1]", levels="[0.3]"), tmp_path / "store")
     others = RecordIndex(records)
@@ -98,6 +102,7 @@ def test_records_of_a_run_pass_the_checks(toy_suite: Write, tmp_path: Path) -> N
     assert {name: problems for name, problems in found.items() if problems} == {}
 
 
+@pytest.mark.slow
 def test_times_are_kept_beside_their_medians(toy_suite: Write, tmp_path: Path) -> None:
     records = run(toy_suite(metrics=METRICS), tmp_path / "store")
     record = of_role(records, "compressed")
@@ -108,6 +113,7 @@ def test_times_are_kept_beside_their_medians(toy_suite: Write, tmp_path: Path) -
         assert all(float(f"{time:.4g}") == time for time in times.network)
 
 
+@pytest.mark.slow
 def test_images_that_may_not_be_shown_are_left_out(toy_suite: Write, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shown = run(toy_suite(), store)
@@ -125,6 +131,7 @@ def test_images_that_may_not_be_shown_are_left_out(toy_suite: Write, tmp_path: P
         assert check_record(record, records) == []
 
 
+@pytest.mark.slow
 def test_a_data_set_may_forbid_it_itself(
     toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +143,7 @@ def test_a_data_set_may_forbid_it_itself(
     assert all(heat.cam for heat in baseline.heatmaps)
 
 
+@pytest.mark.slow
 def test_without_sp2ps_nothing_is_said_to_have_moved(toy_suite: Write, tmp_path: Path) -> None:
     records = run(toy_suite(metrics="[accuracy, ssim]"), tmp_path / "store")
     assert {record.moved for record in records} == {()}

@@ -323,6 +323,7 @@ def test_a_row_is_found_by_its_id_or_as_a_file(results: Path) -> None:
         find_published("gone.json", results)
 
 
+@pytest.mark.slow
 def test_a_row_is_found_whatever_the_order_of_its_parameters(tmp_path: Path) -> None:
     """A file's keys are sorted: ``conv10`` then comes before ``conv3``, and a label tells both."""
     rates = {"stage3": 0.4, "stage2": 0.2}

@@ -250,6 +250,7 @@ def channels(network: nn.Module) -> dict[str, int]:
     return {n: m.out_channels for n, m in network.named_modules() if isinstance(m, nn.Conv2d)}
 
 
+@pytest.mark.slow
 def test_a_fifth_of_the_filters_is_what_the_example_of_sp2ps_removes() -> None:
     suite = load_suite(SUITES / "sp2ps-cifar10.yaml")
     filters = [use.plugin for use in suite.pruners if isinstance(use.plugin, L1Filter)]

@@ -30,6 +30,7 @@ def test_paths_are_relative_to_the_suite(toy_suite: Write, tmp_path: Path) -> No
     assert suite.datasets[0].plugin.files() == [tmp_path / "seed.txt"]
 
 
+@pytest.mark.slow
 def test_the_committed_suites_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRUNEBENCH_DATA", "/data")
     monkeypatch.setenv("PRUNEBENCH_WEIGHTS", "/weights")

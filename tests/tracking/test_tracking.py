@@ -153,6 +153,7 @@ def test_an_experiment_a_suite_and_a_run_a_network(
         assert (shown.mode, shown.size) == ("RGB", (3 * 192 + 2 * 6, 192))
 
 
+@pytest.mark.slow
 def test_each_term_of_a_loss_is_a_curve(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
@@ -166,6 +167,7 @@ def test_each_term_of_a_loss_is_a_curve(
         assert found[f"curve/compressed_{term}"] == told
 
 
+@pytest.mark.slow
 def test_logging_twice_changes_nothing(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
@@ -181,6 +183,7 @@ def test_logging_twice_changes_nothing(
     assert {run.info.run_id for run in logged(uri).values()} == ids
 
 
+@pytest.mark.slow
 def test_a_finished_suite_writes_nothing_to_the_server(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +194,7 @@ def test_a_finished_suite_writes_nothing_to_the_server(
     assert run(uri).tracking_error is None
 
 
+@pytest.mark.slow
 def test_what_a_person_deleted_is_there_again_after_the_next_run(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
@@ -237,6 +241,7 @@ def test_a_board_is_a_run_of_its_own_rewritten_when_records_change(
     assert told == {record.id for record in more} > {record.id for record in records}
 
 
+@pytest.mark.slow
 def test_an_experiment_says_what_it_is_and_opens_on_charts_of_its_metrics(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
@@ -264,6 +269,7 @@ def test_an_experiment_says_what_it_is_and_opens_on_charts_of_its_metrics(
     assert f"viewStateShareKey={key}" in page
 
 
+@pytest.mark.slow
 def test_a_description_of_a_person_stays(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
@@ -276,6 +282,7 @@ def test_a_description_of_a_person_stays(
     assert client.get_experiment(name).tags[note] == "mine"
 
 
+@pytest.mark.slow
 def test_runs_that_an_older_version_logged_are_filled_again(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:
@@ -380,6 +387,7 @@ def test_another_database_is_filled_again_from_the_store(
     assert everything(second) == everything(first)
 
 
+@pytest.mark.slow
 def test_a_missing_value_is_no_metric_but_has_its_reason(
     run: Callable[..., pb.Results], database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,6 +421,7 @@ def test_a_dead_server_costs_the_log_and_nothing_else(
     assert len(logged(uri)) == 4
 
 
+@pytest.mark.slow
 def test_by_default_the_database_is_in_the_store(
     toy_suite: Write,
     empty_database: Path,
@@ -454,6 +463,7 @@ def test_by_default_the_database_is_in_the_store(
     assert [default_uri(store), "5999"] == [started[0][-1], started[0][-3]]
 
 
+@pytest.mark.slow
 def test_a_relative_address_is_one_too(
     run: Callable[..., pb.Results],
     database: Callable[[str], str],
@@ -479,6 +489,7 @@ def test_a_password_is_not_repeated() -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_record_is_untouched_by_logging(
     run: Callable[..., pb.Results], database: Callable[[str], str]
 ) -> None:

@@ -43,6 +43,7 @@ def test_names_of_runs_tell_networks_of_a_suite_apart() -> None:
         assert max(map(len, names)) < 125
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
@@ -64,6 +65,7 @@ def test_names_of_runs(changes: dict[str, Any], name: str) -> None:
     assert run_name(record) == f"{name} torchvision/resnet18 seed 4"
 
 
+@pytest.mark.slow
 def test_sections_of_metrics() -> None:
     for record in published():
         found = metrics(record)
@@ -76,12 +78,14 @@ def test_sections_of_metrics() -> None:
             assert found["sp2ps/grad-cam"] == record.mean("sp2ps/grad-cam")
 
 
+@pytest.mark.slow
 def test_descriptions_show_names_literally() -> None:
     record = published()[0].model_copy(update={"pruner": "<b>x</b>", "pruner_name": "<b>x</b>"})
     shown = description(record.model_copy(update={"role": "compressed"}))
     assert "<b>" not in shown
 
 
+@pytest.mark.slow
 def test_maps_without_their_image_stand_by_themselves() -> None:
     record = next(record for record in published() if record.heatmaps)
     bare = record.model_copy(
@@ -94,6 +98,7 @@ def test_maps_without_their_image_stand_by_themselves() -> None:
         assert Image.open(io.BytesIO(alone[name])).width < width
 
 
+@pytest.mark.slow
 def test_the_view_of_a_suite_with_very_many_metrics_fits_into_its_tag() -> None:
     values = {f"sp2ps_class_{k}/grad-cam": Value(mean=0.5) for k in range(1000)}
     assert len(view([published()[0].model_copy(update={"values": values})])) < 20_000

@@ -33,6 +33,7 @@ def rows(points: Sequence[tuple[float, float]]) -> list[Row]:
     return list(section.rows)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=3, max_size=20))
 def test_both_coefficients_are_scipy_s(points: list[tuple[float, float]]) -> None:
     accuracy, sp2ps = zip(*points, strict=True)

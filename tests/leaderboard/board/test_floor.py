@@ -89,6 +89,7 @@ def test_the_terminal_shows_it_within_80_columns() -> None:
     assert lines[first + 1].rstrip() in [line.rstrip() for line in terminal(200)]  # nothing cut
 
 
+@pytest.mark.slow
 def test_the_readme_and_the_picture_are_as_without_it(tmp_path: Path) -> None:
     with_floor, without = suite(maps=True, floors=True), suite(maps=True)
     assert make_sample(board(with_floor)) == make_sample(board(without))

@@ -161,6 +161,7 @@ def test_interpolation_averages_points_of_equal_place() -> None:
     assert heights == pytest.approx([0.5, 0.3, 0.1])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(order=st.randoms(use_true_random=False))
 def test_rank_does_not_depend_on_the_order_of_records(order: random.Random) -> None:

@@ -37,6 +37,7 @@ def at_half(scores: Mapping[str, tuple[float, float]]) -> list[Record]:
     ]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(SCORES, SCORES), min_size=3, max_size=8))
 def test_tau_is_scipy_s_and_the_matrix_is_symmetric(scores: list[tuple[float, float]]) -> None:
     found = compare(at_half({f"p{index}": both for index, both in enumerate(scores)}))

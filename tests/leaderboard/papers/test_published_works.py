@@ -208,6 +208,7 @@ def test_the_distilled_student_stands_beside_the_published_one() -> None:
     assert alone.state == "not run yet"
 
 
+@pytest.mark.slow
 def test_every_published_number_is_on_the_page(tmp_path: Path) -> None:
     for records in ([], read_records(REPOSITORY / "leaderboard" / "results")):
         papers_page.write(board(records), tmp_path)
@@ -224,6 +225,7 @@ def test_every_published_number_is_on_the_page(tmp_path: Path) -> None:
         assert not re.search(r"\son\w+=", page)
 
 
+@pytest.mark.slow
 def test_real_records_are_compared_without_claiming_more_than_they_are() -> None:
     sections = board(read_records(REPOSITORY / "leaderboard" / "results"))
     compared = compare_works(WORKS, sections)

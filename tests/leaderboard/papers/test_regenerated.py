@@ -132,6 +132,7 @@ def test_the_order_of_records_changes_nothing() -> None:
     assert drawn(records) == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("work", "name", "model", "pruners", "suite"),
     [

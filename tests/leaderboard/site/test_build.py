@@ -19,6 +19,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
+@pytest.mark.slow
 def test_equal_records_give_equal_bytes(write: Write, tmp_path: Path) -> None:
     records = suite(seeds=(0, 1, 2), floors=True, maps=True)
     first = content(write(records, tmp_path / "a"))
@@ -26,6 +27,7 @@ def test_equal_records_give_equal_bytes(write: Write, tmp_path: Path) -> None:
     assert {"index.html", "row.html", "papers.html", "assets/plotly.min.js"} <= set(first)
 
 
+@pytest.mark.slow
 def test_what_is_not_there_any_more_is_gone(write: Write, tmp_path: Path) -> None:
     site = write(suite(), tmp_path / "site")
     rows = set((site / "rows").iterdir())

@@ -144,6 +144,7 @@ def tiles(page: Any) -> int:
     return int(page.locator(".tile").count())
 
 
+@pytest.mark.slow
 def test_the_gallery_draws_every_map_and_names_it(visit: Callable[..., Visit], shown: Path) -> None:
     page = visit().open(shown, "gallery.html")
     assert tiles(page) == 3 * (3 + 4)  # pruners by references and levels

@@ -151,6 +151,7 @@ def site(write: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -
     return write(records, tmp_path_factory.mktemp("papers") / "site")
 
 
+@pytest.mark.slow
 def test_maps_are_coloured_over_their_image_and_one_image_is_chosen(
     visit: Callable[..., Visit], site: Path
 ) -> None:

@@ -180,6 +180,7 @@ def test_parts_are_kept_flipped_then_classes_by_number() -> None:
     assert drawing["layout"]["xaxis"]["ticktext"] == [line[0] for line in lines]
 
 
+@pytest.mark.slow
 def test_texts_of_records_stay_texts(tmp_path: Path) -> None:
     for name, content in pages(nasty_records(), tmp_path).items():
         text = json.dumps(content["figures"])

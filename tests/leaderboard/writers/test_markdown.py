@@ -141,6 +141,7 @@ def test_networks_of_no_axis_are_shown_unranked() -> None:
     assert "| distilled" in text
 
 
+@pytest.mark.slow
 def test_two_thousand_records_make_a_board() -> None:
     records = [
         found

@@ -13,6 +13,7 @@ from prunebench.leaderboard.writers.pictures import draw_progress, write_picture
 from prunebench.record import Heatmap, read_records
 
 
+@pytest.mark.slow
 def test_a_picture_is_drawn_from_records_alone(tmp_path: Path) -> None:
     out = draw_progress(suite(maps=True), "grad-cam", tmp_path / "new" / "a.png")
     with Image.open(out) as picture:
@@ -23,11 +24,13 @@ def test_a_picture_is_drawn_from_records_alone(tmp_path: Path) -> None:
     assert again.read_bytes() == out.read_bytes()
 
 
+@pytest.mark.slow
 def test_labels_with_dollar_signs_are_text(tmp_path: Path) -> None:
     records = suite(["x$\\frac{$", "y"], levels=(0.3,), maps=True)
     assert draw_progress(records, "grad-cam", tmp_path / "a.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_level_without_a_map_leaves_a_gap(tmp_path: Path) -> None:
     records = [*suite(["a"], levels=(0.3, 0.5), maps=True), record("a", 0.8)]
     assert draw_progress(records, "grad-cam", tmp_path / "a.png").is_file()
@@ -55,6 +58,7 @@ def test_a_heatmap_that_is_no_picture_is_refused(tmp_path: Path) -> None:
         draw_progress(records, "grad-cam", tmp_path / "a.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", ["quantised", "none", "dense"])
 def test_a_protocol_without_a_picture_takes_no_other_with_it(tmp_path: Path, axis: str) -> None:
     """What is not ranked makes no line, and a heatmap may be none."""
