@@ -143,9 +143,9 @@ def test_a_student_learns_what_its_teacher_says() -> None:
 
 
 def test_the_student_is_another_network_that_sees_in_its_own_way(tmp_path: Path) -> None:
-    random = torch.random.get_rng_state()
+    network, random = teacher(), torch.random.get_rng_state()
     quick = {"epochs": 1, "batch_size": 16}
-    found = distil(DistillationPruner(student="thesis-cnn", training=quick), teacher())
+    found = distil(DistillationPruner(student="thesis-cnn", training=quick), network)
     assert torch.equal(torch.random.get_rng_state(), random)
     assert found.architecture.factory == "thesis-cnn"
     assert found.architecture.mean == (0.0,)  # as its model demands
