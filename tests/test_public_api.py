@@ -34,6 +34,19 @@ def test_importing_costs_no_torch() -> None:
     assert _python(program) == "set()\n"
 
 
+def test_explaining_imports_what_it_needs() -> None:
+    heavy = "{'torch._dynamo', 'torch.distributed.tensor', 'torchvision', 'mlflow'}"
+    program = f"""
+import sys, torch, prunebench as pb
+from torch import nn
+network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
+images, methods = torch.rand(2, 3, 8, 8), ["grad-cam", "ablation-cam"]
+pb.explain(network, images, methods, target_layer="1", quiet=True)
+print({heavy} & set(sys.modules))
+"""
+    assert _python(program) == "set()\n"
+
+
 @pytest.mark.slow
 def test_no_module_takes_the_place_of_a_function() -> None:
     program = """

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
-from torchvision.ops.misc import Permute
+
+PERMUTATION = ("torchvision.ops.misc", "Permute")  # importing it takes seconds
 
 _LAYERS: frozenset[type] = frozenset(
     {
@@ -24,7 +25,6 @@ _LAYERS: frozenset[type] = frozenset(
         nn.Identity,
         nn.Linear,
         nn.Unflatten,
-        Permute,
     }
 )
 """Affine in evaluation mode. Only these very classes: one that derives from them may do more."""
@@ -93,7 +93,8 @@ def _is_affine_step(tail: fx.GraphModule, node: fx.Node) -> bool:
         layer = tail.get_submodule(str(node.target))
         # A hook or a parametrisation may do anything.
         plain = not (layer._forward_hooks or layer._forward_pre_hooks)
-        return type(layer) in _LAYERS and plain
+        kind = type(layer)
+        return (kind in _LAYERS or (kind.__module__, kind.__name__) == PERMUTATION) and plain
     if node.op == "call_function":
         dependent = [needed for needed in node.all_input_nodes if not _is_given(needed)]
         of_one = node.target in _OF_ONE and len(node.all_input_nodes) - len(dependent) >= 1

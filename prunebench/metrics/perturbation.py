@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.functional import gaussian_blur
 
 from prunebench.metrics.confidence import confidence
 from prunebench.networks.evaluation import predict
@@ -72,6 +71,8 @@ def blur(images: Tensor) -> Tensor:
     Args:
         images: b×channels×H×W.
     """
+    from torchvision.transforms.functional import gaussian_blur  # its import takes seconds
+
     side = min(images.shape[-2:])
     size = min(KERNEL, side - 1 + side % 2)
     blurred: Tensor = gaussian_blur(images, [size, size], [SIGMA, SIGMA])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -20,7 +21,10 @@ def leave_ambient_modes() -> Iterator[None]:
     """
     with ExitStack() as left:
         left.enter_context(torch.inference_mode(False))
-        left.enter_context(torch.compiler.set_stance("force_eager"))
+        if (
+            "torch._dynamo" in sys.modules
+        ):  # else nothing is compiled, and importing it takes seconds
+            left.enter_context(torch.compiler.set_stance("force_eager"))
         for device in DEVICES:
             if torch.is_autocast_enabled(device):
                 left.enter_context(torch.autocast(device, enabled=False))

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import nn
-from torch._dynamo import OptimizedModule
-from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
 from prunebench.errors import RequestError
+from prunebench.networks.loaded_classes import is_of
 
-WRAPPERS: Mapping[type[nn.Module], str] = {
-    OptimizedModule: "_orig_mod",
-    DistributedDataParallel: "module",
-    DataParallel: "module",
-}
-"""Modules that run another one, and where they keep it."""
+COMPILED = ("torch._dynamo", "OptimizedModule")
+SHARDED = (
+    ("torch.distributed.fsdp", "FSDPModule"),
+    ("torch.distributed.fsdp", "FullyShardedDataParallel"),
+)
+SHARDED_WEIGHT = ("torch.distributed.tensor", "DTensor")
 
 
 def unwrap(module: nn.Module) -> nn.Module:
@@ -72,15 +69,18 @@ def find_wrapped(network: nn.Module) -> dict[nn.Module, nn.Module]:
 
 
 def _find_inner(module: object) -> str | None:
-    return next((at for kind, at in WRAPPERS.items() if isinstance(module, kind)), None)
+    """Return where a module keeps the one that it runs; None where it runs none."""
+    if is_of(module, COMPILED):
+        return "_orig_mod"
+    return "module" if isinstance(module, DataParallel | DistributedDataParallel) else None
 
 
 def _check_weights(network: nn.Module) -> None:
     for name, layer in network.named_modules():
         weights = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
         what = f"layer {name!r}" if name else "the network"
-        sharded = isinstance(layer, FSDPModule | FullyShardedDataParallel)
-        if sharded or any(isinstance(weight, DTensor) for weight in weights):
+        sharded = is_of(layer, *SHARDED)
+        if sharded or any(is_of(weight, SHARDED_WEIGHT) for weight in weights):
             raise RequestError(
                 f"the weights of {what} are sharded over processes; load them, gathered by "
                 "torch.distributed.checkpoint.state_dict.get_model_state_dict(full_state_dict="
