@@ -18,4 +18,4 @@ cp benchmarks/quick.yaml "$work"
 cd "$work"
 venv/bin/python -c 'import prunebench; assert prunebench.__file__.startswith("'"$work"'"), prunebench.__file__'
 venv/bin/prunebench show pruner hrank | grep -q '2002.10179'
-venv/bin/prunebench run quick.yaml --store store --tracking-uri '' --where 'level < 0.5'
+venv/bin/prunebench run quick.yaml --store store --tracking-uri '' --where 'level < 0.5 and pruner == "l1-unstructured"'

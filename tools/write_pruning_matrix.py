@@ -172,6 +172,7 @@ def write_cells(cells: dict[Cell, Outcome]) -> None:
 
 def write_page(cells: dict[Cell, Outcome]) -> Iterator[str]:
     """Yield the lines of the page."""
+    yield "---\nhide: [navigation, toc]\n---\n"  # the tables are wide
     yield "# Which structured pruners work on which architectures\n"
     yield (
         "Asked is a level of parameters or of multiply-accumulates (MACs); shown is what the cut "
@@ -196,12 +197,12 @@ def write_page(cells: dict[Cell, Outcome]) -> Iterator[str]:
 def _write_table(cells: dict[Cell, Outcome]) -> Iterator[str]:
     known = {(cell.method, cell.architecture): each for cell, each in cells.items()}
     methods = [method for method in list_methods() if any(method == each for each, _ in known)]
-    yield "| | " + " | ".join(f"`{method}`" for method in methods) + " |"
+    yield "| | " + " | ".join(methods) + " |"
     yield "|---|" + "---|" * len(methods)
     level = next(iter(cells)).level if cells else 0.0
     for architecture in ARCHITECTURES:
         shown = [_show(known.get((method, architecture)), level) for method in methods]
-        yield f"| `{architecture}` | " + " | ".join(shown) + " |"
+        yield f"| {architecture} | " + " | ".join(shown) + " |"
     yield ""
 
 
