@@ -36,6 +36,7 @@ def run(
     max_time: float | None = None,
     quiet: bool = False,
     trust_store: bool = False,
+    jobs: int | str | None = None,
 ) -> Results:
     """Run a suite: whatever of it is not in the store yet.
 
@@ -51,6 +52,9 @@ def run(
         max_time: Seconds after which no further step is started.
         quiet: Show no progress.
         trust_store: Run Python code too that only the store names: of a store of your own.
+        jobs: How many tasks at once, each in a process of one thread, or ``auto``: one for each
+            core. Timing runs alone all the same. By default one at a time, with all cores. A script
+            needs ``if __name__ == "__main__":`` around its call, as for all of Python's processes.
 
     Returns:
         Records, and what went wrong.
@@ -75,7 +79,7 @@ def run(
     """
     suite = load_suite(suite) if isinstance(suite, str | Path) else suite
     place = Store(store, trusted=trust_store)
-    workers = open_executor(executor)
+    workers = open_executor(executor, jobs)
     environment = current(device)
     for dataset in suite.datasets:
         dataset.plugin.fetch()

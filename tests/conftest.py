@@ -92,6 +92,7 @@ toy-bad-cam = prunebench_toys:toy_bad_cam
 [prunebench.metrics]
 toy-crash = prunebench_toys:ToyCrash
 toy-count = prunebench_toys:ToyCount
+toy-deadly = prunebench_toys:ToyDeadly
 """
 
 TOY_SUITE = """

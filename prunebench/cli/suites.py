@@ -50,6 +50,10 @@ def run(
         str | None, typer.Option(help="start no step after this: 90s, 30m, 2h")
     ] = None,
     trust_store: TrustStore = False,
+    jobs: Annotated[
+        str | None,
+        typer.Option(help="tasks at once, each in a process of one thread: a number, or auto"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="plan only")] = False,
 ) -> None:
     """Run a suite, or what is missing of it."""
@@ -70,6 +74,7 @@ def run(
             force or (),
             seconds,
             trust_store=trust_store,
+            jobs=jobs,
         )
     except KeyboardInterrupt:
         print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)

@@ -51,6 +51,9 @@ class Scheduler:
         self.deadline = deadline
         # The plan's order finishes one network before it begins the next.
         self.order = {key: number for number, key in enumerate(graph.missing)}
+        if executor.slots > 1:  # but what must run alone would keep the other slots idle each time
+            for key, step in graph.missing.items():
+                self.order[key] += step.runs_alone * len(graph.missing)
         self.ready: set[str] = set()
         self.queue: list[tuple[int, str]] = []
         self._make_ready(graph.waiting.get_ready())
@@ -96,6 +99,8 @@ class Scheduler:
             heapq.heappush(self.queue, (self.order[key], key))
 
     def _next(self) -> Task | None:
+        if any(task.runs_alone for task in self.running.values()):
+            return None
         now = time.monotonic()
         waiting = []
         first = None
@@ -103,7 +108,8 @@ class Scheduler:
             number, key = heapq.heappop(self.queue)
             if key not in self.ready:
                 continue  # taken along with another step
-            if self.busy_until.get(key, 0) > now:
+            alone = self.graph.missing[key].runs_alone
+            if self.busy_until.get(key, 0) > now or (alone and self.running):
                 waiting.append((number, key))
             else:
                 first = self.graph.missing[key]

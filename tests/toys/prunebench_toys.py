@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -114,3 +115,16 @@ class ToyCount(Metric):
                 file.write("computed\n")
         zeros = sum(int((p == 0).sum()) for p in evidence.network.module.parameters())
         return {"toy_count": float(zeros)}
+
+
+class ToyDeadly(Metric):
+    """Kills its process, as often as a file has lines; notes which process answered."""
+
+    reads: ClassVar = ("network",)
+    deaths: Path
+
+    def compute(self, evidence: Evidence) -> dict[str, float]:
+        if left := self.deaths.read_text().splitlines():
+            self.deaths.write_text("\n".join(left[1:]))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"toy_deadly": 1.0}
