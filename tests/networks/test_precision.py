@@ -61,6 +61,41 @@ def test_a_network_is_left_as_it_was_found() -> None:
     assert network.forward is own
 
 
+def test_a_copy_made_meanwhile_is_a_network_of_its_own() -> None:
+    network, images = make_network().eval(), torch.randn(2, 3, 8, 8)
+    wanted = network(images)
+    with computing_in("bf16", network):
+        network(images)
+        copied = copy.deepcopy(network)
+        torch.testing.assert_close(copied(images), wanted)
+        copied(images).sum().backward()
+    assert network[0].weight.grad is None
+    assert copied[0].weight.grad is not None
+
+
+class Viewing(nn.Module):
+    """Flattens maps by ``view``, which demands that channels come first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+        self.volume = nn.Conv3d(1, 1, 1)
+        self.classes = nn.Linear(8 * 36, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.volume(self.maps(images)[:, None])
+        logits: Tensor = self.classes(maps.view(len(images), -1))
+        return logits
+
+
+def test_code_that_views_maps_runs_with_channels_first() -> None:
+    network = Viewing()
+    with computing_in("bf16", network):
+        for _ in range(2):
+            network(torch.randn(4, 3, 8, 8)).sum().backward()
+    assert network.maps[1].num_batches_tracked == 2  # not the failed try
+
+
 def test_losses_are_computed_in_float32() -> None:
     data, seen = Digits().load(), []
 
