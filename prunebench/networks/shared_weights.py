@@ -39,6 +39,7 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
         for tensor in tree_leaves(vars(layer)):
             if isinstance(tensor, Tensor):
                 shared[id(tensor)] = _share(tensor)
+    for layer in module.modules():  # only now: another layer may keep these, too
         for buffer in layer.buffers(recurse=False):
             shared[id(buffer)] = buffer.detach().clone()
         for weight in layer.parameters(recurse=False):

@@ -14,6 +14,7 @@ from torch.ao.quantization import MinMaxObserver
 
 from prunebench.errors import RequestError
 from prunebench.networks.classifier import describe_dependence, make_classifier
+from prunebench.networks.shared_weights import make_twin
 
 IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -145,6 +146,27 @@ def test_neither_images_nor_buffers_of_the_caller_change() -> None:
     assert torch.equal(network(images), network(images))
     assert torch.equal(images, IMAGES)
     assert module.runs == 0
+
+
+class Keeping(nn.Module):
+    """Keeps weights and buffers of another layer."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.kept = {"weight": [norm.weight], "mean": norm.running_mean}
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps
+
+
+def test_a_twin_is_one_too_where_layers_keep_weights_of_others() -> None:
+    module = small()
+    module.append(Keeping(module[1]))
+    twin = make_twin(module, trained=True)
+    assert all(isinstance(p, nn.Parameter) and p.requires_grad for p in twin.parameters())
+    assert twin[-1].kept["weight"][0] is twin[1].weight
+    twin[1].running_mean.fill_(9)
+    assert not module[1].running_mean.any()
 
 
 def test_what_logits_depend_on_beside_the_image_is_said() -> None:
