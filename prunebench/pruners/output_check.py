@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 
 from prunebench.errors import RequestError
 from prunebench.networks.classifier import UNFIT, describe_dependence, make_classifier
+from prunebench.networks.shared_weights import make_twin
 
 
 @torch.no_grad()
@@ -48,16 +47,16 @@ def check_network(module: nn.Module, example: Tensor, classes: int, which: str) 
         which: Names the network in the message, such as ``"the student 'resnet20'"``.
 
     Raises:
-        RequestError: It does not run, its output is not 1×classes, or it depends on chance, on
-            other images of the batch, or on images seen before.
+        RequestError: It does not run, cannot be copied, its output is not 1×classes, or it depends
+            on chance, on other images of the batch, or on images seen before.
     """
     check_outputs(module, example, classes, which)
-    tried = deepcopy(module)
-    with torch.no_grad():
-        for parameter in tried.parameters():
-            if not parameter.any():  # what begins with zeros would hide what is before it
-                parameter.fill_(0.1)
+    tried = make_twin(module)
     draw = torch.Generator().manual_seed(0)
+    for parameter in tried.parameters():
+        if not parameter.any():  # what begins with zeros would hide what is before it
+            drawn = torch.randn(parameter.shape, generator=draw)
+            parameter.data = drawn.mul(0.1).to(parameter)
     image = torch.randn(example.shape, generator=draw).to(example)
     if depends := describe_dependence(make_classifier(tried, image), image):
         raise RequestError(

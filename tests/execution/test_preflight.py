@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,40 @@ def test_a_network_that_begins_with_zeros_is_left_as_it_was() -> None:
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     check_network(module, IMAGE, 2, "the network")
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+class Sizing(nn.Module):
+    """Keeps ones of the size of the last batch, and how many batches there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("ones", torch.ones(1, 1, 1, 1))
+        self.register_buffer("runs", torch.tensor(0))
+        self.register_buffer("unknown", torch.tensor(torch.nan))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        self.runs += 1
+        if len(self.ones) != len(maps):
+            self.ones = torch.ones(len(maps), 1, 1, 1)
+        return maps * self.ones
+
+
+@pytest.mark.parametrize("between", [Sizing(), nn.LayerNorm(16), nn.InstanceNorm2d(4)])
+def test_what_answers_by_the_image_alone_is_accepted(between: nn.Module) -> None:
+    check_network(Answering(between), IMAGE, 2, "the network")
+
+
+def test_zeros_are_not_replaced_by_what_cancels() -> None:
+    module = Answering(lambda maps: maps - maps.mean(1, keepdim=True))
+    module.classifier.bias = None
+    check_network(module, IMAGE, 2, "the network")
+
+
+def test_a_network_that_cannot_be_copied_is_refused() -> None:
+    module = Answering(nn.ReLU())
+    module.lock = threading.Lock()
+    with pytest.raises(RequestError, match=r"cannot be copied.*keep what cannot be copied outside"):
+        check_network(module, IMAGE, 2, "the network")
 
 
 def test_a_suite_does_not_trust_the_layout_that_a_model_tells(
