@@ -24,6 +24,7 @@ from prunebench.errors import RequestError
 from prunebench.execution.stages.compress import find_axis, measure_pruned
 from prunebench.networks import Network
 from prunebench.networks.counting import find_prunable_weights
+from prunebench.networks.factory import find_source_file, read_code
 from prunebench.networks.network import apply_masks, from_tensors, make_masks_permanent, to_tensors
 from prunebench.networks.training import train
 from prunebench.plugins.recipe import Recipe
@@ -136,11 +137,16 @@ def check_gradients(subject: CheckedPruner) -> None:
 
 
 def check_storage(subject: CheckedPruner) -> None:
-    """Check that no hook is left, and that the network is the same when loaded from tensors."""
+    """Check that no hook is left, and that the network is the same when loaded from a store."""
     for name, layer in subject.main.network.module.named_modules():
         require(not count_hooks(layer), f"a hook was left on layer {name!r}")
         require(not hasattr(layer, "parametrizations"), f"layer {name!r} is parametrised")
     _check_loading(subject.main.network)
+    built = subject.main.network.architecture
+    if find_source_file(built.factory):
+        code = read_code(built.factory, built.model_dump(mode="json")["parameters"], built.source)
+        named = code in subject.pruner.code()
+        require(named, "code() does not name the Python code that builds it: no run could load it")
 
 
 def _check_loading(network: Network) -> None:

@@ -18,6 +18,7 @@ from prunebench.metrics import Evidence, Metric
 from prunebench.metrics.metric import Reading
 from prunebench.metrics.scale import Scale
 from prunebench.models import Model
+from prunebench.networks import Architecture, Network
 from prunebench.plugins.base import plugin
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners import Context, Preparation, Pruner
@@ -104,6 +105,28 @@ class Hooked(Sound):
         super().compress(network, level, context)
         next(network.children()).register_full_backward_hook(lambda *_: None)
         return network
+
+
+class Unnamed(Sound):
+    """Has its network built by Python code that it does not name."""
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> Network:
+        text = """
+from prunebench.plugins import choose
+
+def build(classes, channels, size):
+    return choose("models", "digits-cnn").plugin.build(classes, channels, size)
+"""
+        architecture = Architecture(
+            factory="net.py:build",
+            classes=10,
+            channels=1,
+            size=(8, 8),
+            mean=(),
+            std=(),
+            source=text,
+        )
+        return Network(network, architecture)
 
 
 class Unmasked(Sound):
@@ -405,6 +428,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "Half": "reaches its level",
         "Collapsing": "keeps the outputs",
         "Hooked": "leaves no hooks, is saved and loaded",
+        "Unnamed": "leaves no hooks, is saved and loaded",
         "Unmasked": "keeps zeros in recovery",
         "Meddling": "leaves the baseline alone",
         "Rounding": "changes nothing at level 0",
