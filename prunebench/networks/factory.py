@@ -255,6 +255,8 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
     Raises:
         RequestError: It does not fit; the message names the first entry that does not.
     """
+    import torch
+
     own = module.state_dict()
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     # Older files lack BatchNorm's counter of batches, which evaluation never reads.
@@ -262,9 +264,13 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
     if missing or extra:
         found = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}, which the model lacks"
         raise RequestError(f"the weights do not fit the model: the file {found}", where=where)
-    numbers = {name for name, _ in module.named_parameters()}
+    numbers = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     for name, tensor in state.items():
-        if own[name].is_floating_point() and not tensor.is_floating_point():
+        if tensor.is_meta or tensor.layout is not torch.strided:
+            found = "no numbers (device 'meta')" if tensor.is_meta else "a sparse tensor"
+            raise RequestError(f"{name!r} holds {found}; expected a dense one", where=where)
+        real = tensor.is_floating_point() or (name not in numbers and not tensor.is_complex())
+        if own[name].is_floating_point() and not real:  # a buffer may be a mask
             raise RequestError(
                 f"{name!r} holds {tensor.dtype}, and the model {own[name].dtype}: quantised "
                 "weights mean nothing without their scale",

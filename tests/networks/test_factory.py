@@ -197,6 +197,14 @@ def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:
             lambda state: state.update({"0.weight": torch.ones(4, 3, 3, 3)}),
             r"'0.weight' is \(4, 3, 3, 3\) in the file and \(4, 1, 3, 3\) in the model$",
         ),
+        (
+            lambda state: state.update({"0.weight": torch.ones(4, 1, 3, 3, device="meta")}),
+            r"'0.weight' holds no numbers \(device 'meta'\); expected a dense one",
+        ),
+        (
+            lambda state: state.update({"0.bias": torch.ones(4).to_sparse()}),
+            "'0.bias' holds a sparse tensor; expected a dense one",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(change: Any, message: str) -> None:
@@ -215,6 +223,13 @@ def test_weights_in_another_precision_are_loaded(kind: torch.dtype) -> None:
     module = network()
     load_weights(module, state, "somewhere")
     assert torch.equal(module[3].weight, state["3.weight"].float())
+
+
+def test_masks_may_be_truth_values() -> None:
+    module = network()
+    module.register_buffer("mask", torch.ones(2))
+    load_weights(module, network().state_dict() | {"mask": torch.tensor([True, False])}, "a.pt")
+    assert module.mask.tolist() == [1, 0]
 
 
 def test_another_number_of_classes_is_recognised() -> None:
