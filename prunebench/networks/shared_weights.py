@@ -6,7 +6,7 @@ import inspect
 from copy import deepcopy
 from typing import Any
 
-from torch import Tensor, inference_mode, nn
+from torch import OutOfMemoryError, Tensor, inference_mode, nn
 from torch.utils._pytree import tree_leaves
 
 from prunebench.errors import RequestError
@@ -32,6 +32,21 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
     Raises:
         RequestError: It holds something that cannot be copied.
     """
+    try:
+        twin = _copy(module, trained)
+    except OutOfMemoryError:
+        raise
+    except (TypeError, RuntimeError) as error:  # a lock; a result with its graph; an endless list
+        raise RequestError(
+            f"{type(module).__name__} cannot be copied, as it must be to stay as it is ({error}); "
+            "keep what cannot be copied outside of the module"
+        ) from error
+    for layer in twin.modules():
+        _uncompile_forward(layer)
+    return twin.eval()
+
+
+def _copy(module: nn.Module, trained: bool) -> nn.Module:
     shared: dict[int, object] = {}
     for layer in module.modules():
         # A masked weight is an attribute like any other, and one that deepcopy refuses; so are
@@ -45,18 +60,9 @@ def make_twin(module: nn.Module, *, trained: bool = False) -> nn.Module:
         for weight in layer.parameters(recurse=False):
             needed = trained and weight.is_floating_point()
             shared[id(weight)] = nn.Parameter(_share(weight), requires_grad=needed)
-    try:
-        for wrapper, layer in find_wrapped(module).items():
-            shared[id(wrapper)] = deepcopy(layer, shared)
-        twin: nn.Module = deepcopy(module, shared)
-    except TypeError as error:
-        raise RequestError(
-            f"{type(module).__name__} cannot be copied, as it must be to stay as it is ({error}); "
-            "keep what cannot be copied outside of the module"
-        ) from error
-    for layer in twin.modules():
-        _uncompile_forward(layer)
-    return twin.eval()
+    for wrapper, layer in find_wrapped(module).items():
+        shared[id(wrapper)] = deepcopy(layer, shared)
+    return deepcopy(module, shared)
 
 
 def _uncompile_forward(layer: nn.Module) -> None:

@@ -169,6 +169,16 @@ def test_a_twin_is_one_too_where_layers_keep_weights_of_others() -> None:
     assert not module[1].running_mean.any()
 
 
+def test_what_cannot_be_copied_is_refused() -> None:
+    of_graph, endless = small(), small()
+    of_graph.seen = SimpleNamespace(maps=of_graph[0](IMAGES))
+    endless.seen = [[]]
+    endless.seen[0].append(endless.seen)
+    for module in (of_graph, endless):
+        with pytest.raises(RequestError, match="Sequential cannot be copied"):
+            make_twin(module)
+
+
 def test_what_logits_depend_on_beside_the_image_is_said() -> None:
     def describe(module: nn.Module) -> str:
         return describe_dependence(make_classifier(module.eval(), IMAGES), IMAGES)
