@@ -240,8 +240,10 @@ class Recorder:
 
 def _told(recovery: Recipe) -> dict[str, Any]:
     found = recovery.model_dump(mode="json")
-    # Left out where there is none, as in records made before there was such an option.
-    return {k: v for k, v in found.items() if k != "distillation" or v is not None}
+    # Left out where they change nothing, as in records made before there were such options: else
+    # new rows would be of another protocol.
+    defaults = {"distillation": None, "precision": "float32"}
+    return {k: v for k, v in found.items() if k not in defaults or v != defaults[k]}
 
 
 def _spread(baseline: list[float], network: list[float]) -> Times:
