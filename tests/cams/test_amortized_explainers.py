@@ -104,7 +104,7 @@ def test_they_explain_images_alone() -> None:
     assert torch.equal(maps, again[label])
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_part_selected_says_more_than_others_of_its_size(
     kind: type[AmortizedExplainer],

@@ -60,7 +60,9 @@ def test_their_own_tests_pass(site: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", SINGULAR)
+@pytest.mark.parametrize(
+    "kind", [k if k == "pruner" else pytest.param(k, marks=pytest.mark.sweep) for k in SINGULAR]
+)
 def test_its_suite_runs(kind: str, site: Path, tmp_path: Path) -> None:
     package = site.parent / f"my-{kind}"
     if kind == "dataset":

@@ -190,7 +190,7 @@ def test_published_weights_reach_their_accuracy(
     assert correct.double().mean() == pytest.approx(0.82, abs=0.005)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", [0, 1])
 def test_digits_recipe_reaches_95_percent(seed: int) -> None:
     # Written out here, so that the recipe is tested apart from the training loop.

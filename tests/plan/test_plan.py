@@ -210,7 +210,7 @@ def test_counting_needs_no_memory_for_the_plan(toy_suite: Write) -> None:
     assert sum(summary.stored.values()) == len(stored) - 1  # the data set is no step
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
     levels = ", ".join(f"{k / 1000:.3f}" for k in range(1, 831))
     (tmp_path / "large.yaml").write_text(

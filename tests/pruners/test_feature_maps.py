@@ -387,7 +387,7 @@ def real(shared_data: Any, shared_weights: Any) -> tuple[Network, Any]:
     return Network(module.eval(), architecture), data
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", METHODS)
 def test_a_trained_network_suffers_less_than_from_random_filters(name: str, real: Any) -> None:
     network, data = real

@@ -386,7 +386,7 @@ def cifar(folder: Path, split: str, count: int) -> tuple[Tensor, Tensor]:
     return normalise(pixels), torch.tensor([row["label"] for row in rows])
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_rankings_beat_random_filters_on_a_trained_network(
     make_context: Any,
     shared_data: Callable[[str], Path],

@@ -325,7 +325,7 @@ def cifar(folder: Path, split: str, count: int) -> tuple[Tensor, Tensor]:
     return inputs, torch.tensor([row["label"] for row in rows])
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "method", [Lrp(images=5), ThiNet(images=128), Senpis(images=5, scope="layerwise")]
 )

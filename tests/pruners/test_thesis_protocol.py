@@ -125,7 +125,7 @@ def records(store: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_rounds_on_mnist_killed_and_resumed_are_the_same(
     shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:

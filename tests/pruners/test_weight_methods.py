@@ -200,7 +200,7 @@ def resnet20(
     return network, context, accuracy
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "method",
     [

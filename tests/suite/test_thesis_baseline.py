@@ -9,7 +9,7 @@ import pytest
 import prunebench as pb
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_the_thesis_network_reaches_97_percent_on_mnist(
     shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:

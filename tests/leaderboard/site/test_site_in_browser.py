@@ -132,7 +132,7 @@ def nasty_tour(browser: Any, nasty: Path) -> Tour:
     return travel(browser, nasty)
 
 
-@pytest.fixture(params=["published", "nasty"])
+@pytest.fixture(params=[pytest.param("published", marks=pytest.mark.sweep), "nasty"])
 def tour(request: pytest.FixtureRequest) -> Tour:
     found = request.getfixturevalue(f"{request.param}_tour")
     assert isinstance(found, Tour)
