@@ -1,4 +1,4 @@
-"""What methods need that follow a network's answer back to the pixels of its images."""
+"""Checks for methods that follow a network's answer back to the pixels of its images."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from prunebench.networks.shared_weights import make_twin
 from prunebench.networks.wrappers import unwrap
 
 UNFIT = (RuntimeError, ValueError, AssertionError, IndexError)
-"""What networks raise that are given images of another size, or more or fewer of them."""
+"""Errors of networks that are given images of another size, or more or fewer of them."""
 
 
 def make_classifier(module: nn.Module, example: Tensor) -> nn.Module:

@@ -59,6 +59,7 @@ class _Pool:
         self._threads = threads
         self._lock = threading.Lock()
         self._workers: ProcessPoolExecutor | None = None
+        self._closed = False
 
     def submit(self, task: Task) -> Future[list[Outcome]]:
         try:
@@ -87,6 +88,8 @@ class _Pool:
                 found.set_exception(BrokenProcessPool())
 
         def pass_on(found: Future[list[Outcome]]) -> None:
+            if self._closed:
+                return  # its process was killed by us: nobody waits for it
             error = None if found.cancelled() else found.exception()
             if isinstance(error, BrokenProcessPool) and attempt < ATTEMPTS:
                 with self._lock:
@@ -104,6 +107,7 @@ class _Pool:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             workers, self._workers = self._workers, None
         if workers is not None:
             processes = list((workers._processes or {}).values())
