@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stored_records import read_records
 
 import prunebench as pb
 from prunebench.errors import RequestError
@@ -26,19 +28,6 @@ Write = Callable[..., Path]
 
 def run(suite: Path, store: Path, **options: Any) -> Results:
     return pb.run(suite, store, "", device="cpu", quiet=True, **options)
-
-
-def read_records(store: Path) -> dict[str, Any]:
-    """Records without what is measured, which differs from run to run."""
-    found = {}
-    for path in (store / "records").rglob("*.json"):
-        record = json.loads(path.read_text())
-        record["measured"] = record["times"] = None
-        for value in record["values"].values():
-            if value["measured"]:
-                value["mean"] = None
-        found[record["id"]] = record
-    return found
 
 
 @pytest.mark.slow
@@ -93,21 +82,29 @@ def test_a_task_that_kills_every_process_fails_alone(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
 def test_processes_end_with_the_run_that_started_them(
-    toy_suite: Write, toys: Path, tmp_path: Path
+    how: signal.Signals, status: int, toy_suite: Write, toys: Path, tmp_path: Path
 ) -> None:
     suite = toy_suite(model="{toy-cnn: {training: {epochs: 5000, lr: 1e-4}}}")
     command = [sys.executable, "-m", "prunebench", "run", str(suite), "--jobs", "2"]
     command += ["--store", str(tmp_path / "store"), "--tracking-uri", "", "--device", "cpu"]
-    started = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(toys)})
+    started = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(toys)},
+        # Where the tests run in the background, they and their children would ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     scratch = tmp_path / "store" / "scratch"
     while not list(scratch.rglob("*.safetensors")):
         assert started.poll() is None
         time.sleep(0.1)
     children = find_children(started.pid)
     assert len(children) >= 2  # the worker, and multiprocessing's own tracker
-    started.kill()
-    started.wait()
+    started.send_signal(how)
+    assert started.wait(60) == status
     for _ in range(100):
         if not any(is_alive(child) for child in children):
             break

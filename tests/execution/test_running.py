@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stored_records import read_records
 
 import prunebench as pb
 from prunebench import RequestError
@@ -29,19 +30,6 @@ def _run(path: Path, store: Path, **options: Any) -> pb.Results:
 def _command(suite: Path, store: Path, *options: str) -> list[str]:
     start = [sys.executable, "-m", "prunebench", "run", str(suite), "--store", str(store)]
     return [*start, "--tracking-uri", "", "--device", "cpu", *options]
-
-
-def _records(store: Path) -> dict[str, Any]:
-    """Records without what is measured, which differs from run to run."""
-    found = {}
-    for path in (store / "records").rglob("*.json"):
-        record = json.loads(path.read_text())
-        record["measured"] = record["times"] = None
-        for value in record["values"].values():
-            if value["measured"]:
-                value["mean"] = None
-        found[record["id"]] = record
-    return found
 
 
 def _journal(store: Path) -> list[str]:
@@ -304,7 +292,7 @@ def test_two_recoveries_are_two_protocols(toy_suite: Write, tmp_path: Path) -> N
     results = _run(toy_suite(recovery=both), tmp_path / "store")
     assert len({record.protocol for record in results.records}) == 2
     assert len({record.id for record in results.records}) == len(results.records) == 14
-    assert len(_records(tmp_path / "store")) == 14
+    assert len(read_records(tmp_path / "store")) == 14
 
 
 @pytest.mark.slow
@@ -383,7 +371,7 @@ def _kill_often(
     assert kills == 5
     for folder in (store, tmp_path / "calm"):
         assert subprocess.run(_command(suite, folder, *options), check=False).returncode == 0
-    assert _records(store) == _records(tmp_path / "calm")
+    assert read_records(store) == read_records(tmp_path / "calm")
     journal = _journal(store)
     assert len(journal) == len(set(journal))
     assert set(journal) >= Store(tmp_path / "calm").stored_keys()
