@@ -1,4 +1,4 @@
-"""Residual networks for CIFAR images: ResNet-20, 32, 44, 56 and 110."""
+"""Residual networks for small images: ResNet-8, 20, 32, 44, 56 and 110."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _CifarResNet(Model):
             augment="crop-flip",
         )
 
-    def normalisation(self) -> Normalisation:
+    def normalisation(self) -> Normalisation | None:
         """Return ImageNet's normalisation, which the published weights were trained with."""
         from prunebench.data import Normalisation
 
@@ -55,6 +55,38 @@ class _CifarResNet(Model):
         blocks = (self.depth - 2) // 6
         ends = (f"layer{stage}.{block}.conv2" for stage in (1, 2, 3) for block in range(blocks))
         return ("conv1", *ends)
+
+
+class ResNet8(_CifarResNet):
+    """One block a stage, for grey or colour images, and no published weights."""
+
+    depth = 8
+
+    def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
+        """Build the untrained network."""
+        from prunebench.models.networks.cifar_resnet import CifarResNet
+
+        return CifarResNet(self.depth, classes, channels)
+
+    def target_layer(self) -> str:
+        """Name the last stage, after its block's ReLU: 64 maps of 7×7 on images of 28×28."""
+        return "layer3"
+
+    def recipe(self) -> Recipe:
+        """Return 15 epochs of SGD with a learning rate that falls to zero."""
+        return Recipe(
+            epochs=15,
+            lr=0.1,
+            momentum=0.9,
+            weight_decay=5e-4,
+            batch_size=128,
+            schedule="cosine",
+            augment="crop-flip",
+            keep="last",
+        )
+
+    def normalisation(self) -> None:
+        """Return nothing: the data set's own holds, since no weights demand another."""
 
 
 class ResNet20(_CifarResNet):

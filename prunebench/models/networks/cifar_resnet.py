@@ -15,12 +15,13 @@ class CifarResNet(nn.Module):
     Args:
         depth: Number of weighted layers, 6n+2 for n blocks a stage.
         classes: Number of outputs.
+        channels: Channels of the images.
     """
 
-    def __init__(self, depth: int, classes: int) -> None:
+    def __init__(self, depth: int, classes: int, channels: int = 3) -> None:
         super().__init__()
         blocks = (depth - 2) // 6
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.layer1 = _make_stage(blocks, 16, 16, stride=1)
         self.layer2 = _make_stage(blocks, 16, 32, stride=2)
@@ -31,7 +32,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits B×classes for images B×3×H×W."""
+        """Return logits B×classes for images B×channels×H×W."""
         maps = functional.relu(self.bn1(self.conv1(images)))
         maps = self.layer3(self.layer2(self.layer1(maps)))
         logits: Tensor = self.linear(maps.mean((2, 3)))
