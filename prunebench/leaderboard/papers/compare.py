@@ -9,7 +9,11 @@ from typing import Literal
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.papers.cards.work import PublishedExperiment, PublishedRow, Work
-from prunebench.leaderboard.papers.differences import list_differences
+from prunebench.leaderboard.papers.differences import (
+    list_differences,
+    list_protocol_differences,
+    list_seed_differences,
+)
 from prunebench.leaderboard.papers.matching_sections import (
     MatchingSection,
     find_matching_sections,
@@ -17,6 +21,7 @@ from prunebench.leaderboard.papers.matching_sections import (
 )
 from prunebench.leaderboard.papers.nearest import (
     choose_levels,
+    explain_choice,
     explain_other_level,
     find_nearest,
     list_candidates,
@@ -36,17 +41,21 @@ class Counterpart:
         numbers: Its columns.
         row: Our nearest row; None where there is none.
         exact: Whether it is of the same experiment: data set, network and method.
-        why: What is known to differ; without a row, why there is none.
+        differs: What is known to make the protocol of our row another than the published one.
+        why: This and how many seeds there are; without a row, why there is none.
         levels: The levels of its method that the numbers are read over, from the network without
             compression on; none where they are the row's own.
+        baseline: The baseline of the row's protocol.
     """
 
     published: PublishedRow
     numbers: tuple[Number, ...]
     row: Row | None = None
     exact: bool = False
+    differs: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
     levels: tuple[Row, ...] = ()
+    baseline: Row | None = None
 
     def chosen_by(self, experiment: PublishedExperiment) -> str | None:
         """Return the column by which the level was chosen; None if there was no choice."""
@@ -201,13 +210,23 @@ def _find_in_section(
         compare_number(key, quantities[key], published, row, section.baseline, levels)
         for key in published.values
     )
-    why = (
-        *place.meant.differs,
-        *explain_other_level(experiment, published, numbers),
-        *list_differences(experiment.conditions, experiment.ours, row, section),
+    differs = dict.fromkeys(
+        (
+            *place.meant.differs,
+            *explain_choice(experiment, published, () if levels else rows),
+            *explain_other_level(experiment, published, numbers),
+            *list_protocol_differences(experiment.conditions, experiment.ours, row, section),
+        )
     )
     return Counterpart(
-        published, numbers, row, place.exact, tuple(dict.fromkeys(why)), tuple(levels)
+        published,
+        numbers,
+        row,
+        place.exact,
+        tuple(differs),
+        (*differs, *list_seed_differences(experiment.conditions, row)),
+        tuple(levels),
+        section.baseline,
     )
 
 

@@ -29,7 +29,29 @@ def list_differences(
         row: Our row.
         section: Its section.
     """
+    protocol = list_protocol_differences(stated, ours, row, section)
+    return (*protocol, *list_seed_differences(stated, row))
+
+
+def list_protocol_differences(
+    stated: StatedConditions, ours: RowPatterns, row: Row, section: Section
+) -> tuple[str, ...]:
+    """List the same without how many seeds there are, which is evidence and no condition."""
     return tuple(_yield_differences(stated, ours, row, section))
+
+
+def list_seed_differences(stated: StatedConditions, row: Row) -> tuple[str, ...]:
+    """Say how many seeds there are, where some are missing or the work has another number."""
+    if row.missing:
+        return (f"{row.seeds} seeds",)
+    if stated.seeds in (None, len(row.records)):
+        return ()
+    return (f"{count_seeds(row)} ({stated.seeds} there)",)
+
+
+def count_seeds(row: Row) -> str:
+    """Write how many seeds a row has: ``1 seed``, ``3 seeds``."""
+    return f"{len(row.records)} seed{'s' * (len(row.records) > 1)}"
 
 
 def _yield_differences(
@@ -58,7 +80,6 @@ def _yield_differences(
     if stated.target_layer not in (None, conditions.target_layer):
         yield f"layer explained: {plain(conditions.target_layer)} ({stated.target_layer} there)"
     yield from _compare_baseline(stated, section)
-    yield from _compare_seeds(stated, row)
 
 
 def _compare_recovery(stated: dict[str, Any] | None, found: dict[str, Any] | None) -> Iterator[str]:
@@ -95,13 +116,6 @@ def _compare_baseline(stated: StatedConditions, section: Section) -> Iterator[st
     there = parse_number(stated.baseline_accuracy) / 100
     if abs(accuracy - there) > FAR:
         yield f"baseline accuracy {100 * accuracy:.2f}% ({stated.baseline_accuracy} there)"
-
-
-def _compare_seeds(stated: StatedConditions, row: Row) -> Iterator[str]:
-    if row.missing:
-        yield f"{row.seeds} seeds"
-    elif stated.seeds not in (None, len(row.records)):
-        yield f"{len(row.records)} seed{'s' * (len(row.records) > 1)} ({stated.seeds} there)"
 
 
 def is_of_model(record: Record, rows: RowPatterns) -> bool:

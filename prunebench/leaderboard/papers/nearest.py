@@ -51,6 +51,15 @@ def choose_levels(rows: Sequence[Row], section: Section) -> list[Row]:
     return ([start] if start else []) + max(methods, key=len)
 
 
+def explain_choice(
+    experiment: PublishedExperiment, published: PublishedRow, rows: Sequence[Row]
+) -> tuple[str, ...]:
+    """Say that the card does not tell which of several rows of ours is meant, if it does not."""
+    if experiment.nearest or published.role != "compressed" or len(rows) < 2:
+        return ()
+    return (f"one of {len(rows)} rows of ours, which the card does not tell apart",)
+
+
 def explain_other_level(
     experiment: PublishedExperiment, published: PublishedRow, found: Sequence[Number]
 ) -> tuple[str, ...]:

@@ -9,7 +9,13 @@ from typing import Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.papers.cards.registry import read_works
-from prunebench.leaderboard.papers.cards.work import PublishedExperiment, Quantity
+from prunebench.leaderboard.papers.cards.work import PublishedExperiment
+from prunebench.leaderboard.papers.claims import (
+    Claim,
+    count_claims,
+    judge_experiment,
+    judge_number,
+)
 from prunebench.leaderboard.papers.compare import (
     ComparedExperiment,
     Counterpart,
@@ -45,7 +51,13 @@ CHOSEN = "chosen by this"
 
 @dataclass(frozen=True)
 class NumberLine:
-    """One number of the comparison, as text."""
+    """One number of the comparison, as text.
+
+    Attributes:
+        verdict: What may be claimed of it.
+        reasons: Why, all of it.
+        reason: What of this is not said of the whole row.
+    """
 
     title: str
     published: str
@@ -53,6 +65,9 @@ class NumberLine:
     bounds: str
     difference: str
     note: str
+    verdict: str
+    reasons: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,7 @@ class ExperimentView:
     Attributes:
         experiment: As its card has it.
         state: Whether it was run.
+        claims: The verdicts on all its numbers.
         not_run: What to say where it was not.
         groups: The published rows beside which a row of ours stands.
         common: What all these rows of ours have in common that the work has not.
@@ -90,6 +106,7 @@ class ExperimentView:
 
     experiment: PublishedExperiment
     state: str
+    claims: tuple[Claim, ...]
     not_run: str
     groups: tuple[CounterpartGroup, ...]
     common: tuple[str, ...]
@@ -113,9 +130,11 @@ def write(sections: Sequence[Section], site: Path) -> None:
     """
     works = read_works()
     compared = compare_works(works, sections)
-    shown = [
-        (name, work, [make_view(one) for one in compared[name]]) for name, work in works.items()
-    ]
+    shown = []
+    for name, work in works.items():
+        views = [make_view(one) for one in compared[name]]
+        count = count_claims(claim for view in views for claim in view.claims)
+        shown.append((name, work, views, count))
     render(
         site,
         "papers.html",
@@ -123,6 +142,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
         works=shown,
         citation=format_citation,
         addresses=list_addresses,
+        count_claims=count_claims,
     )
 
 
@@ -138,6 +158,7 @@ def make_view(compared: ComparedExperiment) -> ExperimentView:
     return ExperimentView(
         experiment,
         compared.state,
+        judge_experiment(compared),
         explain_not_run(experiment),
         tuple(_group(experiment, beside, common) for beside in matched),
         common,
@@ -171,7 +192,7 @@ def _group(
         beside.published.source,
         beside.published.note,
         tuple(
-            _line(experiment.quantities[found.key], found, chosen=found.key == chosen_by)
+            _line(experiment, beside, found, chosen=found.key == chosen_by)
             for found in beside.numbers
         ),
         title_row(row, len(beside.levels)),
@@ -182,8 +203,14 @@ def _group(
     )
 
 
-def _line(quantity: Quantity, found: Number, *, chosen: bool) -> NumberLine:
+def _line(
+    experiment: PublishedExperiment, beside: Counterpart, found: Number, *, chosen: bool
+) -> NumberLine:
     """Write one number; by the column that chose the level, no difference is shown."""
+    quantity = experiment.quantities[found.key]
+    claim = judge_number(experiment, beside, found)
+    reasons = claim.reasons if claim else ()
+    told = (*beside.why, found.note, quantity.note)
     digits = count_digits(found.printed)
     bounds = ""
     if found.low is not None and found.high is not None:
@@ -193,5 +220,13 @@ def _line(quantity: Quantity, found: Number, *, chosen: bool) -> NumberLine:
         difference = CHOSEN if chosen else format_signed(found.difference, digits, plus=True)
     ours = format_measured(quantity, found.ours, digits, plus=has_sign(found.printed))
     return NumberLine(
-        quantity.title, found.printed or "–", ours, bounds, difference, found.note or ""
+        quantity.title,
+        found.printed or "–",
+        ours,
+        bounds,
+        difference,
+        found.note or "",
+        claim.verdict if claim else "–",
+        "; ".join(reasons),
+        "; ".join(reason for reason in reasons if reason not in told),
     )
