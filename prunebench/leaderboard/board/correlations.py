@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from prunebench.intervals import LEAST_SEEDS, seed_interval
 from prunebench.leaderboard.board.rank import group_by_pruner
 from prunebench.leaderboard.board.rows import Row, find_role
+from prunebench.record.scales import ZERO_MAPS
 
 LEAST_POINTS = 3
 LEAST_FOR_RANKS = 10
@@ -54,6 +55,8 @@ class Correlation:
         pearson: Of the values themselves; None where it is not defined.
         spearman: Of their ranks.
         reason: Why there is none.
+        zero_maps: Share of zero maps, the largest of any of these rows; None where one does not
+            tell it.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Correlation:
     pearson: Coefficient | None = None
     spearman: Coefficient | None = None
     reason: str | None = None
+    zero_maps: float | None = None
 
 
 def list_explanation_values(rows: Iterable[Row]) -> tuple[str, ...]:
@@ -101,6 +105,7 @@ def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
         One correlation for each name, in their order.
     """
     found: dict[str, Correlation] = {}
+    zeros: dict[str, float | None] = {}
     by_rows: dict[tuple[int, ...], list[str]] = {}
     having = [
         index
@@ -109,6 +114,7 @@ def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
     ]
     for name in names:
         present = tuple(index for index in having if rows[index].get(name).mean is not None)
+        zeros[name] = find_zero_maps([rows[index] for index in present], name)
         if len(present) < LEAST_POINTS:
             reason = f"{len(present)} of the {LEAST_POINTS} points that are needed"
             found[name] = Correlation(name, len(present), reason=reason)
@@ -117,7 +123,22 @@ def correlate(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:
     for present, alike in by_rows.items():
         for each in _correlate_rows([rows[index] for index in present], alike):
             found[each.name] = each
-    return [found[name] for name in names]
+    return [replace(found[name], zero_maps=zeros[name]) for name in names]
+
+
+def find_zero_maps(rows: Iterable[Row], name: str) -> float | None:
+    """Return the largest share of zero maps of any row, by a value's explanation method.
+
+    Args:
+        rows: The rows.
+        name: The value, such as ``sp2ps/grad-cam``.
+
+    Returns:
+        A fraction, mean over seeds; None where a row does not tell it, or there is none.
+    """
+    shares = [row.get(f"{ZERO_MAPS}/{name.partition('/')[2]}").mean for row in rows]
+    known = [share for share in shares if share is not None]
+    return max(known) if known and len(known) == len(shares) else None
 
 
 def _correlate_rows(rows: Sequence[Row], names: Sequence[str]) -> list[Correlation]:

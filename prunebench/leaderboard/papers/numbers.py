@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prunebench.leaderboard.board.collapse import find_bar
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.papers.cards.printed import Words, parse_number
 from prunebench.leaderboard.papers.cards.work import PublishedRow, Quantity
@@ -61,7 +62,10 @@ def compare_number(
     reading = quantity.reading
     if reading is None:
         return Number(key, _to_text(value), note="nothing of ours answers it")
-    found = read_levels(reading, levels) if reading.levels else read_value(reading, row, baseline)
+    if reading.levels:
+        found = read_levels(reading, levels, find_bar(baseline, *levels[:1]))
+    else:
+        found = read_value(reading, row, baseline)
     if found.value is None:
         return Number(key, _to_text(value), note=found.note)
     ours, low, high = _scale(quantity, found)

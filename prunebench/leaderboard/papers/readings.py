@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from prunebench.leaderboard.board.collapse import COLLAPSED, explain_disagreement, list_working
+from prunebench.leaderboard.board.correlations import find_zero_maps
 from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.leaderboard.papers.cards.reading import Reading
 from prunebench.record import Reached, Record
@@ -70,16 +72,18 @@ def _read_named(name: str, row: Row, baseline: Row | None) -> ReadValue:
     return ReadValue(estimate.mean, estimate.low, estimate.high, estimate.reason)
 
 
-def read_levels(reading: Reading, rows: Sequence[Row]) -> ReadValue:
+def read_levels(reading: Reading, rows: Sequence[Row], bar: float | None) -> ReadValue:
     """Read a value over the levels of one method.
 
     Args:
         reading: One over levels.
         rows: The rows of one method and one protocol, the uncompressed network first.
+        bar: The accuracy that levels are held against (see ``board/collapse.py``).
 
     Returns:
         The largest, or Pearson's correlation, of the seed means; of the correlation also the
-        range over seeds. No value below three levels, or where one of the two is constant.
+        range over seeds, and what it is without collapsed levels. No value below three levels,
+        or where one of the two is constant.
     """
     if len(rows) < LEAST_LEVELS:
         return ReadValue(None, note=f"{len(rows)} levels, of which {LEAST_LEVELS} are needed")
@@ -98,7 +102,33 @@ def read_levels(reading: Reading, rows: Sequence[Row]) -> ReadValue:
     spread = ""
     if len(by_seed) > 1:
         spread = f"; by seed {min(by_seed):.3f} to {max(by_seed):.3f}".replace("-", "−")
-    return ReadValue(value, note=f"over {len(rows)} levels{spread}; {CAUTION}")
+    shares = _describe_zero_maps(rows, names)
+    without = _describe_working(value, list_working(rows, bar), len(rows), names)
+    return ReadValue(value, note=f"over {len(rows)} levels{spread}{shares}; {without}; {CAUTION}")
+
+
+def _describe_working(
+    every: float, rows: Sequence[Row], levels: int, names: tuple[str, str]
+) -> str:
+    """Tell of a correlation what it is without the levels that have collapsed."""
+    if len(rows) == levels:
+        return f"no level {COLLAPSED}"
+    reason, value = f"{len(rows)} of the {LEAST_LEVELS} levels that are needed", None
+    if len(rows) >= LEAST_LEVELS:
+        reason = "one of the two is the same at all levels"
+        value = _correlate(*([_mean(row, name) for row in rows] for name in names))
+    told = "not defined" if value is None else f"{value:.3f}".replace("-", "−")
+    told = f"without the levels that {COLLAPSED} {told}, over {len(rows)} levels"
+    told += _describe_zero_maps(rows, names)
+    warning = explain_disagreement("Pearson's r", every, value, levels - len(rows), reason)
+    return f"{told}. {warning.removesuffix('.')}" if warning else told
+
+
+def _describe_zero_maps(rows: Sequence[Row], names: tuple[str, str]) -> str:
+    """Tell the largest share of zero maps of any level, by the value that is of maps."""
+    of_maps = next((name for name in names if "/" in name), None)
+    share = find_zero_maps(rows, of_maps) if of_maps else None
+    return "" if share is None else f", at most {share:.1%} of a level's maps zero"
 
 
 def _correlate_by_seed(rows: Sequence[Row], names: tuple[str, str]) -> list[float]:

@@ -17,6 +17,8 @@ from prunebench.leaderboard.site.correlations import page as correlations_page
 from prunebench.leaderboard.site.links import link_row, name_section
 from prunebench.record import Record, Value
 
+ZEROS = "zero_map_fraction/grad-cam"
+
 
 def correlations(records: list[Record], site: Path) -> tuple[Page, Page]:
     """The overview, and the page of the first group."""
@@ -71,6 +73,36 @@ def test_levels_are_said_not_to_be_independent_wherever_p_values_are(tmp_path: P
     assert all(
         "Spearman's ρ" in alt or "Kendall" in alt or "not defined" in alt for alt in group.alts
     )
+
+
+def test_what_a_collapse_makes_is_said_in_overview_and_group(tmp_path: Path) -> None:
+    working = [(0.93, 0.80), (0.92, 0.82), (0.91, 0.78), (0.90, 0.82), (0.89, 0.80), (0.88, 0.80)]
+    points = [*working, (0.50, 0.30), (0.30, 0.10), (0.10, 0.0)]
+    records = [
+        record(level=0.1 * index, accuracy=accuracy, sp2ps=sp2ps, values={ZEROS: Value(mean=zeros)})
+        for index, (accuracy, sp2ps) in enumerate(points, 1)
+        for zeros in (0.25 if sp2ps == 0 else 0.0,)
+    ]
+    overview, group = correlations([baseline(0.93), *records], tmp_path)
+    warning = "Pearson's r is 0.99 with the 3 levels that lost more than 10 points of accuracy and"
+    for page in (overview, group):
+        assert "Without the 3 that lost more than 10 points of accuracy: fewer than" in page.text
+        assert f"For 1 of 1 methods the two disagree; Sp2PS, grad-cam: {warning}" in page.text
+    assert group.text.count(warning) == 3  # of all, in the table of all, and of the pruner
+    assert "zero maps 25.0%" in group.text
+    assert "zero maps 0.0%" in group.text
+    assert "the better of baseline and none has an accuracy of 93.00%" in group.text
+    (shape,) = group.figures[0]["layout"]["shapes"]
+    assert shape["x0"] == pytest.approx(0.83)
+
+
+def test_levels_that_all_work_say_that_nothing_is_left_out(tmp_path: Path) -> None:
+    points = [(0.9 - 0.01 * i, 0.9 - 0.02 * i) for i in range(4)]
+    records = [record(level=0.2 * (i + 1), accuracy=a, sp2ps=s) for i, (a, s) in enumerate(points)]
+    overview, group = correlations([baseline(0.9), *records], tmp_path)
+    assert "No network lost more than 10 points of accuracy." in overview.text
+    assert "the same: no level lost more than 10 points of accuracy" in group.text
+    assert "disagree" not in group.text
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,15 @@ def title_value(name: str) -> str:
     return f"{title_of(name)}, {plain(cam)}" if cam else title_of(name)
 
 
-def draw_scatter(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, Any], int]:
+def draw_scatter(
+    rows: Sequence[Row], names: Sequence[str], least: float | None = None
+) -> tuple[dict[str, Any], int]:
     """Draw accuracy against one metric under several methods, each in its own colour.
 
     Args:
         rows: The networks; hover text tells pruner and level.
         names: The metric's values, such as ``sp2ps/grad-cam`` and ``sp2ps/ablation-cam``.
+        least: The accuracy at which to draw a line; none if None.
 
     Returns:
         The figure, and how many networks it leaves out because it would have too many points.
@@ -47,8 +50,16 @@ def draw_scatter(rows: Sequence[Row], names: Sequence[str]) -> tuple[dict[str, A
         yaxis={"zeroline": False},
         legend=BELOW,
         hovermode="closest",
+        shapes=[] if least is None else [_line_at(least)],
     )
     return drawing, len(rows) - len(drawn)
+
+
+def _line_at(x: float) -> dict[str, Any]:
+    """Draw a dotted line from the bottom of a figure to its top."""
+    ends = {"x0": round(x, 5), "x1": round(x, 5), "y0": 0, "y1": 1}
+    line = {"dash": "dot", "width": 1, "color": "#808080"}
+    return {"type": "line", "yref": "paper", **ends, "line": line}
 
 
 def thin_out(rows: Sequence[Row], most: int) -> list[Row]:

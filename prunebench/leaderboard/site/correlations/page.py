@@ -9,12 +9,19 @@ from typing import Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES
+from prunebench.leaderboard.board.collapse import (
+    COLLAPSED,
+    MOST_LOST,
+    TwofoldCorrelation,
+    correlate_twice,
+    find_bar,
+    write_coefficient,
+)
 from prunebench.leaderboard.board.correlations import (
     CAUTION,
     LEAST_FOR_RANKS,
     Coefficient,
     Correlation,
-    correlate,
     list_explanation_values,
     list_networks,
     list_pruner_lines,
@@ -47,15 +54,24 @@ def write(sections: Sequence[Section], site: Path) -> None:
             "axes": [_axis(section, axis) for axis in AXES if axis in section.rankings],
         }
         groups.append(group)
-        render(site, page, "correlation.html", group=group, caution=CAUTION)
-    render(site, "correlations.html", "correlations.html", groups=groups, caution=CAUTION)
+        render(site, page, "correlation.html", group=group, caution=CAUTION, collapsed=COLLAPSED)
+    render(
+        site,
+        "correlations.html",
+        "correlations.html",
+        groups=groups,
+        caution=CAUTION,
+        collapsed=COLLAPSED,
+    )
 
 
 def _axis(section: Section, axis: Axis) -> dict[str, Any]:
     rows = list_networks(section.rows, axis)
     names = [name for name in list_explanation_values(rows) if not is_part(name)]
     names.sort(key=lambda name: (not name.startswith("sp2ps/"), name))
-    whole = correlate(rows, names)
+    bar = find_bar(section.baseline, section.control)
+    whole = correlate_twice(rows, names, bar)
+    main = [each for each in whole if each.every.name.startswith("sp2ps/")]
     pruners = list_pruner_lines(section.rows, axis)
     return {
         "axis": axis,
@@ -63,36 +79,34 @@ def _axis(section: Section, axis: Axis) -> dict[str, Any]:
         "removed": name_pruned_count(axis),
         "networks": len(rows),
         "names": [(title_of(name), plain(name.partition("/")[2])) for name in names],
-        "headline": _make_headline(whole),
-        "whole": [_make_cell(found) for found in whole],
+        "bar": None if bar is None else f"{100 * bar:.2f}%",
+        "headline": _make_headline([each.every for each in main]),
+        "working": _make_working_headline(main),
+        "warning": _warn_of_collapse(main),
+        "whole": [_make_pair(found) for found in whole],
         "pruners": [
             {
                 "name": plain(pruner),
                 "link": link_pruner(levels[-1].first.pruner_name),
-                "points": len(levels),
-                "cells": [_make_cell(found) for found in correlate(levels, names)],
+                "pairs": [_make_pair(found) for found in correlate_twice(levels, names, bar)],
             }
             for pruner, levels in pruners[:MOST_PRUNERS]
         ],
         "left": len(pruners) - MOST_PRUNERS,
-        "scatters": [_scatter(rows, same) for same in _group_by_metric(whole)],
+        "scatters": [_scatter(rows, same, bar) for same in _group_by_metric(whole)],
         "agreement": make_agreement_view(section, axis),
     }
 
 
 def _make_headline(whole: Sequence[Correlation]) -> str:
-    """Say how closely Sp2PS follows accuracy over all rows."""
-    known = [
-        (found, found.spearman)
-        for found in whole
-        if found.spearman is not None and found.name.startswith("sp2ps/")
-    ]
+    """Say how closely Sp2PS, under each explanation method, follows accuracy over some rows."""
+    known = [(found, found.spearman) for found in whole if found.spearman is not None]
     if not known:
-        reasons = [found.reason for found in whole if found.name.startswith("sp2ps/")]
+        reasons = [found.reason for found in whole]
         return f"No correlation with Sp2PS: {reasons[0]}." if reasons else "No Sp2PS was measured."
     order = sorted(known, key=lambda pair: pair[1].value)
     ends = [
-        (f"{rho.value:.2f}".replace("-", "−"), plain(found.name.partition("/")[2]))
+        (write_coefficient(rho.value), plain(found.name.partition("/")[2]))
         for found, rho in (order[0], order[-1])
     ]
     if ends[0][0] == ends[1][0]:
@@ -103,6 +117,27 @@ def _make_headline(whole: Sequence[Correlation]) -> str:
     over = " to ".join(dict.fromkeys(str(number) for number in (points[0], points[-1])))
     said = _describe_strength([rho.value for _, rho in order], points[0])
     return f"{said}: Spearman's ρ {told} over {over} networks."
+
+
+def _make_working_headline(main: Sequence[TwofoldCorrelation]) -> str | None:
+    """Say the same of the networks that have not collapsed; None without Sp2PS."""
+    most = max((found.collapsed for found in main), default=None)
+    if most is None:
+        return None
+    if most == 0:
+        return f"No network {COLLAPSED}."
+    headline = _make_headline([found.working for found in main])
+    return f"Without the {most} that {COLLAPSED}: {headline[0].lower()}{headline[1:]}"
+
+
+def _warn_of_collapse(main: Sequence[TwofoldCorrelation]) -> str | None:
+    """Say in one sentence that the two let a reader believe different things; None if not."""
+    told = [(found.every.name, found.explain_disagreement()) for found in main]
+    warned = [(name, text) for name, text in told if text]
+    if not warned:
+        return None
+    name, text = warned[0]
+    return f"For {len(warned)} of {len(main)} methods the two disagree; {title_value(name)}: {text}"
 
 
 def _describe_strength(rhos: Sequence[float], points: int) -> str:
@@ -122,13 +157,22 @@ def _describe_strength(rhos: Sequence[float], points: int) -> str:
     return "The order by accuracy tells little of the order by Sp2PS"
 
 
+def _make_pair(found: TwofoldCorrelation) -> dict[str, Any]:
+    return {
+        "title": title_value(found.every.name),
+        "collapsed": found.collapsed,
+        "cells": [_make_cell(found.every), _make_cell(found.working)],
+        "warning": found.explain_disagreement(),
+    }
+
+
 def _make_cell(found: Correlation) -> dict[str, Any]:
     return {
-        "title": title_value(found.name),
         "points": found.points,
         "reason": found.reason,
         "pearson": _coefficient(found.pearson),
         "spearman": _coefficient(found.spearman),
+        "zeros": "–" if found.zero_maps is None else f"{100 * found.zero_maps:.1f}%",
     }
 
 
@@ -137,30 +181,40 @@ def _coefficient(found: Coefficient | None) -> dict[str, str] | None:
         return None
     bounds = "" if found.low is None else f"[{found.low:.2f}, {found.high:.2f}]"
     p = "" if found.p is None else "p < 0.001" if found.p < 0.001 else f"p {found.p:.3f}"
-    return {"value": f"{found.value:.2f}".replace("-", "−"), "p": p, "bounds": bounds}
+    return {"value": write_coefficient(found.value), "p": p, "bounds": bounds}
 
 
-def _group_by_metric(whole: Sequence[Correlation]) -> list[list[Correlation]]:
-    found: dict[str, list[Correlation]] = {}
+def _group_by_metric(whole: Sequence[TwofoldCorrelation]) -> list[list[TwofoldCorrelation]]:
+    found: dict[str, list[TwofoldCorrelation]] = {}
     for each in whole:
-        found.setdefault(each.name.partition("/")[0], []).append(each)
+        found.setdefault(each.every.name.partition("/")[0], []).append(each)
     return list(found.values())
 
 
-def _scatter(rows: Sequence[Row], same: Sequence[Correlation]) -> dict[str, Any]:
-    drawn, left = draw_scatter(rows, [found.name for found in same])
-    title = title_of(same[0].name)
+def _scatter(
+    rows: Sequence[Row], same: Sequence[TwofoldCorrelation], bar: float | None
+) -> dict[str, Any]:
+    least = None if bar is None else bar - MOST_LOST
+    drawn, left = draw_scatter(rows, [found.every.name for found in same], least)
+    title = title_of(same[0].every.name)
     told = []
     for found in same:
-        cam = plain(found.name.partition("/")[2])
-        if found.pearson and found.spearman:
-            r, rho = found.pearson.value, found.spearman.value
-            told.append(f"{cam} Pearson's r {r:.2f}, Spearman's ρ {rho:.2f}")
-        else:
-            told.append(f"{cam} not defined, {found.reason}")
+        cam = plain(found.every.name.partition("/")[2])
+        without = f", without collapsed {_tell(found.working)}" if found.collapsed else ""
+        told.append(f"{cam} {_tell(found.every)}{without}")
+    left_out = f"{left} of {len(rows)} networks are left out, evenly. " if left else ""
+    limit = f"Left of the dotted line: networks that {COLLAPSED}." if least is not None else ""
     return {
         "title": title,
         "figure": drawn,
         "alt": f"{title} against accuracy over {len(rows)} networks: {'; '.join(told)}.",
-        "caption": f"{left} of {len(rows)} networks are left out, evenly." if left else "",
+        "caption": f"{left_out}{limit}",
     }
+
+
+def _tell(found: Correlation) -> str:
+    """Tell both coefficients, or why there are none."""
+    if not found.pearson or not found.spearman:
+        return f"not defined, {found.reason}"
+    r, rho = (write_coefficient(each.value) for each in (found.pearson, found.spearman))
+    return f"Pearson's r {r}, Spearman's ρ {rho}"
