@@ -93,24 +93,35 @@ def count_claims(claims: Iterable[Claim]) -> str:
     return ", ".join(f"{counts[verdict]} {words}" for verdict, words in COUNTED.items())
 
 
+def list_row_obstacles(experiment: PublishedExperiment, beside: Counterpart) -> tuple[str, ...]:
+    """List what keeps all numbers of our row from being held against the published ones."""
+    return tuple(_yield_row_obstacles(experiment, beside))
+
+
+def _yield_row_obstacles(experiment: PublishedExperiment, beside: Counterpart) -> Iterator[str]:
+    row = beside.row
+    if row is None:
+        return
+    yield from beside.differs
+    if not beside.exact and not beside.differs:
+        yield "a similar experiment, not the same"
+    yield from _compare_suites(experiment, row)
+    if row.missing:
+        yield f"{row.seeds} seeds"
+    elif len(row.records) < LEAST_SEEDS:
+        yield f"{count_seeds(row)}, of which {LEAST_SEEDS} are needed"
+
+
 def _list_obstacles(
     experiment: PublishedExperiment, beside: Counterpart, number: Number
 ) -> Iterator[str]:
     """Yield what keeps our number from being held against the published one."""
-    assert beside.row is not None
-    yield from beside.differs
-    if not beside.exact and not beside.differs:
-        yield "a similar experiment, not the same"
-    yield from _compare_suites(experiment, beside.row)
+    yield from list_row_obstacles(experiment, beside)
     quantity = experiment.quantities[number.key]
     if quantity.note:
         yield quantity.note
     if number.key == beside.chosen_by(experiment):
         yield "our row was chosen by this number"
-    if beside.row.missing:
-        yield f"{beside.row.seeds} seeds"
-    elif len(beside.row.records) < LEAST_SEEDS:
-        yield f"{count_seeds(beside.row)}, of which {LEAST_SEEDS} are needed"
     if quantity.reading and quantity.reading.levels:
         yield "a number over levels has no interval over seeds"
 

@@ -99,6 +99,41 @@ def test_the_theses_correlation_is_over_the_levels_of_seed_means_without_a_p_val
 
 
 @pytest.mark.parametrize(
+    ("accuracies", "ious", "said"),
+    [
+        ([0.98, 0.97, 0.9], [0.2, 0.19, 0.12], "no level lost more than 10 points of accuracy"),
+        (
+            [0.98, 0.97, 0.96, 0.2, 0.1],
+            [0.20, 0.24, 0.20, 0.05, 0.0],
+            "10 points of accuracy 0.000, over 3 levels, at most 2.5% of a level's maps zero. "
+            "Pearson's r is 0.98 with the 2 levels that lost more than 10 points of accuracy and "
+            "0.00 without",
+        ),
+        ([0.98, 0.97, 0.2, 0.1], [0.2, 0.2, 0.1, 0.0], "not defined, over 2 levels"),
+    ],
+)
+def test_the_thesiss_correlation_is_told_without_collapsed_levels(
+    accuracies: list[float], ious: list[float], said: str
+) -> None:
+    records = [
+        one.model_copy(
+            update={"values": {**one.values, "zero_map_fraction/grad-cam++": Value(mean=zeros)}}
+        )
+        for one in thesis(accuracies, ious)
+        for zeros in (0.025 if (one.mean("accuracy") or 0) > 0.5 else 0.75,)
+    ]
+    (number,) = (
+        compare_experiment(published("thesis-iterative", "correlation"), board(records))
+        .rows[0]
+        .numbers
+    )
+    assert said in str(number.note)
+    collapsed = min(accuracies) < 0.5
+    most = "at most 75.0% of a level's maps zero" if collapsed else "at most 2.5% of"
+    assert most in str(number.note)
+
+
+@pytest.mark.parametrize(
     ("accuracies", "reason"),
     [([0.9, 0.8], "2 levels, of which 3 are needed"), ([0.9, 0.9, 0.9], "the same at all levels")],
 )

@@ -137,7 +137,8 @@ def _warn_of_collapse(main: Sequence[TwofoldCorrelation]) -> str | None:
     if not warned:
         return None
     name, text = warned[0]
-    return f"For {len(warned)} of {len(main)} methods the two disagree; {title_value(name)}: {text}"
+    some = f"{len(warned)} of {len(main)} methods"
+    return f"For {some} the two do not tell the same; {title_value(name)}: {text}"
 
 
 def _describe_strength(rhos: Sequence[float], points: int) -> str:

@@ -15,6 +15,7 @@ from prunebench.leaderboard.papers.claims import (
     count_claims,
     judge_experiment,
     judge_number,
+    list_row_obstacles,
 )
 from prunebench.leaderboard.papers.compare import (
     ComparedExperiment,
@@ -150,7 +151,11 @@ def make_view(compared: ComparedExperiment) -> ExperimentView:
     """Bring a comparison into the form of the page."""
     experiment = compared.experiment
     matched = [beside for beside in compared.rows if beside.row]
-    common = find_shared(beside.why for beside in matched)
+    why = [
+        tuple(dict.fromkeys((*beside.why, *list_row_obstacles(experiment, beside))))
+        for beside in matched
+    ]
+    common = find_shared(why)
     unmatched: dict[str, list[str]] = {}
     for beside in compared.rows:
         if not beside.row:
@@ -160,7 +165,10 @@ def make_view(compared: ComparedExperiment) -> ExperimentView:
         compared.state,
         judge_experiment(compared),
         explain_not_run(experiment),
-        tuple(_group(experiment, beside, common) for beside in matched),
+        tuple(
+            _group(experiment, beside, texts, common)
+            for beside, texts in zip(matched, why, strict=True)
+        ),
         common,
         unmatched if matched else {},
         make_table(compared) if unmatched or (compared.own and experiment.sorted_by) else None,
@@ -182,8 +190,12 @@ def _draw_over_levels(
 
 
 def _group(
-    experiment: PublishedExperiment, beside: Counterpart, common: Sequence[str]
+    experiment: PublishedExperiment,
+    beside: Counterpart,
+    why: Sequence[str],
+    common: Sequence[str],
 ) -> CounterpartGroup:
+    """Bring a published row and ours together, with what differs of ours but not of all of ours."""
     row = beside.row
     assert row is not None
     chosen_by = beside.chosen_by(experiment)
@@ -192,25 +204,30 @@ def _group(
         beside.published.source,
         beside.published.note,
         tuple(
-            _line(experiment, beside, found, chosen=found.key == chosen_by)
+            _line(experiment, beside, found, why, chosen=found.key == chosen_by)
             for found in beside.numbers
         ),
         title_row(row, len(beside.levels)),
         plain(row.first.suite),
         link_row(row),
         beside.exact,
-        tuple(text for text in beside.why if text not in common),
+        tuple(text for text in why if text not in common),
     )
 
 
 def _line(
-    experiment: PublishedExperiment, beside: Counterpart, found: Number, *, chosen: bool
+    experiment: PublishedExperiment,
+    beside: Counterpart,
+    found: Number,
+    why: Sequence[str],
+    *,
+    chosen: bool,
 ) -> NumberLine:
     """Write one number; by the column that chose the level, no difference is shown."""
     quantity = experiment.quantities[found.key]
     claim = judge_number(experiment, beside, found)
     reasons = claim.reasons if claim else ()
-    told = (*beside.why, found.note, quantity.note)
+    told = (*why, found.note, quantity.note)
     digits = count_digits(found.printed)
     bounds = ""
     if found.low is not None and found.high is not None:
