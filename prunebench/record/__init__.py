@@ -4,20 +4,34 @@ In: JSON. Out: a ``Record``, brought up to today's schema. ``checking/`` says wh
 published.
 """
 
-from prunebench.record.fields import Conditions, Epoch, Heatmap, Moved, Reached, Times, Value
+from prunebench.record.fields import (
+    Changed,
+    Conditions,
+    Epoch,
+    Heatmap,
+    Moved,
+    Reached,
+    Times,
+    Training,
+    Value,
+)
 from prunebench.record.migrations import SCHEMA
+from prunebench.record.per_image import PerImage
 from prunebench.record.reading import read_record, read_records
 from prunebench.record.record import Record, slug
 
 __all__ = [
     "SCHEMA",
+    "Changed",
     "Conditions",
     "Epoch",
     "Heatmap",
     "Moved",
+    "PerImage",
     "Reached",
     "Record",
     "Times",
+    "Training",
     "Value",
     "read_record",
     "read_records",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -119,6 +119,44 @@ class Moved(Strict):
     png: str | None
     before: str
     after: str
+
+
+class Changed(Strict):
+    """One of the images of which this network predicts another class than its baseline does.
+
+    Attributes:
+        image: Index in the test split.
+        baseline_class: The class that the baseline predicts.
+        own_class: The class that this network predicts, never the same one.
+        label: The true class.
+        png: The image, base64 PNG, grey or RGB; null where it may not be shown.
+    """
+
+    image: Count
+    baseline_class: Count
+    own_class: Count
+    label: Count
+    png: str | None
+
+
+class Training(Strict):
+    """How a baseline came to be.
+
+    Attributes:
+        from_scratch: Whether it started from random weights, not from given ones.
+        epochs: Of its training, or of the adaptation of given weights; 0 where neither happened.
+        keep: Whether the epoch kept was the best on the validation split, or the last; null where
+            nothing was trained.
+        images_seen: Training images, each as often as it was seen.
+        network: A digest that two baselines share exactly where they are one network but for how
+            they were trained: of the architecture, and of the content of given weights.
+    """
+
+    from_scratch: bool
+    epochs: Count
+    keep: Literal["best", "last"] | None
+    images_seen: Count
+    network: Slug
 
 
 Time = Annotated[float, Field(ge=0, le=1e12)]

@@ -9,7 +9,7 @@ from prunebench.errors import RequestError
 
 Content = dict[str, Any]
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 
 
 def _from_1(content: Content) -> Content:
@@ -25,7 +25,15 @@ def _from_2(content: Content) -> Content:
     return content
 
 
-MIGRATIONS: Mapping[int, Callable[[Content], Content]] = {1: _from_1, 2: _from_2}
+def _from_3(content: Content) -> Content:
+    """Keep what is there: 4 added what the rules of the board read, all of which may be absent.
+
+    ``failure``, ``per_image``, ``recalls``, ``training``, ``reads_explanations``, ``changed``.
+    """
+    return content
+
+
+MIGRATIONS: Mapping[int, Callable[[Content], Content]] = {1: _from_1, 2: _from_2, 3: _from_3}
 """By schema: what makes the JSON of a record one of the next schema."""
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from prunebench.record.fields import (
     MOST_CLASSES,
+    Changed,
     Conditions,
     Count,
     Epoch,
@@ -20,9 +21,13 @@ from prunebench.record.fields import (
     Slug,
     Strict,
     Times,
+    Training,
     Value,
 )
 from prunebench.record.migrations import SCHEMA
+from prunebench.record.per_image import PerImage
+
+Recall = Annotated[float, Field(ge=0, le=1)] | None
 
 
 class Record(Strict):
@@ -41,11 +46,20 @@ class Record(Strict):
             quantised where weights have 8 bits (pruned or not; never ranked with the others).
         values: By name, maps' metrics with their method: ``accuracy``, ``sp2ps/grad-cam``.
         curves: Training curves by step: ``baseline``, ``compressed``, ``recovered``.
+        failure: Why there is no such network, in one line: a step that makes it failed. Such a
+            record has no values, and zeros for what was reached.
+        per_image: What it predicts of each explained image, and how much of each map is left.
+        recalls: Of each class, the part of its test images that are predicted rightly; null for a
+            class without test images. Empty where there are too many classes.
+        training: How the network was trained, where it is a baseline.
+        reads_explanations: Whether the method chooses by explanations what it removes.
+        changed: The explained images of which it predicts another class than its baseline, those
+            first of which it is surest.
         moved: The images whose attention moved most under the first explanation method that is
             compared by Sp2PS, most first.
         pictures: What the method itself shows of its work, by name: base64 PNG.
         pictures_withheld: Why images are not shown, where they are not.
-        classes: Names of the classes, where ``moved`` shows predictions and they are not too many.
+        classes: Names of the classes, where classes are told of and they are not too many.
         times: Milliseconds of the timed passes, by device and batch size: ``cpu_b1``.
         images_seen: Training images seen since the baseline, all epochs counted.
         suite_excerpt: A suite that makes this row again.
@@ -55,7 +69,7 @@ class Record(Strict):
         measured: Times; they differ from run to run.
     """
 
-    schema_version: Literal[3] = SCHEMA
+    schema_version: Literal[4] = SCHEMA
     id: Slug
     suite: Slug
     role: Literal["baseline", "control", "floor", "compressed"]
@@ -75,6 +89,12 @@ class Record(Strict):
     values: dict[str, Value]
     curves: dict[str, tuple[Epoch, ...]] = {}
     heatmaps: tuple[Heatmap, ...] = Field((), max_length=8)
+    failure: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\n]*$")] | None = None
+    per_image: PerImage | None = None
+    recalls: tuple[Recall, ...] = Field((), max_length=MOST_CLASSES)
+    training: Training | None = None
+    reads_explanations: bool = False
+    changed: tuple[Changed, ...] = Field((), max_length=6)
     moved: tuple[Moved, ...] = Field((), max_length=6)
     pictures: dict[str, str] = Field({}, max_length=4)
     pictures_withheld: str | None = None

@@ -23,8 +23,8 @@ def check_cells(record: Record) -> Iterator[Problem]:
     """Yield metrics without a key or without a value."""
     keys = record.keys.get("cells")
     cells = [name for name in keys if isinstance(name, str)] if isinstance(keys, Mapping) else []
-    if not cells:
-        return  # said elsewhere
+    if not cells or record.failure:
+        return  # said elsewhere, or nothing was measured
     cams = count_named(record.suite_excerpt, "cam")
     for metric, count in count_named(record.suite_excerpt, "metric").items():
         plain = _count_matching(cells, re.escape(metric) + PARAMETERS)

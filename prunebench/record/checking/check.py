@@ -9,9 +9,11 @@ from prunebench.record.checking.cells import check_cells
 from prunebench.record.checking.completeness import check_completeness
 from prunebench.record.checking.consistency import check_consistency
 from prunebench.record.checking.level import check_level
+from prunebench.record.checking.per_image import check_per_image
 from prunebench.record.checking.pictures import check_pictures
 from prunebench.record.checking.problem import Problem
 from prunebench.record.checking.ranges import check_ranges
+from prunebench.record.checking.recalls import check_recalls
 from prunebench.record.checking.record_index import RecordIndex
 from prunebench.record.checking.text import check_text
 from prunebench.record.checking.times import check_measured, check_times
@@ -43,5 +45,7 @@ def check_record(
         *check_times(record),
         *check_level(record, index.baseline_of(record)),
         *check_ranges(record),
+        *check_per_image(record),
+        *check_recalls(record, index.baseline_of(record)),
         *index.check_repeats(record),
     ]

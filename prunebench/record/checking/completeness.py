@@ -12,6 +12,8 @@ from prunebench.record.checking.problem import Problem
 KEY = re.compile(r"[0-9a-f]{32}")
 EXCERPT = ("name", "dataset", "model", "pruners", "metrics", "seeds")
 PACKAGES = ("prunebench", "torch")
+MADE = ("values", "times", "per_image", "recalls", "changed", "moved", "heatmaps", "pictures")
+"""What only a network has that was made."""
 
 
 def check_completeness(record: Record) -> Iterator[Problem]:
@@ -31,9 +33,23 @@ def check_completeness(record: Record) -> Iterator[Problem]:
     for name in ("data_digest", "device", "precision"):
         if not getattr(record.conditions, name):
             yield Problem(f"conditions.{name}", "is empty", "what the row was made from")
-    if not record.values:
-        yield Problem("values", "there is none", "at least one value")
+    yield from _check_outcome(record)
     yield from _check_provenance(record)
+
+
+def _check_outcome(record: Record) -> Iterator[Problem]:
+    """Yield a problem where a network has no value, or one that could not be made has anything."""
+    if record.failure is None:
+        if not record.values:
+            yield Problem("values", "there is none", "at least one value, or the failure")
+        return
+    if record.role == "baseline":
+        yield Problem("failure", "nothing is compared with a baseline that failed", "a network")
+    for name in MADE:
+        if getattr(record, name):
+            yield Problem(name, "of a network that could not be made", "none")
+    if any(record.reached.model_dump().values()):
+        yield Problem("reached", "of a network that could not be made", "zeros")
 
 
 def _check_key(field: str, key: Any) -> Iterator[Problem]:

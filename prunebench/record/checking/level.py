@@ -29,7 +29,7 @@ DENSE = ("params", "channels", "macs")
 def check_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
     """Yield a level that is not what was really removed."""
     level = record.level
-    if record.role != "compressed":
+    if record.role != "compressed" or record.failure:
         return
     if level is None:
         method = _find_pruner(record)

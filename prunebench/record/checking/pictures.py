@@ -26,6 +26,7 @@ def check_pictures(record: Record) -> Iterator[Problem]:
                 f"{field}.image", f"image {heat.image} is not shown", "it before its maps"
             )
     yield from _check_moved(record)
+    yield from _check_changed(record)
     for name, png in record.pictures.items():
         yield from _check_picture(f"pictures.{name}", png, WIDEST_OF_PRUNER, IMAGE)
         if record.pictures_withheld:
@@ -39,17 +40,38 @@ def _check_moved(record: Record) -> Iterator[Problem]:
         field = f"moved.{index}"
         for name in ("before", "after"):
             yield from _check_picture(f"{field}.{name}", getattr(moved, name), WIDEST, MAP)
-        if moved.png is not None:
-            yield from _check_picture(f"{field}.png", moved.png, WIDEST, IMAGE)
-        if (moved.png is None) != bool(record.pictures_withheld):
-            wrong = "is missing" if moved.png is None else "an image that is withheld"
-            yield Problem(f"{field}.png", wrong, "images, unless they are withheld")
+        yield from _check_shown_image(record, f"{field}.png", moved.png)
         if record.mean(f"sp2ps/{moved.cam}") is None:
             yield Problem(f"{field}.cam", f"there is no sp2ps/{moved.cam}", "a method compared")
         classes = (moved.baseline_class, moved.own_class)
         if record.classes and any(k is not None and k >= len(record.classes) for k in classes):
             wrong = f"a class beyond the {len(record.classes)} there are"
             yield Problem(f"{field}.own_class", wrong, "the number of a class")
+
+
+def _check_changed(record: Record) -> Iterator[Problem]:
+    if record.changed and record.role == "baseline":
+        yield Problem("changed", "the baseline cannot differ from itself", "none")
+    if len({changed.image for changed in record.changed}) < len(record.changed):
+        yield Problem("changed", "an image is there twice", "each image once")
+    for index, changed in enumerate(record.changed):
+        field = f"changed.{index}"
+        yield from _check_shown_image(record, f"{field}.png", changed.png)
+        if changed.own_class == changed.baseline_class:
+            wrong = f"{changed.own_class} is the baseline's, too"
+            yield Problem(f"{field}.own_class", wrong, "another class")
+        for name in ("baseline_class", "own_class", "label"):
+            if record.classes and getattr(changed, name) >= len(record.classes):
+                wrong = f"a class beyond the {len(record.classes)} there are"
+                yield Problem(f"{field}.{name}", wrong, "the number of a class")
+
+
+def _check_shown_image(record: Record, field: str, image: str | None) -> Iterator[Problem]:
+    if image is not None:
+        yield from _check_picture(field, image, WIDEST, IMAGE)
+    if (image is None) != bool(record.pictures_withheld):
+        wrong = "is missing" if image is None else "an image that is withheld"
+        yield Problem(field, wrong, "images, unless they are withheld")
 
 
 def _check_picture(field: str, png: str, widest: int, modes: tuple[str, ...]) -> Iterator[Problem]:

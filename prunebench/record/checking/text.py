@@ -30,7 +30,7 @@ LONGEST_NAME = 300
 LONGEST_TEXT = 20_000
 # Control characters but for tab and new line, and those that turn the direction of text.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-PICTURES = {"heatmaps", "moved", "pictures"}  # base64: see pictures.py
+PICTURES = {"heatmaps", "moved", "changed", "pictures"}  # base64: see pictures.py
 NAMED = ("values", "times", "curves", "pictures")
 
 
