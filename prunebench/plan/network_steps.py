@@ -66,13 +66,13 @@ class NetworkSteps:
 
     def compress(self, pruner: Chosen[Pruner]) -> Iterator[Made]:
         """Yield a pruner's networks: one a level, one a round, or one alone."""
-        suite = self.identities.suite
         if pruner.plugin.levels == "rounds":
             yield from self._rounds(pruner)
             return
         continuous = pruner.plugin.levels == "continuous"
+        levels = self.identities.suite.levels_of(pruner.plugin) if continuous else (None,)
         parents = (("network", self.baseline), ("data", self.data), *self._prepared(pruner))
-        for level in suite.levels if continuous else (None,):
+        for level in levels:
             compressed = self._compressed(pruner, {"level": level}).step(*parents)
             yield Made(level, None, self._recover(compressed))
 

@@ -57,6 +57,11 @@ class Int8After(Nesting, Int8):
             raise ValueError("'training' has no teacher: 'distillation' is an option of recovery")
         return self
 
+    def counts_channels(self) -> bool:
+        """Tell whether the pruning counts channels."""
+        found: bool = self.chosen("pruner").plugin.counts_channels()
+        return found
+
     def prepare(self) -> tuple[Preparation, ...]:
         """Ask for what the pruning needs."""
         found: tuple[Preparation, ...] = self.chosen("pruner").plugin.prepare()

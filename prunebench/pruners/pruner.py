@@ -41,6 +41,13 @@ class Pruner(Plugin):
     trains: ClassVar[bool] = False
     """Whether ``compress`` itself trains, which one compression may do once."""
 
+    def counts_channels(self) -> bool:
+        """Tell whether a level is a fraction of what goes with channels, else one of weights.
+
+        A suite may give each of the two kinds levels of its own.
+        """
+        return (self.counts or getattr(self, "target", None)) is not None
+
     def prepare(self) -> tuple[Preparation, ...]:
         """List what to compute once, before any level."""
         return ()

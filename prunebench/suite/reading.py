@@ -44,6 +44,9 @@ _KEYS = {
     "explain",
 }
 
+AXES = ("dense", "masked")
+"""What levels may be given for: pruners that count channels, and the others."""
+
 
 def load_suite(path: str | Path) -> Suite:
     """Read a suite.
@@ -97,12 +100,13 @@ class _Reader:
         pruners = self.read_plugins("pruners")
         if not any(pruner.plugin.control for pruner in pruners):
             pruners = (choose("pruners", DEFAULT_CONTROL), *pruners)
+        levels, masked_levels = self.read_levels(pruners)
         suite = Suite(
             name=self.read_name(),
             datasets=self.read_plugins("datasets"),
             models=self.read_plugins("models"),
             pruners=pruners,
-            levels=self.read_levels(pruners),
+            levels=levels,
             recoveries=self.read_recoveries(),
             cams=self.read_plugins("cams", required=False),
             metrics=self.read_plugins("metrics"),
@@ -110,6 +114,7 @@ class _Reader:
             rounds=self.read_integers("rounds", None, minimum=1),
             explain=self.read_options(Explain, ("explain",), self.source.data.get("explain") or {}),
             raw=self.source.raw,
+            masked_levels=masked_levels,
         )
         self.check_maps(suite)
         return suite
@@ -132,12 +137,15 @@ class _Reader:
             if required:
                 raise RequestError(f"{key!r} is missing", where=str(self.source.path))
             return []
-        value = self.source.data[written]
+        return self.list_of((written,), self.source.data[written])
+
+    def list_of(self, location: Location, value: Any) -> list[tuple[Location, Any]]:
+        """Return the entries of a list at some place, or a single value as a list of one."""
         if not isinstance(value, list):
-            return [((written,), value)]
+            return [(location, value)]
         if not value:
-            self.fail((written,), f"{written!r} is an empty list; expected at least one entry")
-        return [((written, i), entry) for i, entry in enumerate(value)]
+            self.fail(location, f"{location[-1]!r} is an empty list; expected at least one entry")
+        return [((*location, i), entry) for i, entry in enumerate(value)]
 
     def read_plugins(self, kind: str, required: bool = True) -> tuple[Chosen[Any], ...]:
         """Return the plugins of a kind, their parameters checked."""
@@ -166,11 +174,32 @@ class _Reader:
             where = self.source.where((*location, *error.location))
             raise RequestError(str(error), where=where) from None
 
-    def read_levels(self, pruners: tuple[Chosen[Pruner], ...]) -> tuple[float, ...]:
-        """Return the levels, in [0, 1), needed only where a pruner's level is continuous."""
-        needed = any(pruner.plugin.levels == "continuous" for pruner in pruners)
+    def read_levels(
+        self, pruners: tuple[Chosen[Pruner], ...]
+    ) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+        """Return the levels, and those of masks where they are others: ``{dense: , masked: }``."""
+        needing = [each for each in pruners if each.plugin.levels == "continuous"]
+        written = self.written.get("levels", "levels")
+        value = self.source.data.get(written)
+        if not isinstance(value, dict):
+            return self.read_fractions(self.list_entries("levels", required=bool(needing))), None
+        for axis in value:
+            if axis not in AXES:
+                message = f"unknown kind of levels {axis!r}; {did_you_mean(axis, AXES)}"
+                self.fail((written, axis), message)
+        for each in needing:
+            axis = "dense" if each.plugin.counts_channels() else "masked"
+            if axis not in value:
+                self.fail((written,), f"{axis!r} is missing, which pruner {each.label!r} needs")
+        found = {
+            axis: self.read_fractions(self.list_of((written, axis), value[axis])) for axis in value
+        }
+        return found.get("dense", ()), found.get("masked", ())
+
+    def read_fractions(self, entries: list[tuple[Location, Any]]) -> tuple[float, ...]:
+        """Return distinct levels, in [0, 1)."""
         found: list[float] = []
-        for location, level in self.list_entries("levels", required=needed):
+        for location, level in entries:
             if isinstance(level, bool) or not isinstance(level, int | float):
                 self.fail(location, f"level {level!r} is not a number")
             if not 0 <= level < 1:

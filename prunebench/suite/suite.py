@@ -42,9 +42,12 @@ class Suite:
 
     Attributes:
         name: The suite's name, also of its MLflow experiment.
+        levels: Fractions removed; where ``masked_levels`` has its own, of channels alone.
         recoveries: Recovery fine-tuning after compression; None for no training.
         rounds: For pruners with rounds: the rounds measured; None for all.
         raw: The suite as written, before environment variables were expanded.
+        masked_levels: Fractions of weights removed by pruners that do not count channels; None
+            where ``levels`` holds for all.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Suite:
     rounds: tuple[int, ...] | None
     explain: Explain
     raw: dict[str, Any]
+    masked_levels: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a plugin that is listed twice: results are told apart by labels.
@@ -72,6 +76,12 @@ class Suite:
             for label in labels:
                 if labels.count(label) > 1:
                     raise RequestError(f"{label!r} is listed twice", where=f"suite {self.name}")
+
+    def levels_of(self, pruner: Pruner) -> tuple[float, ...]:
+        """Return the levels that a pruner is measured at, if its levels are continuous."""
+        if self.masked_levels is None or pruner.counts_channels():
+            return self.levels
+        return self.masked_levels
 
     def target_layer(self, model: Chosen[Model]) -> str:
         """Return the layer explained in a model: the suite's, or the model's own; "" for none."""

@@ -36,6 +36,7 @@ def keys(trial: Trial) -> dict[str, Any]:
         {"seeds": "[0, 3]", "metrics": "[accuracy, sp2ps, {top-overlap: {share: 0.3}}]"},
         {"pruners": "[none, l1-unstructured, l1-filter: {scope: layerwise}]"},
         {"pruners": "[toy-lottery, hrank, l1-filter: {target: macs}]", "rounds": "[1, 3]"},
+        {"pruners": "[lamp, l1-filter]", "levels": "{dense: [0.2], masked: [0.2, 0.5]}"},
         {"recovery": "[null, {epochs: 2, distillation: {temperature: 2}}, {epochs: 1}]"},
         {"explain": "{images: 9, classes: own, target_layer: {toy-cnn: '0'}}"},
         {"explain": "{images: 9, classes: label, pictures: false}", "name": None},

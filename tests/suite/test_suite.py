@@ -25,6 +25,19 @@ def test_a_suite_is_the_product_of_its_lists(toy_suite: Write) -> None:
     assert suite.recoveries[0].lr == 1e-3
 
 
+def test_pruners_that_count_channels_may_have_levels_of_their_own(toy_suite: Write) -> None:
+    pruners = "[lamp, l1-filter, isp, int8-after, int8-after: {pruner: lamp}, gradual]"
+    suite = load_suite(toy_suite(levels="{dense: [0.1, 0.5], masked: [0.9]}", pruners=pruners))
+    assert {each.label: suite.levels_of(each.plugin) for each in suite.pruners[1:]} == {
+        "lamp": (0.9,),
+        "l1-filter": (0.1, 0.5),
+        "isp": (0.1, 0.5),
+        "int8-after": (0.1, 0.5),
+        "int8-after(pruner=lamp)": (0.9,),
+        "gradual": (0.9,),
+    }
+
+
 def test_paths_are_relative_to_the_suite(toy_suite: Write, tmp_path: Path) -> None:
     suite = load_suite(toy_suite())
     assert suite.datasets[0].plugin.files() == [tmp_path / "seed.txt"]
@@ -58,6 +71,10 @@ def test_the_committed_suites_can_be_read(monkeypatch: pytest.MonkeyPatch) -> No
         ({"levels": "['0.2']"}, "is not a number"),
         ({"levels": "[]"}, "empty list"),
         ({"levels": None}, "'levels' is missing"),
+        ({"levels": "{masked: [0.2, 0.2]}"}, "listed twice"),
+        ({"levels": "{masked: []}"}, "empty list"),
+        ({"levels": "{mask: [0.2]}"}, "did you mean 'masked'"),
+        ({"levels": "{dense: [0.2]}"}, "'masked' is missing, which pruner 'l1-unstructured' needs"),
         ({"metrics": "[]"}, "empty list"),
         ({"seeds": "[zero]"}, "not a whole number"),
         ({"recovery": "{epochs: two}"}, "epochs"),
