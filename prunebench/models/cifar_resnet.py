@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from prunebench.errors import RequestError
 from prunebench.models.model import Model
 from prunebench.plugins.recipe import Recipe
@@ -61,12 +63,18 @@ class ResNet8(_CifarResNet):
     """One block a stage, for grey or colour images, and no published weights."""
 
     depth = 8
+    width: int = Field(
+        16,
+        ge=2,
+        multiple_of=2,
+        description="channels of the first stage, doubled by each later one",
+    )
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
         """Build the untrained network."""
         from prunebench.models.networks.cifar_resnet import CifarResNet
 
-        return CifarResNet(self.depth, classes, channels)
+        return CifarResNet(self.depth, classes, channels, self.width)
 
     def target_layer(self) -> str:
         """Name the last stage, after its block's ReLU: 64 maps of 7×7 on images of 28×28."""

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 class CifarResNet(nn.Module):
-    """A 3×3 convolution, three stages of 16, 32 and 64 channels, global average pooling, linear.
+    """A 3×3 convolution, three stages each twice as wide, global average pooling, linear.
 
     He, Zhang, Ren and Sun 2015, section 4.2, with their shortcuts of option A. Parameter names
     are those of the published weights.
@@ -16,17 +16,18 @@ class CifarResNet(nn.Module):
         depth: Number of weighted layers, 6n+2 for n blocks a stage.
         classes: Number of outputs.
         channels: Channels of the images.
+        width: Channels of the first stage, an even number: a shortcut pads as many on both sides.
     """
 
-    def __init__(self, depth: int, classes: int, channels: int = 3) -> None:
+    def __init__(self, depth: int, classes: int, channels: int = 3, width: int = 16) -> None:
         super().__init__()
         blocks = (depth - 2) // 6
-        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _make_stage(blocks, 16, 16, stride=1)
-        self.layer2 = _make_stage(blocks, 16, 32, stride=2)
-        self.layer3 = _make_stage(blocks, 32, 64, stride=2)
-        self.linear = nn.Linear(64, classes)
+        self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = _make_stage(blocks, width, width, stride=1)
+        self.layer2 = _make_stage(blocks, width, 2 * width, stride=2)
+        self.layer3 = _make_stage(blocks, 2 * width, 4 * width, stride=2)
+        self.linear = nn.Linear(4 * width, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
