@@ -124,17 +124,16 @@ def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:
     return mean_interval(differences, seed, method="paired bootstrap over images")
 
 
-def seed_interval(means: ArrayLike) -> Interval:
+def seed_interval(means: ArrayLike, bounds: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
     """Return the mean over seeds with Student's t-interval.
 
     Args:
         means: One mean a seed; NaN where a seed's mean is undefined.
+        bounds: The range of the metric, which the interval does not leave.
 
     Raises:
         RequestError: Fewer than three seeds have a mean.
     """
-    from scipy.special import stdtrit
-
     given = _vector(means)
     defined = given[np.isfinite(given)]
     n = len(defined)
@@ -143,9 +142,29 @@ def seed_interval(means: ArrayLike) -> Interval:
             f"an interval over seeds needs at least {LEAST_SEEDS} seeds with a mean, found {n}"
         )
     mean = float(defined.mean())
-    spread = float(defined.std(ddof=1)) if np.ptp(defined) else 0.0
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * spread / n**0.5
-    return Interval(mean, mean - half, mean + half, n, len(given) - n, "t-interval over seeds")
+    half = _find_half_width(defined, (1 + CONFIDENCE) / 2)
+    low, high = max(mean - half, min(bounds[0], mean)), min(mean + half, max(bounds[1], mean))
+    return Interval(mean, low, high, n, len(given) - n, "t-interval over seeds")
+
+
+def seed_bounds(means: ArrayLike) -> tuple[float, float]:
+    """Return the one-sided 95% bounds of a mean over seeds, by Student's t.
+
+    The mean lies above the first with 95% confidence, and below the second likewise.
+
+    Args:
+        means: One mean a seed, at least two.
+    """
+    given = _vector(means)
+    half = _find_half_width(given, CONFIDENCE)
+    return float(given.mean()) - half, float(given.mean()) + half
+
+
+def _find_half_width(means: Floats, quantile: float) -> float:
+    from scipy.special import stdtrit
+
+    spread = float(means.std(ddof=1)) if np.ptp(means) else 0.0
+    return float(stdtrit(len(means) - 1, quantile) * spread / len(means) ** 0.5)
 
 
 def _vector(values: ArrayLike) -> Floats:

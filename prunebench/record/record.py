@@ -72,7 +72,7 @@ class Record(Strict):
     schema_version: Literal[4] = SCHEMA
     id: Slug
     suite: Slug
-    role: Literal["baseline", "control", "floor", "compressed"]
+    role: Literal["baseline", "control", "floor", "twin", "retrained", "small", "compressed"]
     protocol: Slug
     conditions: Conditions
     dataset: str

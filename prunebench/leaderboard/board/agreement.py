@@ -9,9 +9,16 @@ from itertools import combinations
 
 import numpy as np
 
+from prunebench.leaderboard.board.grid import CLOSE, GRID, Axis, Point, read_point
 from prunebench.leaderboard.board.orders import Height, Order, Swaps, count_swaps
-from prunebench.leaderboard.board.rank import CLOSE, Axis, group_by_pruner, interpolate
-from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, find_role
+from prunebench.leaderboard.board.rows import (
+    Estimate,
+    Row,
+    explain_undefined,
+    find_role,
+    is_over_seeds,
+)
+from prunebench.leaderboard.board.score import group_by_pruner
 
 __all__ = [
     "LEAST_PRUNERS",
@@ -32,7 +39,7 @@ class OrderAgreement:
 
     Attributes:
         axis: dense (MACs removed) or masked (weights removed).
-        at: The compression at which all are compared: the largest that each of them reached.
+        at: The compression at which all are compared: the largest of the grid that all cover.
         pruners: Those compared, by name.
         orders: One for each value.
         left_out: Pruners that cannot be compared, with the reason.
@@ -95,9 +102,9 @@ def compare_orders(
 ) -> OrderAgreement | None:
     """Order the pruners of one protocol by several values at one compression.
 
-    Each pruner's value is a line over the compression that it really reached, from the ``none``
-    control at 0 through all its levels, read as the ranking reads it; unlike there, levels that
-    lost more accuracy are part of it, so that all pruners can be compared.
+    Each pruner's value is read at the largest compression of the grid that the levels of all of
+    them cover, by the grid's rule; unlike in a score, levels that lost accuracy count as they are,
+    so that all pruners can be compared.
 
     Args:
         rows: Rows of one protocol, the control among them.
@@ -171,14 +178,25 @@ def _make_agreement(
             pruners.append(pruner)
     if len(pruners) < least:
         return None
-    ends = [max(row.pruned for row in side.lines[p]) for side in sides for p in pruners]
-    at = min(ends, default=0.0)
+    at = _find_place(axis, sides, pruners)
+    if at is None:
+        return None
     orders = []
     for title, (side, name) in values.items():
         heights = {p: _find_height(side.control, side.lines[p], name, at) for p in pruners}
         best = sorted(heights, key=lambda pruner: (-heights[pruner].value, pruner))
         orders.append(Order(title, {pruner: heights[pruner] for pruner in best}))
     return OrderAgreement(axis, at, tuple(sorted(pruners)), tuple(orders), left_out)
+
+
+def _find_place(axis: Axis, sides: Iterable[_Side], pruners: Sequence[str]) -> float | None:
+    """Return the largest compression of the grid that all lines cover."""
+    lines = [
+        [Point(0.0, 0.0, 1.0), *(Point(row.pruned, 0.0, 1.0) for row in side.lines[pruner])]
+        for side in sides
+        for pruner in pruners
+    ]
+    return max((at for at in GRID[axis] if all(read_point(one, at) for one in lines)), default=None)
 
 
 def _find_objection(
@@ -202,14 +220,19 @@ def _find_objection(
 
 
 def _find_height(control: Row, levels: Sequence[Row], name: str, at: float) -> Height:
-    xs = [0.0, *(row.pruned for row in levels)]
-    values = [row.get(name) for row in (control, *levels)]
-    value, low, high = (
-        interpolate(xs, [_bound(each, side) for each in values], [at])[0]
-        for side in ("mean", "low", "high")
-    )
-    bounded = all(each.low is not None and each.high is not None for each in values)
-    return Height(value, low, high, bounded)
+    rows = (control, *levels)
+    estimates = [row.get(name) for row in rows]
+
+    def read(side: str) -> float:
+        points = [
+            Point(0.0 if row is control else row.pruned, _bound(each, side), 1.0)
+            for row, each in zip(rows, estimates, strict=True)
+        ]
+        found = read_point(points, at)
+        return found.value if found else math.nan
+
+    bounded = all(is_over_seeds(each) for each in estimates)
+    return Height(read("mean"), read("low"), read("high"), bounded)
 
 
 def _bound(value: Estimate, side: str) -> float:

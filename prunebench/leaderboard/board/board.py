@@ -7,27 +7,44 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from prunebench.leaderboard.board.editions import separate_editions
+from prunebench.leaderboard.board.grid import Axis
 from prunebench.leaderboard.board.horizon import Horizon, find_horizons
-from prunebench.leaderboard.board.rank import Axis, AxisRanking, PrunerRank, group_by_pruner, rank
+from prunebench.leaderboard.board.protocol import Headline, Protocol, load_protocol
+from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank, rank
+from prunebench.leaderboard.board.references import References, find_references
 from prunebench.leaderboard.board.rescaling import Rescaled, list_preservation_values, rescale_row
 from prunebench.leaderboard.board.rows import Row, find_role, group_records
+from prunebench.leaderboard.board.score import group_by_pruner
+from prunebench.leaderboard.board.standing import (
+    KINDS,
+    UNKNOWN,
+    Standing,
+    find_standing,
+    find_trained,
+)
 from prunebench.record import Record
 
 AXES: tuple[Axis, ...] = ("dense", "masked")
 """Axes on which pruners are ranked and have trust horizons."""
+OTHER_CONTROLS = ("twin", "retrained", "small")
+"""Networks that show what the scale means: see ``record.Record``."""
 UNRANKED = ("quantised", "none")
 """What networks that are compressed otherwise, or not at all, have in place of an axis."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """All rows of one protocol, which alone are comparable.
+    """All rows under the same conditions, which alone are comparable.
 
     Attributes:
-        rows: Baseline, control, floor and compressed rows.
+        rows: Baseline, controls and compressed rows.
+        standing: What it may claim.
+        headline: The protocol's suite that it is of; None for others.
     """
 
     rows: tuple[Row, ...]
+    standing: Standing = UNKNOWN
+    headline: Headline | None = None
 
     @property
     def first(self) -> Record:
@@ -50,6 +67,11 @@ class Section:
         return find_role(self.rows, "floor")
 
     @cached_property
+    def references(self) -> References:
+        """What the pruners are held against."""
+        return find_references(self.rows, self.headline.cams if self.headline else None)
+
+    @cached_property
     def cams(self) -> tuple[str, ...]:
         """Explanation methods under which any row has an Sp2PS, by name."""
         names = {name for row in self.rows for name in row.estimates if name.startswith("sp2ps/")}
@@ -68,21 +90,29 @@ class Section:
     @cached_property
     def rankings(self) -> dict[Axis, AxisRanking]:
         """The ranking on each axis that has rows."""
-        return {axis: rank(self.rows, axis) for axis in AXES if group_by_pruner(self.rows, axis)}
+        listed = self.headline.pruners if self.headline else None
+        return {
+            axis: rank(self.rows, axis, self.references, listed=listed, closed=self.standing.closed)
+            for axis in AXES
+            if group_by_pruner(self.rows, axis)
+        }
 
     @cached_property
     def horizons(self) -> tuple[Horizon, ...]:
         """Trust horizons, by axis, pruner, method and threshold."""
-        return tuple(found for axis in AXES for found in find_horizons(self.rows, axis))
+        return tuple(
+            found for axis in AXES for found in find_horizons(self.rows, axis, self.references)
+        )
 
     def table(self, axis: str) -> list[tuple[Row, PrunerRank | None]]:
         """Return the rows of an axis in a table's order, each with its pruner's rank.
 
-        The baseline, the control and the floor come first, without a place; then pruners as ranked,
+        The baseline and the controls come first, without a place; then pruners as ranked,
         each by rising compression. Rows of an axis in ``UNRANKED`` have no place.
         """
         shown: list[tuple[Row, PrunerRank | None]] = []
         shown += [(row, None) for row in (self.baseline, self.control, self.floor) if row]
+        shown += [(row, None) for row in self.rows if row.first.role in OTHER_CONTROLS]
         levels = dict(group_by_pruner(self.rows, axis))
         ranking = next((found for name, found in self.rankings.items() if name == axis), None)
         if ranking is None:
@@ -92,12 +122,29 @@ class Section:
         return shown
 
 
-def board(records: Iterable[Record]) -> tuple[Section, ...]:
-    """Bring records into sections, sorted by data set, model and protocol.
+def board(records: Iterable[Record], protocol: Protocol | None = None) -> tuple[Section, ...]:
+    """Bring records into sections: headlines, then studies, then demonstrations.
 
     Records that newer versions of their plugins have outdated are marked, and never share a
     section or a row with the newer ones.
 
     The result does not depend on the records' order.
+
+    Args:
+        records: Any records.
+        protocol: Which suites are headlines; by default the present protocol.
     """
-    return tuple(Section(tuple(rows)) for rows in group_records(separate_editions(records)))
+    protocol = protocol or load_protocol()
+    records = list(records)
+    trained = find_trained(records)
+    sections = []
+    for rows in group_records(separate_editions(records)):
+        headline = protocol.find_headline(rows)
+        standing = find_standing(rows, trained, headline=headline is not None)
+        sections.append(Section(tuple(rows), standing, headline))
+    return tuple(sorted(sections, key=lambda section: _order(section, protocol)))
+
+
+def _order(section: Section, protocol: Protocol) -> tuple[int, int]:
+    place = protocol.headlines.index(section.headline) if section.headline else 0
+    return KINDS.index(section.standing.kind), place

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from prunebench.leaderboard.board.accuracy_bar import find_bars
 from prunebench.leaderboard.board.correlations import Correlation, correlate
 from prunebench.leaderboard.board.rows import Row
 
@@ -56,13 +57,13 @@ class TwofoldCorrelation:
 
 
 def find_bar(*references: Row | None) -> float | None:
-    """Return the accuracy to hold levels against: the best of some rows, mean over seeds.
+    """Return the accuracy to hold levels against: the mean over seeds of each seed's bar.
 
     Args:
         references: The baseline and the ``none`` control, where there are any.
     """
-    known = [row.get("accuracy").mean for row in references if row]
-    return max((mean for mean in known if mean is not None), default=None)
+    bars = find_bars(*references).values()
+    return sum(bars) / len(bars) if bars else None
 
 
 def list_working(rows: Iterable[Row], bar: float | None) -> list[Row]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench.intervals import LEAST_SEEDS, seed_interval
-from prunebench.leaderboard.board.rank import group_by_pruner
 from prunebench.leaderboard.board.rows import Row, find_role
+from prunebench.leaderboard.board.score import group_by_pruner
 from prunebench.record.scales import ZERO_MAPS
 
 LEAST_POINTS = 3

@@ -1,154 +1,187 @@
-"""The trust horizon: how far a pruner can go before its heatmaps or its accuracy give way."""
+"""Rule 7: how far a pruner was seen to go before its heatmaps or its accuracy gave way."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from prunebench.leaderboard.board.rank import (
-    CLOSE,
-    MOST_ACCURACY_LOST,
-    Axis,
-    group_by_pruner,
-    list_cams,
-)
-from prunebench.leaderboard.board.rows import Row, find_role, format_level
+from prunebench.intervals import seed_bounds
+from prunebench.leaderboard.board.accuracy_bar import is_accurate
+from prunebench.leaderboard.board.grid import Axis
+from prunebench.leaderboard.board.references import References, list_cams
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.board.score import group_by_pruner
+from prunebench.leaderboard.board.seeds import LEAST_TO_JUDGE, find_seed_objection
+from prunebench.leaderboard.board.undefined import find_undefined
 from prunebench.trust import THRESHOLDS
 
-BELOW_CONTROL = 0.05
-"""The second threshold: this much below the ``none`` control."""
+MOST_LOST = 0.05
+"""Sp2PS that may be lost against ``none`` within the relative horizon."""
+LEAST_LEVELS = 3
+CLOSE = 1e-9
+
+Versus = Literal["published", "none - 0.05"]
+State = Literal["between", "below the first level", "beyond the last level", "not measurable"]
 
 
 @dataclass(frozen=True)
 class HorizonOutcome:
-    """Where a line gave way.
+    """Between which measured levels a pruner gave way.
 
     Attributes:
-        state: ``at`` a place; ``beyond`` the last level; ``unreachable`` because the control
-            fails already; or ``unknown`` for lack of a value.
-        at: Fraction removed: the crossing, the last level, or the last level that is known.
-        cause: What gave way first.
-        reason: Why it is unknown.
+        state: None where too little is known for any.
+        at: The last level up to which all hold; None where the first gives way.
+        next: The first level that gave way; None beyond the last.
+        cause: What gave way there.
+        reason: Why nothing is told.
     """
 
-    state: Literal["at", "beyond", "unreachable", "unknown"]
+    state: State | None
     at: float | None = None
+    next: float | None = None
     cause: Literal["sp2ps", "accuracy"] | None = None
     reason: str | None = None
 
     def __str__(self) -> str:
-        place = "" if self.at is None else f"{100 * self.at:.1f}%"
         cause = "Sp2PS" if self.cause == "sp2ps" else "accuracy"
-        if self.state == "at":
-            return f"{place} ({cause})"
-        if self.state == "beyond":
-            return f"> {place}"
-        return f"unreachable ({cause})" if self.state == "unreachable" else f"? ({self.reason})"
+        if self.state == "between":
+            return f"[{_percent(self.at)}, {_percent(self.next)}) ({cause})"
+        if self.state == "below the first level":
+            return f"below the first level, {_percent(self.next)} ({cause})"
+        if self.state == "beyond the last level":
+            return f"beyond the last level, {_percent(self.at)}"
+        if self.state == "not measurable":
+            return f"not measurable here: `none` gives way ({cause})"
+        return f"? ({self.reason})"
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """The trust horizon of one pruner for one explanation method and threshold.
+    """The trust horizon of one pruner for one explanation method.
 
     Attributes:
         pruner: Its label.
         axis: dense (MACs removed) or masked (weights removed).
         cam: The explanation method.
-        versus: Which threshold: the published one, or 0.05 below the ``none`` control.
+        versus: The published threshold, or the relative one: 0.05 below ``none``.
         threshold: The Sp2PS not to fall below.
-        outcome: Where its line gave way.
+        outcome: Between which levels it gave way.
     """
 
     pruner: str
     axis: Axis
     cam: str
-    versus: Literal["published", "none - 0.05"]
+    versus: Versus
     threshold: float
     outcome: HorizonOutcome
 
 
-@dataclass(frozen=True)
-class HorizonPoint:
-    """What is known of one level.
-
-    Attributes:
-        x: Fraction removed.
-        sp2ps: Mean Sp2PS; None if it is missing.
-        drop: Accuracy lost against the baseline, a fraction; None if it is missing.
-        missing: What to say if one of them is missing.
-    """
-
-    x: float
-    sp2ps: float | None
-    drop: float | None
-    missing: str = "not measured"
-
-
-def find_horizons(rows: Sequence[Row], axis: Axis) -> list[Horizon]:
-    """Find the trust horizons of all pruners of one protocol on one axis.
+def find_horizons(rows: Sequence[Row], axis: Axis, references: References) -> list[Horizon]:
+    """Find the trust horizons of all pruners of one section on one axis.
 
     Args:
-        rows: Rows of one protocol, baseline and control among them.
+        rows: Rows of one section.
         axis: Which axis; rows on the other are ignored.
+        references: The section's controls.
     """
-    baseline = find_role(rows, "baseline")
-    control = find_role(rows, "control")
+    control = references.control
     if control is None:
         return []
     found = []
     for pruner, levels in group_by_pruner(rows, axis):
         for cam in list_cams(control):
-            start = _make_point(control, baseline, cam)
-            points = [start, *(_make_point(row, baseline, cam) for row in levels)]
+            name = f"sp2ps/{cam}"
             if cam in THRESHOLDS:
-                outcome = find_crossing(points, THRESHOLDS[cam])
+                outcome = _follow(levels, references, name, THRESHOLDS[cam])
                 found.append(Horizon(pruner, axis, cam, "published", THRESHOLDS[cam], outcome))
-            if start.sp2ps is not None:
-                threshold = start.sp2ps - BELOW_CONTROL
-                outcome = find_crossing(points, threshold)
-                found.append(Horizon(pruner, axis, cam, "none - 0.05", threshold, outcome))
+            start = control.get(name).mean
+            if start is not None:
+                outcome = _follow(levels, references, name, None)
+                found.append(Horizon(pruner, axis, cam, "none - 0.05", start - MOST_LOST, outcome))
     return found
 
 
-def find_crossing(points: Sequence[HorizonPoint], threshold: float) -> HorizonOutcome:
-    """Follow the lines between measured levels to the first limit that one crosses.
+def _follow(
+    levels: Sequence[Row], references: References, name: str, threshold: float | None
+) -> HorizonOutcome:
+    """Follow the measured levels as far as every one of them holds.
 
     Args:
-        points: The control at 0, then the levels by rising compression.
-        threshold: The Sp2PS not to fall below.
+        levels: Of one pruner, by rising compression.
+        references: The section's controls.
+        name: The value, such as ``sp2ps/grad-cam``.
+        threshold: The least value; None for what ``none`` keeps, less 0.05, seed by seed.
     """
-    start = points[0]
-    if start.sp2ps is None or start.drop is None:
-        return HorizonOutcome("unknown", reason=start.missing)
-    if start.sp2ps < threshold - CLOSE:
-        return HorizonOutcome("unreachable", cause="sp2ps")
-    if start.drop > MOST_ACCURACY_LOST + CLOSE:
-        return HorizonOutcome("unreachable", cause="accuracy")
-    left_x, left_sp2ps, left_drop = start.x, start.sp2ps, start.drop
-    for point in points[1:]:
-        if point.sp2ps is None or point.drop is None:
-            return HorizonOutcome("unknown", left_x, reason=point.missing)
-        # How far along the segment each line is when it passes its limit; above 1 it does not.
-        kept = _find_share_used(left_sp2ps - threshold, left_sp2ps - point.sp2ps)
-        spent = _find_share_used(MOST_ACCURACY_LOST - left_drop, point.drop - left_drop)
-        if min(kept, spent) < 1:
-            at = left_x + min(kept, spent) * (point.x - left_x)
-            return HorizonOutcome("at", at, "sp2ps" if kept <= spent else "accuracy")
-        left_x, left_sp2ps, left_drop = point.x, point.sp2ps, point.drop
-    return HorizonOutcome("beyond", left_x)
+    control, bars = references.control, dict(references.bars)
+    reason = (
+        find_seed_objection((references.baseline, control, *levels), LEAST_TO_JUDGE)
+        or find_undefined((control, *levels), (name,))
+        or (len(levels) < LEAST_LEVELS and f"it has {len(levels)} of {LEAST_LEVELS} levels")
+        or None
+    )
+    if reason or control is None:
+        return HorizonOutcome(None, reason=reason)
+    none = {record.seed: record.mean(name) for record in control.records}
+    start = find_cause(control, bars, name, none, threshold)
+    if isinstance(start, str) and start not in ("sp2ps", "accuracy"):
+        return HorizonOutcome(None, reason=start)
+    if start:
+        return HorizonOutcome("not measurable", cause=_as_cause(start))
+    last: float | None = None
+    for row in levels:
+        cause = find_cause(row, bars, name, none, threshold)
+        if cause is None:
+            last = _place(row)
+            continue
+        if cause not in ("sp2ps", "accuracy"):
+            return HorizonOutcome(None, last, reason=cause)
+        state: State = "below the first level" if last is None else "between"
+        return HorizonOutcome(state, last, _place(row), _as_cause(cause))
+    return HorizonOutcome("beyond the last level", last)
 
 
-def _find_share_used(reserve: float, fall: float) -> float:
-    """Return the part of a fall that uses up a reserve; infinite if it does not."""
-    return max(reserve, 0.0) / fall if fall > reserve + CLOSE and fall > 0 else math.inf
+def find_cause(
+    row: Row,
+    bars: Mapping[int, float],
+    name: str,
+    none: Mapping[int, float | None],
+    threshold: float | None,
+) -> str | None:
+    """Return what gives way at a level: ``sp2ps`` or ``accuracy``; None if it holds.
+
+    Accuracy gives way where its mean over seeds is more than 1 point below the bar; Sp2PS where it
+    cannot be told, with 95% confidence over seeds, to be at or above the threshold (or, without
+    one, to have lost less than 0.05 against ``none`` under the same seed).
+
+    Returns:
+        Another text where a value is missing, which says so.
+    """
+    accurate = is_accurate(row, dict(bars))
+    if accurate is None:
+        return "the accuracy is not known"
+    if not accurate:
+        return "accuracy"
+    values, references = [], []
+    for record in row.records:
+        value, reference = record.mean(name), none.get(record.seed)
+        if value is None or reference is None:
+            return f"{name} is missing"
+        values.append(value)
+        references.append(reference)
+    if threshold is not None:
+        return None if seed_bounds(values)[0] >= threshold - CLOSE else "sp2ps"
+    losses = [reference - value for value, reference in zip(values, references, strict=True)]
+    return None if seed_bounds(losses)[1] < MOST_LOST + CLOSE else "sp2ps"
 
 
-def _make_point(row: Row, baseline: Row | None, cam: str) -> HorizonPoint:
-    x = 0.0 if row.first.role == "control" else max(row.pruned, 0.0)
-    if row.missing:
-        return HorizonPoint(x, None, None, f"{format_level(row)} has {row.seeds} seeds")
-    value, drop = row.get(f"sp2ps/{cam}"), row.drop(baseline)
-    missing = f"sp2ps/{cam}" if value.mean is None else "accuracy"
-    return HorizonPoint(x, value.mean, drop, f"{format_level(row)} has no {missing}")
+def _place(row: Row) -> float:
+    return round(max(row.pruned, 0.0), 12)
+
+
+def _as_cause(text: str) -> Literal["sp2ps", "accuracy"]:
+    return "sp2ps" if text == "sp2ps" else "accuracy"
+
+
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.3g}%"

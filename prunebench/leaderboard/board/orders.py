@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prunebench.leaderboard.board.rank import CLOSE
+from prunebench.leaderboard.board.grid import CLOSE
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ class Height:
         value: Interpolated between its levels and the ``none`` control.
         low: Of the values' lower bounds; the value itself where there are none.
         high: Of their upper bounds.
-        bounded: Whether all these values have an interval.
+        bounded: Whether all these values have an interval over seeds.
     """
 
     value: float
@@ -48,7 +48,7 @@ class Order:
         return next(iter(self.heights))
 
     def separates(self, better: str, worse: str) -> bool:
-        """Return whether one pruner's 95% interval lies above another's."""
+        """Return whether one pruner's 95% interval over seeds lies above another's."""
         one, other = self.heights[better], self.heights[worse]
         return one.bounded and other.bounded and one.low > other.high + CLOSE
 
@@ -78,7 +78,7 @@ class Swaps:
 def count_swaps(first: Order, second: Order) -> Swaps:
     """Count the pairs of pruners that two orders both separate, and those that they reverse.
 
-    A pruner without intervals is separated from none. Memory is linear in the pruners.
+    A pruner without intervals over seeds is separated from none. Memory is linear in the pruners.
 
     Args:
         first: An order.

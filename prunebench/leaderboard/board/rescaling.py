@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prunebench.leaderboard.board.rank import CLOSE
+from prunebench.leaderboard.board.grid import CLOSE
 from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.record.scales import scale_of
 

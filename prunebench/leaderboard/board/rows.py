@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import quantiles
 from typing import Any
 
-from prunebench.intervals import seed_interval
+from prunebench.intervals import LEAST_SEEDS, seed_interval
 from prunebench.record import Reached, Record, Value
 from prunebench.record.comparable import row_key, section_key
+from prunebench.record.scales import scale_of
 
 LEAST_PASSES = 8  # of which it is told how their times spread
 WIDE = 1.5
 """How far apart the quartiles of ratios of times may be before a row says so."""
+IMAGES_ONLY = "images only"
+"""Begins the name of an interval that tells nothing of other seeds."""
+REFERENCES = {"baseline": "the baseline", "control": "`none`", "floor": "random weights"}
+"""What messages call the networks that others are held against."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,16 @@ class Row:
         """Training images seen since the baseline; the most of any seed."""
         return max(record.images_seen for record in self.records)
 
+    @property
+    def failures(self) -> tuple[Record, ...]:
+        """The seeds whose network could not be made."""
+        return tuple(record for record in self.records if record.failure is not None)
+
     @cached_property
     def reached(self) -> Reached:
-        """Fractions of the baseline removed, mean over seeds."""
-        parts = [record.reached for record in self.records]
+        """Fractions of the baseline removed, mean over the seeds whose network could be made."""
+        made = [record for record in self.records if record.failure is None]
+        parts = [record.reached for record in made or self.records]
         return Reached(
             **{name: _mean([getattr(p, name) for p in parts]) for name in Reached.model_fields}
         )
@@ -103,8 +114,9 @@ class Row:
         names = sorted({name for record in self.records for name in record.values})
         return {
             name: combine_seeds(
-                [record.values.get(name) for record in self.records],
+                [_find_value(record, name) for record in self.records],
                 [record.seed for record in self.records],
+                _find_bounds(name),
             )
             for name in names
         }
@@ -115,8 +127,17 @@ class Row:
 
     @property
     def pruned(self) -> float:
-        """The fraction pruned on this row's own axis: of MACs, or of weights if they are masked."""
+        """The fraction pruned on this row's own axis: of MACs, or of weights if they are masked.
+
+        As asked for, where no seed's network could be made.
+        """
+        if len(self.failures) == len(self.records):
+            return self.first.level or 0.0
         return self.reached.weights if self.first.axis == "masked" else self.reached.macs
+
+    def pruned_of(self, record: Record) -> float:
+        """Return the same of one seed."""
+        return record.reached.weights if self.first.axis == "masked" else record.reached.macs
 
     def drop(self, baseline: Row | None) -> float | None:
         """Return the accuracy lost against the baseline, a fraction (0.02 is 2 points).
@@ -158,19 +179,27 @@ def format_level(row: Row) -> str:
     return level if record.round is None else f"round {record.round} ({level})"
 
 
-def combine_seeds(values: Sequence[Value | None], seeds: Sequence[int]) -> Estimate:
+def describe_row(row: Row) -> str:
+    """Return what messages call a row: ``none``, ``random weights``, or its level."""
+    return REFERENCES.get(row.first.role) or format_level(row)
+
+
+def combine_seeds(
+    values: Sequence[Value | None],
+    seeds: Sequence[int],
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
     """Bring the values of several seeds together.
 
-    With three seeds or more the interval is a t-interval over seeds; with fewer, or where all
-    seeds agree exactly (nothing random happened, so that they tell nothing of chance), it is the
-    mean of the records' own intervals, and is named as that.
+    With three seeds or more the interval is a t-interval over seeds, within the value's range. With
+    fewer, or where all seeds agree exactly (nothing random happened, so that they tell nothing of
+    chance), it is the mean of the records' own intervals, and is named as of images only.
 
     Args:
         values: One value for each seed; None where a record lacks it.
         seeds: The seeds.
+        bounds: The range of the value.
     """
-    if len(values) == 1 and (only := values[0]) is not None:
-        return _estimate_single_seed(only)
     present = [value for value in values if value is not None]
     left_out = sum(value.undefined for value in present)
     images = sum(value.n or 0 for value in present) + left_out
@@ -182,37 +211,43 @@ def combine_seeds(values: Sequence[Value | None], seeds: Sequence[int]) -> Estim
             reason = why if len(seeds) == 1 else f"seed {seed}: {why}"
             return Estimate(None, undefined=undefined, reason=reason, measured=measured)
     means = [value.mean for value in present if value.mean is not None]
-    low, high, interval = _find_interval(present, means)
+    low, high, interval = _find_interval(present, means, bounds)
     return Estimate(_mean(means), low, high, interval, len(means), undefined, measured=measured)
 
 
-def _estimate_single_seed(value: Value) -> Estimate:
-    """Return what ``combine_seeds`` would of one seed; faster, and most rows have one."""
-    left_out = value.undefined
-    undefined = left_out / ((value.n or 0) + left_out) if left_out else 0.0
-    if value.mean is None:
-        why = value.reason
-        return Estimate(None, undefined=undefined, reason=why, measured=value.measured)
-    if value.low is None or value.high is None:
-        return Estimate(value.mean, seeds=1, undefined=undefined, measured=value.measured)
-    kind = value.interval or "unnamed interval"
-    return Estimate(value.mean, value.low, value.high, kind, 1, undefined, measured=value.measured)
-
-
 def _find_interval(
-    values: Sequence[Value], means: Sequence[float]
+    values: Sequence[Value], means: Sequence[float], bounds: tuple[float, float]
 ) -> tuple[float | None, float | None, str | None]:
-    if len(means) >= 3 and max(means) > min(means):
-        found = seed_interval(means)
+    if len(means) >= LEAST_SEEDS and max(means) > min(means):
+        found = seed_interval(means, bounds)
         return found.low, found.high, f"t-interval over {len(means)} seeds"
     lows = [value.low for value in values if value.low is not None]
     highs = [value.high for value in values if value.high is not None]
     if not values or len(lows) < len(values) or len(highs) < len(values):
         return None, None, None
     name = " / ".join(sorted({value.interval or "unnamed interval" for value in values}))
+    if not any(value.measured for value in values):
+        name = f"{IMAGES_ONLY}: {name}"
     if len(values) > 1:
         name = f"{name}, mean of {len(values)} seeds"
     return _mean(lows), _mean(highs), name
+
+
+def is_over_seeds(value: Estimate) -> bool:
+    """Return whether an interval tells of other seeds too, not of images alone."""
+    return bool(value.interval) and str(value.interval).startswith("t-interval")
+
+
+def _find_value(record: Record, name: str) -> Value | None:
+    if record.failure is not None:
+        return Value(mean=None, reason=f"the network could not be made: {record.failure}")
+    return record.values.get(name)
+
+
+@lru_cache(maxsize=4096)
+def _find_bounds(name: str) -> tuple[float, float]:
+    scale = scale_of(name)
+    return scale.bounds if scale else (-math.inf, math.inf)
 
 
 def _mean(numbers: Sequence[float]) -> float:

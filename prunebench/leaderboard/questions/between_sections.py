@@ -11,8 +11,9 @@ from typing import Any, Literal
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.agreement import compare_orders_between
 from prunebench.leaderboard.board.board import AXES
-from prunebench.leaderboard.board.rank import Axis, group_by_pruner
+from prunebench.leaderboard.board.grid import Axis
 from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.board.score import group_by_pruner
 from prunebench.leaderboard.questions.answer import Answer, Findings, answer
 from prunebench.leaderboard.questions.comparison import (
     Gap,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.agreement import LEAST_PRUNERS, OrderAgreement
+from prunebench.leaderboard.board.grid import Axis
 from prunebench.leaderboard.board.orders import Order, Swaps
-from prunebench.leaderboard.board.rank import DRAWN, Axis
+from prunebench.leaderboard.board.references import DRAWN
 from prunebench.leaderboard.board.rows import Row, explain_undefined, format_level
 from prunebench.trust import MOST_UNDEFINED
 

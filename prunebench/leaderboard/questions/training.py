@@ -8,8 +8,8 @@ from statistics import median
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES
-from prunebench.leaderboard.board.rank import group_by_pruner
 from prunebench.leaderboard.board.rows import Estimate, Row
+from prunebench.leaderboard.board.score import group_by_pruner
 from prunebench.leaderboard.questions.comparison import find_missing_value, list_methods
 from prunebench.leaderboard.questions.networks import group_by_networks
 

@@ -76,7 +76,7 @@ def _sort_by_rank(section: Section, rows: Sequence[Row]) -> list[Row]:
     places: dict[tuple[str, str], int] = {}
     for axis, ranking in section.rankings.items():
         for position, place in enumerate(ranking.places):
-            places[axis, place.pruner] = position if place.rank is not None else 10**6 + position
+            places[axis, place.pruner] = position if place.ranked else 10**6 + position
 
     def order(row: Row) -> tuple[int, str, str, float, int]:
         record = row.first

@@ -36,6 +36,8 @@ def _section(section: Section) -> str:
         "model": record.model,
         "protocol": record.protocol,
         "conditions": record.conditions.model_dump(mode="json"),
+        "standing": asdict(section.standing),
+        "suite": section.headline.suite if section.headline else None,
         "rankings": [asdict(ranking) for ranking in section.rankings.values()],
         "horizons": [asdict(horizon) for horizon in section.horizons],
     }

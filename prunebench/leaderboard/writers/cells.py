@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from prunebench.leaderboard.board import speed
+from prunebench.leaderboard.board import Section, speed
 from prunebench.leaderboard.board.editions import is_older
-from prunebench.leaderboard.board.rank import Axis
+from prunebench.leaderboard.board.grid import Axis
+from prunebench.leaderboard.board.mark import mark_row
+from prunebench.leaderboard.board.rank import PrunerRank
 from prunebench.leaderboard.board.rescaling import Rescaled
 from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Record
-from prunebench.trust import THRESHOLDS, trusted
+from prunebench.trust import THRESHOLDS
 
 LONGEST = 160  # characters of one name from a record
 
@@ -128,16 +130,31 @@ def format_verdicts(row: Row, cams: Iterable[str]) -> str:
 
 
 def judge(row: Row, cam: str) -> bool | None:
-    """Return whether a row's maps can be trusted by the published threshold; None if unknown."""
-    if row.first.role in ("baseline", "floor") or row.missing:
-        return None
-    value = row.get(f"sp2ps/{cam}")
-    return trusted(cam, value.low, value.undefined)
+    """Return whether a row's maps can be trusted by the published threshold; None if undecided."""
+    return mark_row(row, cam).trusted
+
+
+def format_place(place: PrunerRank | None) -> str:
+    """Write the places that a pruner may hold, such as ``2`` or ``1–3``."""
+    if place is None:
+        return ""
+    if place.first is None:
+        return "–"
+    return str(place.first) if place.first == place.last else f"{place.first}–{place.last}"
 
 
 def format_verdict(verdict: bool | None) -> str:
     """Write a verdict as one character."""
     return "–" if verdict is None else "✓" if verdict else "✗"
+
+
+def describe_standing(section: Section) -> str:
+    """Say what a section may claim: headline, study or demonstration, and why nobody is ranked."""
+    standing = section.standing
+    word = standing.kind.capitalize()
+    if section.headline is not None:
+        word = f"{word}: {plain(section.headline.title)}"
+    return f"{word}. Nobody is ranked: {plain(standing.closed)}." if standing.closed else f"{word}."
 
 
 def make_title(record: Record) -> str:

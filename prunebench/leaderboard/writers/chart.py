@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.rank import MOST_ACCURACY_LOST
+from prunebench.leaderboard.board.accuracy_bar import FREE
 from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
@@ -129,15 +129,15 @@ def _draw_start(axes: Axes, section: Section, name: str) -> None:
 
 def _draw_limits(axes: Axes, section: Section, cam: str) -> None:
     """Mark the published threshold and the accuracy that may be lost."""
-    baseline = section.baseline.get("accuracy").mean if section.baseline else None
-    if baseline is not None:
+    bars = section.references.bars.values()
+    if bars:
         axes.axhline(
-            100 * (baseline - MOST_ACCURACY_LOST),
+            100 * (sum(bars) / len(bars) - FREE),
             color=PALE,
             linewidth=1.2,
             linestyle=":",
             zorder=1,
-            label="2 points below the baseline",
+            label="1 point below the bar",
         )
     if cam in THRESHOLDS:
         axes.axvline(

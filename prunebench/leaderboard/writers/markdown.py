@@ -9,7 +9,8 @@ from tabulate import tabulate
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
-from prunebench.leaderboard.board.rank import Axis, AxisRanking, PrunerRank, is_eligible
+from prunebench.leaderboard.board.grid import Axis
+from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank
 from prunebench.leaderboard.board.rescaling import LEAST_APART
 from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
 from prunebench.leaderboard.writers import cells
@@ -37,15 +38,22 @@ Does a pruned network still look where it looked? Generated from records;
   noise.
 - **Pruned**: the fraction really removed of weights, parameters or MACs, whatever level was asked
   for.
-- **Rank**: mean Sp2PS at equal compression really reached, among levels within 2 points of
-  accuracy. Overlapping confidence intervals share a rank. Missing seeds are not ranked.
-- **Trusted**: ✓ if the lower confidence bound of Sp2PS is at or above the published threshold
-  ({thresholds}), ✗ if not, – for no verdict.
+- **Seeds** are the unit of evidence: a rank takes five of every row involved, a mark or a trust
+  horizon three. Rows with fewer are *preliminary*; their intervals are of images only.
+- **Score**: Sp2PS at the protocol's compressions, counted as far as the network is accurate (fully
+  down to 1 point below the better of the baseline and `none`, not at all from 3 points on); what is
+  not accurate counts as random weights.
+- **Rank**: the places that a score may hold, as far as scores can be told apart under five seeds
+  (Tukey's HSD): 1–3 means that it may be the first or the third.
+- **Trusted**: ✓ if Sp2PS is at or above the published threshold ({thresholds}) with 95%
+  confidence over seeds, ✗ if it is below with the same confidence, – if that is not decided.
 - **Latency**: one forward pass. Compare the ratio (×): both networks are timed in turns. The
   milliseconds depend on what the machine was doing at the time.
 - **Images seen**: the training since the baseline, all epochs counted.
-- **Trust horizon**: how much can be pruned before Sp2PS falls below a threshold or accuracy
-  drops by more than 2 points, whichever comes first.
+- **Trust horizon**: between which measured levels Sp2PS falls below a threshold or accuracy is
+  more than 1 point below the bar, whichever comes first.
+- **Headline** suites come first. A *study* ranks nobody unless its baseline was shown to be good,
+  by training the same network three times as long; a *demonstration* has a network that is not.
 """
 
 
@@ -111,6 +119,7 @@ def _section(section: Section) -> str:
     record = section.first
     parts = [
         f"## {escape(cells.make_title(record))}",
+        f"{escape(cells.describe_standing(section))}",
         f"Conditions: {escape_line(cells.format_conditions(record.conditions, record.protocol))}.",
     ]
     tables = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
@@ -137,7 +146,7 @@ def _table(section: Section, axis: Axis | str) -> str:
     lines = []
     for row, place in table:
         line = {
-            "Rank": _rank(row, place, section.baseline, notes),
+            "Rank": _rank(place, notes),
             "Pruner": _pruner(row) + "".join(notes.mark(flag) for flag in row.flags),
             "Level": format_level(row) if row.first.role == "compressed" else "",
             "Seeds": row.seeds,
@@ -179,14 +188,9 @@ def _table(section: Section, axis: Axis | str) -> str:
     return "\n\n".join(parts)
 
 
-def _rank(row: Row, place: PrunerRank | None, baseline: Row | None, notes: Notes) -> str:
-    if place is None:
-        return ""
-    if place.rank is None:
-        return "–" + notes.mark(f"not ranked: {place.reason}")
-    if not is_eligible(row, baseline):
-        return "–" + notes.mark("more than 2 points of accuracy lost: not part of the rank")
-    return str(place.rank)
+def _rank(place: PrunerRank | None, notes: Notes) -> str:
+    note = f"not ranked: {place.reason}" if place and not place.ranked else None
+    return cells.format_place(place) + notes.mark(note)
 
 
 def _pruner(row: Row) -> str:
@@ -219,22 +223,27 @@ def _add_small(value: str, small: str) -> str:
 def _legend(section: Section, axis: Axis | str, rows: list[Row]) -> str:
     text = f"95% confidence intervals: {escape(cells.name_intervals(rows))}."
     ranking = next((found for name, found in section.rankings.items() if name == axis), None)
-    return text + _scores(ranking) if ranking and ranking.at else text
+    return text + _scores(ranking) if ranking else text
 
 
 def _scores(ranking: AxisRanking) -> str:
+    scored = [place for place in ranking.places if place.score is not None]
+    if not scored:
+        return ""
     what = "weights" if ranking.axis == "masked" else "MACs"
-    at = ", ".join(f"{100 * x:.3g}%" for x in ranking.at)
-    if len(ranking.at) > 8:
-        ends = f"{100 * ranking.at[0]:.3g}% to {100 * ranking.at[-1]:.3g}%"
-        at = f"{len(ranking.at)} places from {ends}"
-    scores = "; ".join(
-        f"{escape(place.pruner)} {place.score:.3f} [{place.low:.3f}, {place.high:.3f}]"
-        for place in ranking.places
-        if place.rank is not None
-    )
+    at = ", ".join(f"{100 * x:.3g}%" for x in ranking.grid)
+    scores = "; ".join(map(_score, scored))
     cams = ", ".join(map(escape, ranking.cams))
-    return f" Ranked by mean Sp2PS ({cams}) at {at} of {what} pruned: {scores}."
+    least = ranking.smallest_difference
+    told = f" Differences below {least:.3f} are not told apart." if least is not None else ""
+    return f" Scores ({cams}; {what} pruned: {at}): {scores}.{told}"
+
+
+def _score(place: PrunerRank) -> str:
+    over = f"{place.seeds} seed{'s' if place.seeds != 1 else ''}"
+    if place.low is not None and place.high is not None:
+        over = f"[{place.low:.3f}, {place.high:.3f}], {over}"
+    return f"{escape(place.pruner)} {place.score or 0:.3f} ({over})"
 
 
 def _horizons(section: Section, axis: Axis) -> str:
@@ -243,7 +252,8 @@ def _horizons(section: Section, axis: Axis) -> str:
     for found in section.horizons:
         if found.axis == axis:
             line = lines.setdefault(found.pruner, {"Pruner": escape(found.pruner)})
-            versus = "`none` − 0.05" if found.versus != "published" else f"{found.threshold:.2f}"
+            relative = found.versus != "published"
+            versus = "within 0.05 of `none`" if relative else f"{found.threshold:.2f}"
             line[f"{escape(found.cam)}: {versus}"] = escape(str(found.outcome))
     places = [place.pruner for place in section.rankings[axis].places]
     return f"Trust horizon, {what} pruned:\n\n" + _tabulate(

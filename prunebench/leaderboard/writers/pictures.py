@@ -15,8 +15,8 @@ from PIL import Image
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.leaderboard.board import Section, board
 from prunebench.leaderboard.board.board import AXES
-from prunebench.leaderboard.board.rank import group_by_pruner
 from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.board.score import group_by_pruner
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.leaderboard.writers.chart import COLORS, INK, PALE, draw_chart

@@ -11,7 +11,6 @@ from tabulate import tabulate
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES
-from prunebench.leaderboard.board.rank import is_eligible
 from prunebench.leaderboard.board.rows import format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.markdown import escape, escape_line
@@ -63,11 +62,10 @@ def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
     latency = cells.choose_latency(row for row, _ in table)
     for row, place in table:
         role = row.first.role
-        if role in ("baseline", "floor") or (role == "control" and axis != AXES[0]):
+        if role not in ("compressed", "control") or (role == "control" and axis != AXES[0]):
             continue
-        ranked = place and place.rank is not None and is_eligible(row, section.baseline)
         yield {
-            "rank": str(place.rank) if place and ranked else "–",
+            "rank": cells.format_place(place) or "–",
             "pruner": escape(row.first.pruner),
             "axis": axis if role == "compressed" else "",
             "level": format_level(row) if role == "compressed" else "",

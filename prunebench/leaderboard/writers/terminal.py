@@ -11,7 +11,6 @@ from rich.text import Text
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
-from prunebench.leaderboard.board.rank import is_eligible
 from prunebench.leaderboard.board.roles import name_reference
 from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.writers import cells
@@ -81,12 +80,9 @@ def _table(section: Section, axis: str) -> Table:
         # Broken at its hyphen, a method's name stays readable in a narrow column.
         table.add_column(plain(cam).replace("-", "-\n", 1), justify="right", no_wrap=True)
     for row, place in shown:
-        rank = "" if place is None else "–"
-        if place and place.rank is not None and is_eligible(row, section.baseline):
-            rank = str(place.rank)
         seeds = f" ({row.seeds} seeds)" if row.missing else ""
         table.add_row(
-            rank,
+            cells.format_place(place),
             Text(_pruner(row) + seeds),
             format_level(row) if row.first.role == "compressed" else "",
             cells.format_percent(row.get("accuracy")),

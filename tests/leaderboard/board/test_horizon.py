@@ -1,107 +1,197 @@
+"""Rule 7: trust horizons are brackets of measured levels; marks rest on seeds."""
+
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from synthetic import baseline, control, record
 
-from prunebench.leaderboard.board.horizon import (
-    HorizonOutcome,
-    HorizonPoint,
-    find_crossing,
-    find_horizons,
-)
-from prunebench.leaderboard.board.rows import group_records
-from prunebench.record import Record
+from prunebench.leaderboard.board import Section, board
+from prunebench.leaderboard.board.horizon import HorizonOutcome
+from prunebench.leaderboard.board.mark import mark_row
+from prunebench.record import Record, Value
+
+LEVELS = (0.2, 0.4, 0.6)
 
 
-def follow(
-    *points: tuple[float, float | None, float | None], threshold: float = 0.9
-) -> HorizonOutcome:
-    return find_crossing([HorizonPoint(*point) for point in points], threshold)
-
-
-def test_a_crossing_between_two_levels() -> None:
-    # From 0.96 at 0.2 to 0.84 at 0.6: 0.90 is half way.
-    found = follow((0, 1.0, 0), (0.2, 0.96, 0), (0.6, 0.84, 0), (0.8, 0.99, 0))
-    assert found.state == "at"
-    assert found.cause == "sp2ps"
-    assert found.at == pytest.approx(0.4)
-
-
-def test_accuracy_first() -> None:
-    # Accuracy passes 2 points at 0.25, Sp2PS falls to 0.9 at 0.5 only.
-    found = follow((0, 1.0, 0.0), (0.5, 0.9, 0.04), (0.8, 0.5, 0.3))
-    assert (found.state, found.cause) == ("at", "accuracy")
-    assert found.at == pytest.approx(0.25)
-
-
-def test_both_in_one_segment_takes_the_nearer() -> None:
-    found = follow((0, 1.0, 0.0), (0.4, 0.6, 0.04))
-    assert found.at == pytest.approx(0.1)
-    assert found.cause == "sp2ps"
-
-
-def test_unreachable_if_the_control_fails_already() -> None:
-    assert follow((0, 0.89, 0), (0.2, 0.99, 0)) == HorizonOutcome("unreachable", cause="sp2ps")
-    assert follow((0, 0.99, 0.03), (0.2, 0.99, 0)) == HorizonOutcome(
-        "unreachable", cause="accuracy"
-    )
-
-
-def test_never_crossed() -> None:
-    found = follow((0, 1.0, 0), (0.2, 0.95, 0.01), (0.8, 0.91, 0.02))
-    assert (found.state, found.at) == ("beyond", 0.8)
-    assert str(found) == "> 80.0%"
-
-
-def test_touching_is_not_falling_below() -> None:
-    assert follow((0, 0.9, 0.02), (0.5, 0.9, 0.02)).state == "beyond"
-    found = follow((0, 0.95, 0), (0.5, 0.9, 0), (0.7, 0.7, 0))
-    assert found.at == pytest.approx(0.5)
-
-
-def test_a_missing_value_is_no_promise() -> None:
-    assert follow((0, 1.0, 0), (0.2, 0.95, 0), (0.4, None, 0)).state == "unknown"
-    assert follow((0, 1.0, 0), (0.2, 0.5, 0), (0.4, None, 0)).state == "at"
-
-
-def find(
-    records: list[Record], versus: str = "published", axis: str = "dense"
-) -> list[HorizonOutcome]:
-    found = find_horizons(*group_records(records), axis)  # type: ignore[arg-type]
-    return [horizon.outcome for horizon in found if horizon.versus == versus]
-
-
-def test_horizons_of_records() -> None:
-    records = [
-        baseline(0.9),
-        control(0.99),
-        record("a", 0.5, reached=0.4, sp2ps=0.91),
-        record("m", 0.5, reached=0.8, sp2ps=0.91, axis="masked"),
-    ]
-    # 0.99 falls to 0.95 half way to 0.91; below 0.99 - 0.05 = 0.94 five eighths of the way: 0.25.
-    assert [found.at for found in find(records)] == [pytest.approx(0.2)]
-    assert [found.at for found in find(records, "none - 0.05")] == [pytest.approx(0.25)]
-    assert [found.at for found in find(records, axis="masked")] == [pytest.approx(0.4)]
-
-
-def test_seed_means_make_the_line() -> None:
-    records = []
-    for seed, sp2ps in ((0, 0.93), (1, 0.89)):
-        records += [
-            baseline(seed=seed, seeds=(0, 1)),
-            control(0.99, seed=seed, seeds=(0, 1)),
-            record("a", 0.4, sp2ps=sp2ps, seed=seed, seeds=(0, 1)),
+def line(
+    sp2ps: Mapping[float, float],
+    *,
+    none: float = 0.99,
+    seeds: int = 3,
+    spread: float = 0.001,
+    accuracy: Mapping[float, float] | None = None,
+    **fields: Any,
+) -> list[Record]:
+    """A section of one pruner with these values at its levels, seeds ``spread`` apart."""
+    found = []
+    for seed in range(seeds):
+        common = {"seed": seed, "seeds": range(seeds), **fields}
+        shift = spread * (seed - (seeds - 1) / 2)
+        found += [baseline(0.9, **common), control(none + shift, 0.9, **common)]
+        found += [
+            record(
+                "a",
+                level,
+                sp2ps=value + shift,
+                accuracy=(accuracy or {}).get(level, 0.9),
+                half_width=0.0,
+                **common,
+            )
+            for level, value in sp2ps.items()
         ]
-    assert [found.at for found in find(records)] == [pytest.approx(0.2)]
+    return found
 
 
-def test_no_published_threshold_for_grad_cam_plus_plus() -> None:
-    records = [baseline(), control({"grad-cam++": 0.99}), record(sp2ps={"grad-cam++": 0.5})]
-    assert find(records) == []
-    assert len(find(records, "none - 0.05")) == 1
+def section(records: list[Record]) -> Section:
+    (found,) = board(records)
+    return found
 
 
-def test_missing_seeds_leave_the_horizon_open() -> None:
-    (found,) = find([baseline(), control(0.99), record("a", 0.4, seeds=(0, 1))])
-    assert found.state == "unknown"
-    assert found.reason == "40% has 1 of 2 seeds"
+def outcome(records: list[Record], versus: str = "published") -> HorizonOutcome:
+    return next(h.outcome for h in section(records).horizons if h.versus == versus)
+
+
+def test_it_is_the_bracket_between_the_last_level_that_holds_and_the_next() -> None:
+    found = outcome(line({0.2: 0.98, 0.4: 0.96, 0.6: 0.80}))
+    assert (found.state, found.at, found.next, found.cause) == ("between", 0.4, 0.6, "sp2ps")
+    assert str(found) == "[40%, 60%) (Sp2PS)"
+
+
+def test_a_level_that_holds_behind_one_that_fails_does_not_count() -> None:
+    found = outcome(line({0.2: 0.98, 0.4: 0.80, 0.6: 0.99}))
+    assert (found.at, found.next) == (0.2, 0.4)
+
+
+def test_accuracy_more_than_a_point_below_the_bar_ends_it() -> None:
+    found = outcome(line(dict.fromkeys(LEVELS, 0.98), accuracy={0.4: 0.89, 0.6: 0.889}))
+    assert (found.at, found.next, found.cause) == (0.4, 0.6, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("sp2ps", "none", "told"),
+    [
+        ((0.9, 0.9, 0.9), 0.99, "below the first level, 20% (Sp2PS)"),
+        ((0.99, 0.98, 0.97), 0.99, "beyond the last level, 60%"),
+        ((0.99, 0.98, 0.97), 0.94, "not measurable here: `none` gives way (Sp2PS)"),
+    ],
+)
+def test_the_ends(sp2ps: tuple[float, ...], none: float, told: str) -> None:
+    assert str(outcome(line(dict(zip(LEVELS, sp2ps, strict=True)), none=none))) == told
+
+
+def test_what_counts_is_the_lower_bound_over_seeds() -> None:
+    # The mean is 0.96. One-sided, t(2) is 2.92: seeds 0.004 apart give a bound of 0.9533, seeds
+    # 0.01 apart 0.9431.
+    values = dict.fromkeys(LEVELS, 0.96)
+    assert outcome(line(values, spread=0.004)).state == "beyond the last level"
+    found = outcome(line(values, spread=0.01))
+    assert found.state == "below the first level"
+
+
+def test_the_relative_horizon_pairs_seeds_with_their_own_none() -> None:
+    # Seeds move `none` and the pruner together by 0.1, far more than the loss of 0.04.
+    found = outcome(line({0.2: 0.66, 0.4: 0.66, 0.6: 0.64}, none=0.70, spread=0.1), "none - 0.05")
+    assert (found.at, found.next) == (0.4, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("records", "reason"),
+    [
+        (
+            line(dict.fromkeys(LEVELS, 0.98), seeds=2),
+            "the baseline has 2 of the 3 seeds that it takes",
+        ),
+        (line({0.2: 0.98, 0.4: 0.97}), "it has 2 of 3 levels"),
+    ],
+)
+def test_too_little_is_no_horizon(records: list[Record], reason: str) -> None:
+    found = outcome(records)
+    assert (found.state, found.reason) == (None, reason)
+    assert str(found) == f"? ({reason})"
+
+
+def test_a_network_that_could_not_be_made_ends_it() -> None:
+    records = [
+        r.model_copy(update={"values": {}, "failure": "diverged"})
+        if (r.level, r.seed) == (0.4, 1)
+        else r
+        for r in line(dict.fromkeys(LEVELS, 0.98))
+    ]
+    found = outcome(records)
+    assert (found.at, found.next, found.cause) == (0.2, 0.4, "accuracy")
+
+
+def test_methods_without_a_published_threshold_have_the_relative_one_alone() -> None:
+    records = [
+        baseline(),
+        control({"grad-cam++": 0.99}),
+        record("a", 0.2, sp2ps={"grad-cam++": 0.9}),
+    ]
+    assert [h.versus for h in section(records).horizons] == ["none - 0.05"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    values=st.lists(st.floats(0.5, 1.0), min_size=3, max_size=6),
+    none=st.floats(0.9, 1.0),
+)
+def test_no_horizon_lies_where_nothing_was_measured(values: list[float], none: float) -> None:
+    levels = [0.1 * (place + 1) for place in range(len(values))]
+    for found in section(line(dict(zip(levels, values, strict=True)), none=none)).horizons:
+        places = {round(place, 9) for place in levels}
+        told = {found.outcome.at, found.outcome.next} - {None}
+        assert {round(place, 9) for place in told if place is not None} <= places
+
+
+def mark(*means: float, seeds: tuple[int, ...] | None = None, undefined: int = 0) -> Any:
+    seeds = seeds or tuple(range(len(means)))
+    records = [
+        record(
+            "a",
+            seed=seed,
+            seeds=seeds,
+            values={"sp2ps/grad-cam": Value(mean=mean, n=100 - undefined, undefined=undefined)},
+        )
+        for seed, mean in zip(seeds, means, strict=True)
+    ]
+    (row,) = (row for row in section(records).rows)
+    return mark_row(row, "grad-cam")
+
+
+def test_a_mark_takes_three_seeds_that_agree() -> None:
+    assert mark(0.97, 0.971, 0.972).trusted is True
+    assert mark(0.92, 0.921, 0.922).trusted is False
+    undecided = mark(0.93, 0.96, 0.99)
+    assert undecided.trusted is None
+    assert undecided.reason == "3 seeds do not decide it: from 0.909 to 1.011"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"means": (0.99,)}, "50% has 1 of the 3 seeds that it takes"),
+        ({"means": (0.99, 0.99)}, "50% has 2 of the 3 seeds that it takes"),
+        (
+            {"means": (0.99, 0.99, 0.99), "seeds": (1, 4, 7)},
+            "50% has the seeds 1, 4, 7; expected 0 to 2: all that were run, none chosen",
+        ),
+        (
+            {"means": (0.99, 0.98, 0.97), "undefined": 6},
+            "50%: sp2ps/grad-cam is not defined on 6% of images",
+        ),
+    ],
+)
+def test_what_is_not_marked_says_why(given: dict[str, Any], reason: str) -> None:
+    means = given.pop("means")
+    found = mark(*means, **given)
+    assert (found.trusted, found.reason) == (None, reason)
+
+
+def test_more_evidence_never_lowers_a_verdict_that_one_seed_was_given() -> None:
+    assert mark(0.954).trusted is None
+    assert mark(0.959, 0.960, 0.961).trusted is True

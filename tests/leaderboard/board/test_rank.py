@@ -1,3 +1,5 @@
+"""Rules 1, 5, 6 and 8: who is ranked, and in which places."""
+
 from __future__ import annotations
 
 import random
@@ -6,193 +8,248 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import baseline, control, record, suite
+from synthetic import baseline, control, floor, record
+from worlds import FLOOR, trained_longer, training, world
 
-from prunebench.leaderboard.board import board
-from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank, interpolate, rank
-from prunebench.leaderboard.board.rows import group_records
+from prunebench.leaderboard.board import Section, board
+from prunebench.leaderboard.board.rank import NOT_TOLD_APART, AxisRanking, PrunerRank
 from prunebench.record import Record, Value
 
 
-def ranking(*records: Record, axis: Any = "dense") -> AxisRanking:
-    return rank(*group_records(records), axis)
+def section(records: list[Record]) -> Section:
+    """The section of the world, not that of the network trained longer."""
+    return next(one for one in board(records) if one.control is not None)
+
+
+def ranking(records: list[Record], axis: Any = "dense") -> AxisRanking:
+    return section(records).rankings[axis]
 
 
 def place(found: AxisRanking, pruner: str) -> PrunerRank:
     return next(place for place in found.places if place.pruner == pruner)
 
 
-def test_lines_are_read_at_the_compressions_that_all_of_them_cover() -> None:
-    # A: 1.0 at 0, 0.8 at 0.4, 0.6 at 0.8; B: 1.0 at 0, 0.9 at 0.2, 0.5 at 0.6.
-    # Common: 0.2, 0.4, 0.6. A there: 0.9, 0.8, 0.7; B there: 0.9, 0.7, 0.5.
-    found = ranking(
-        baseline(),
-        control(1.0, half_width=0.0),
-        record("a", 0.4, sp2ps=0.8, half_width=0.0),
-        record("a", 0.8, sp2ps=0.6, half_width=0.0),
-        record("b", 0.2, sp2ps=0.9, half_width=0.0),
-        record("b", 0.6, sp2ps=0.5, half_width=0.0),
-    )
-    assert found.at == pytest.approx((0.2, 0.4, 0.6))
-    assert place(found, "a").score == pytest.approx(0.8)
+def places(found: AxisRanking) -> dict[str, tuple[int | None, int | None]]:
+    return {place.pruner: (place.first, place.last) for place in found.places}
+
+
+def test_scores_far_apart_have_one_place_each_and_close_ones_share_theirs() -> None:
+    found = ranking(world({"a": 0.9, "b": 0.895, "c": 0.7, "d": 0.5}, noise=0.01, block=0.02))
+    assert places(found) == {"a": (1, 2), "b": (1, 2), "c": (3, 3), "d": (4, 4)}
+    assert found.told_apart
+    assert 0 < (found.smallest_difference or 0) < 0.1
+
+
+def test_a_shared_seed_effect_tells_nobody_apart_and_hides_nobody() -> None:
+    # Seeds move all scores by ten times what tells the pruners apart.
+    found = ranking(world({"a": 0.62, "b": 0.60}, noise=0.001, block=0.05))
+    assert places(found) == {"a": (1, 1), "b": (2, 2)}
+
+
+def test_what_cannot_be_told_apart_has_no_numbers() -> None:
+    found = ranking(world({"a": 0.9, "b": 0.9, "c": 0.9}, noise=0.02))
+    assert not found.told_apart
+    assert {place.reason for place in found.places} == {NOT_TOLD_APART}
+    assert all(place.first is None and place.score is not None for place in found.places)
+
+
+def test_the_score_is_that_of_the_definition() -> None:
+    # Half a weight at every level: (0.9 + 0.2) / 2.
+    found = ranking(world({"a": 0.9, "b": 0.7}, accuracy={"a": 0.88}))
+    assert place(found, "a").score == pytest.approx((0.9 + FLOOR) / 2)
     assert place(found, "b").score == pytest.approx(0.7)
-    assert [(p.pruner, p.rank) for p in found.places] == [("a", 1), ("b", 2)]
 
 
-def test_it_is_the_compression_reached_that_counts_not_the_level_asked_for() -> None:
-    found = ranking(
-        baseline(),
-        control(1.0, half_width=0.0),
-        record("asks", 0.8, reached=0.4, sp2ps=0.9, half_width=0.0),
-        record("does", 0.4, reached=0.8, sp2ps=0.9, half_width=0.0),
-    )
-    assert found.at == (0.4,)
-    assert place(found, "asks").score == pytest.approx(0.9)
-    assert place(found, "does").score == pytest.approx(0.95)
-
-
-def test_methods_are_averaged() -> None:
-    found = ranking(
-        baseline(),
-        control({"grad-cam": 1.0, "ablation-cam": 1.0}),
-        record("a", 0.5, sp2ps={"grad-cam": 0.9, "ablation-cam": 0.7}),
-    )
-    assert found.cams == ("ablation-cam", "grad-cam")
-    assert place(found, "a").score == pytest.approx(0.8)
-
-
-def test_maps_drawn_at_random_are_no_method() -> None:
-    both = {"grad-cam": 0.9, "random-cam": 0.1}
-    records = [
-        baseline(),
-        control(both),
-        record("a", 0.5, sp2ps={"grad-cam": 0.8, "random-cam": 0.0}),
-        record("b", 0.5, sp2ps={"grad-cam": 0.7, "random-cam": 1.0}),
+def test_the_bar_is_the_better_of_baseline_and_none() -> None:
+    records = world({"a": 0.9, "b": 0.7})
+    lifted = [
+        control(0.97, 0.95, seed=r.seed, seeds=r.seeds) if r.role == "control" else r
+        for r in records
     ]
-    (section,) = board(records)
-    places = section.rankings["dense"].places
-    assert [(place.pruner, place.rank) for place in places] == [("a", 1), ("b", 2)]
-    assert places[0].score == pytest.approx(0.8)
-    assert {horizon.cam for horizon in section.horizons} == {"grad-cam"}
+    # Fine-tuning alone reaches 95%: 90% is five points below, and counts for nothing.
+    assert place(ranking(lifted), "a").score == pytest.approx(FLOOR)
 
 
-def test_levels_that_lose_more_than_two_points_do_not_count() -> None:
-    found = ranking(
-        baseline(0.90),
-        control(1.0),
-        record("a", 0.2, sp2ps=0.9, accuracy=0.88),  # exactly 2 points
-        record("a", 0.4, sp2ps=0.1, accuracy=0.879),
-        record("b", 0.4, sp2ps=0.8, accuracy=0.9),
-        record("c", 0.2, sp2ps=0.99, accuracy=0.5),
-    )
-    assert found.at == (0.2,)
-    assert place(found, "a").upto == 0.2
-    assert place(found, "a").score == pytest.approx(0.9)
-    assert place(found, "c").rank is None
-    assert place(found, "c").reason == "no level within 2 points of accuracy"
-
-
-def test_the_paired_drop_is_preferred_to_the_difference() -> None:
-    found = ranking(
-        baseline(0.90),
-        control(1.0),
-        record("a", 0.2, accuracy=0.85, values={"accuracy_drop": Value(mean=0.01)}),
-    )
-    assert place(found, "a").rank == 1
-
-
-def test_overlapping_intervals_share_a_rank_and_the_next_counts_them() -> None:
-    def at(pruner: str, sp2ps: float) -> Record:
-        return record(pruner, 0.5, sp2ps=sp2ps, half_width=0.03)
-
-    found = ranking(
-        baseline(), control(1.0), at("a", 0.90), at("b", 0.85), at("c", 0.80), at("d", 0.60)
-    )
-    # a and c do not overlap, but b overlaps both.
-    assert [(p.pruner, p.rank) for p in found.places] == [("a", 1), ("b", 1), ("c", 1), ("d", 4)]
-
-
-def test_three_seeds_give_a_t_interval_of_the_score() -> None:
-    seeds = (0, 1, 2)
-    records = []
-    for seed, sp2ps in zip(seeds, (0.89, 0.90, 0.91), strict=True):
-        common: Any = {"seed": seed, "seeds": seeds}
-        records += [baseline(**common), control(1.0, **common)]
-        records += [record("a", 0.5, sp2ps=sp2ps, **common)]
-    found = place(ranking(*records), "a")
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
+def test_a_rank_takes_five_seeds(seeds: int) -> None:
+    found = place(ranking(world({"a": 0.9, "b": 0.5}, seeds=seeds)), "a")
+    assert not found.ranked
     assert found.score == pytest.approx(0.9)
-    assert found.high == pytest.approx(0.9 + 4.302653 * 0.01 / 3**0.5, abs=1e-6)
+    assert found.reason == f"the baseline has {seeds} of the 5 seeds that it takes"
 
 
-def test_missing_seeds_are_not_ranked() -> None:
-    found = ranking(baseline(), control(), record("a", seeds=(0, 1, 2)), record("b"))
-    assert place(found, "a").rank is None
-    assert place(found, "a").reason == "50% has 1 of 3 seeds"
-    assert place(found, "b").rank == 1
+def test_choosing_among_ten_seeds_is_refused() -> None:
+    records = world({"a": 0.9, "b": 0.5}, seeds=10)
+    kept = [r for r in records if r.pruner != "a" or r.seed in (0, 2, 5, 7, 9)]
+    assert places(ranking(kept))["a"] == (None, None)
+    assert place(ranking(kept), "a").reason == "10% has 5 of 10 seeds"
+    # Nor does it help to say that only these were planned.
+    renamed = [
+        r.model_copy(update={"seeds": (0, 2, 5, 7, 9)}) if r.pruner == "a" else r for r in kept
+    ]
+    reason = place(ranking(renamed), "a").reason or ""
+    assert reason.startswith("10% has the seeds 0, 2, 5, 7, 9; expected 0 to 4")
+
+
+def test_levels_that_do_not_cover_the_grid_are_named() -> None:
+    records = world({"a": 0.9, "b": 0.8}) + [
+        record("c", level, seed=seed, seeds=range(5), sp2ps=0.99)
+        for seed in range(5)
+        for level in (0.1, 0.2)
+    ]
+    found = place(ranking(records), "c")
+    assert (found.ranked, found.missing) == (False, (0.3, 0.4, 0.5))
+    assert found.reason == "its levels do not cover 30%, 40%, 50%"
+
+
+def test_levels_that_are_not_the_protocols_do_not_count() -> None:
+    records = world({"a": 0.9, "b": 0.8})
+    extra = [record("a", 0.15, seed=s, seeds=range(5), sp2ps=1.0) for s in range(5)]
+    assert ranking([*records, *extra]) == ranking(records)
+
+
+def test_a_failed_network_scores_what_random_weights_do() -> None:
+    records = world({"a": 0.9, "b": 0.8})
+    failed = [
+        r.model_copy(update={"values": {}, "failure": "the loss became NaN"})
+        if (r.pruner, r.level, r.seed) == ("a", 0.5, 3)
+        else r
+        for r in records
+    ]
+    found = section(failed).rankings["dense"]
+    assert found.grid == (0.1, 0.2, 0.3, 0.4, 0.5)
+    # One of 25 cells keeps the floor.
+    assert place(found, "a").score == pytest.approx(0.9 - (0.9 - FLOOR) / 25)
+    row = next(r for r in section(failed).rows if r.first.pruner == "a" and r.first.level == 0.5)
+    assert (
+        row.get("accuracy").reason == "seed 3: the network could not be made: the loss became NaN"
+    )
 
 
 @pytest.mark.parametrize(
-    ("records", "reason"),
+    ("role", "reason"),
     [
-        ([baseline(), record("a")], "no `none` control to start from"),
-        ([baseline(), control(seeds=(0, 1)), record("a")], "the `none` control has 1 of 2 seeds"),
-        ([control(), record("a")], "the accuracy lost is not known"),
-        (
-            [baseline(), control(), record("a", sp2ps={"grad-cam": None})],
-            "50% has no sp2ps/grad-cam: both maps are zero",
-        ),
-        ([baseline(), control(), record("a", reached=0.0)], "nothing is removed on this axis"),
+        ("control", "no `none` control to start from"),
+        ("floor", "no maps under random weights were measured"),
     ],
 )
-def test_what_cannot_be_ranked_says_why(records: list[Record], reason: str) -> None:
-    found = place(ranking(*records), "a")
-    assert found.rank is None
-    assert found.reason == reason
+def test_without_a_control_there_is_no_score(role: str, reason: str) -> None:
+    records = [r for r in world({"a": 0.9, "b": 0.5}) if r.role != role]
+    found = next(one for one in board(records) if one.rankings).rankings["dense"]
+    assert {(place.score, place.reason) for place in found.places} == {(None, reason)}
+
+
+def test_undefined_maps_keep_a_pruner_from_being_ranked() -> None:
+    def undefined(one: Record) -> Record:
+        value = Value(
+            mean=0.9, low=0.9, high=0.9, interval="bootstrap over images", n=90, undefined=10
+        )
+        return one.model_copy(update={"values": {**one.values, "sp2ps/grad-cam": value}})
+
+    records = [
+        undefined(r) if r.pruner == "a" else r for r in world({"a": 0.9, "b": 0.7, "c": 0.5})
+    ]
+    found = place(ranking(records), "a")
+    assert found.reason == "10%: sp2ps/grad-cam is not defined on 10% of images"
+    assert not found.ranked
+
+
+def test_maps_drawn_at_random_are_no_method() -> None:
+    def with_random(one: Record) -> Record:
+        drawn = Value(mean=0.1, low=0.1, high=0.1, interval="bootstrap over images", n=100)
+        return one.model_copy(update={"values": {**one.values, "sp2ps/random-cam": drawn}})
+
+    records = world({"a": 0.9, "b": 0.5})
+    beside = section([with_random(r) for r in records])
+    assert beside.rankings == section(records).rankings
+    assert {horizon.cam for horizon in beside.horizons} == {"grad-cam"}
+
+
+def test_a_network_that_was_not_shown_to_be_good_ranks_nobody() -> None:
+    found = section(world({"a": 0.9, "b": 0.5}, shown_good=False))
+    assert found.standing.kind == "demonstration"
+    assert not any(place.ranked for place in found.rankings["dense"].places)
+
+
+def test_a_baseline_below_what_its_network_reaches_ranks_nobody() -> None:
+    records = world({"a": 0.9, "b": 0.5}, shown_good=False)
+    assert section([*records, trained_longer(0.91)]).standing.closed is None
+    found = section([*records, trained_longer(0.92)]).standing
+    assert (found.kind, found.longer) == ("demonstration", 0.92)
+    assert found.closed == (
+        "its baseline reaches 90.0%, the same network trained at least 3 times as long 92.0%"
+    )
+    # Twice as long shows nothing.
+    assert section([*records, trained_longer(0.9, epochs=20)]).standing.kind == "demonstration"
+
+
+def test_given_weights_that_chose_on_seen_images_rank_nobody() -> None:
+    seen = training(2, from_scratch=False, keep="best")
+    records = [
+        r.model_copy(update={"training": seen}) if r.role == "baseline" and r.seeds != (0,) else r
+        for r in world({"a": 0.9, "b": 0.5})
+    ]
+    found = section(records).standing
+    assert found.kind == "study"
+    assert found.closed is not None
+    assert found.closed.startswith("its adaptation kept the best epoch on validation images")
 
 
 def test_axes_are_ranked_apart() -> None:
-    records = (baseline(), control(), record("a"), record("b", axis="masked"))
-    assert [p.pruner for p in ranking(*records).places] == ["a"]
-    assert [p.pruner for p in ranking(*records, axis="masked").places] == ["b"]
+    dense, masked = world({"a": 0.9, "b": 0.5}), world({"m": 0.9, "n": 0.5}, axis="masked")
+    records = [*dense, *(r for r in masked if r.role == "compressed")]
+    assert places(ranking(records)) == {"a": (1, 1), "b": (2, 2)}
+    assert places(ranking(records, "masked")) == {"m": (1, 1), "n": (2, 2)}
 
 
-def test_interpolation_averages_points_of_equal_place() -> None:
-    heights = interpolate([0, 0.5, 0.5, 1], [1.0, 0.6, 0.4, 0.1], [0.5, 0.75, 2.0])
-    assert heights == pytest.approx([0.5, 0.3, 0.1])
+def entry(pruner: str, score: float, draw_seed: int) -> list[Record]:
+    """An entry from elsewhere: its suite is not that of the section's controls."""
+    import numpy as np
+
+    records = world({pruner: score}, noise=0.01, draw=np.random.default_rng(draw_seed))
+    return [r.model_copy(update={"suite": "elsewhere"}) for r in records if r.pruner == pruner]
+
+
+@settings(max_examples=25, deadline=None)
+@given(score=st.floats(0.25, 0.95), seed=st.integers(0, 100), twice=st.booleans())
+def test_an_entry_from_elsewhere_changes_nobodys_score_or_place(
+    score: float, seed: int, twice: bool
+) -> None:
+    records = world({"a": 0.9, "b": 0.85, "c": 0.7}, noise=0.01, block=0.02)
+    alone = ranking(records)
+    beside = ranking(
+        records + entry("entry", score, seed) + (entry("copy", score, seed) if twice else [])
+    )
+    listed = [place for place in beside.places if place.listed]
+    assert listed == list(alone.places)
+    assert beside.smallest_difference == alone.smallest_difference
+    found = place(beside, "entry")
+    assert 1 <= (found.first or 0) <= (found.last or 0) <= 4
 
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(order=st.randoms(use_true_random=False))
 def test_rank_does_not_depend_on_the_order_of_records(order: random.Random) -> None:
-    records = suite(seeds=(0, 1, 2))
+    records = world({"a": 0.9, "b": 0.85, "c": 0.5}, noise=0.01)
     shuffled = list(records)
     order.shuffle(shuffled)
-    (before,), (after,) = board(records), board(shuffled)
+    before, after = section(records), section(shuffled)
     assert after.rankings == before.rankings
     assert after.horizons == before.horizons
+    assert after.standing == before.standing
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    sp2ps=st.floats(0.05, 0.95),
-    reached=st.floats(0.05, 0.95),
-    accuracy=st.floats(0.02, 0.98),
-    axis=st.sampled_from(["dense", "masked"]),
-)
-def test_another_protocol_changes_nothing(
-    sp2ps: float, reached: float, accuracy: float, axis: str
-) -> None:
-    stranger = record(
-        "stranger",
-        0.5,
-        protocol="p2",
-        sp2ps=sp2ps,
-        reached=reached,
-        accuracy=accuracy,
-        axis=axis,
-    )
-    (alone,) = board(suite())
-    beside = board([*suite(), stranger])[0]
-    assert beside.rankings == alone.rankings
-    assert beside.horizons == alone.horizons
+@given(sp2ps=st.floats(0.05, 0.95), accuracy=st.floats(0.02, 0.98))
+def test_another_section_changes_nothing(sp2ps: float, accuracy: float) -> None:
+    records = world({"a": 0.9, "b": 0.5}, noise=0.01)
+    stranger = record("stranger", 0.5, protocol="p2", sp2ps=sp2ps, accuracy=accuracy)
+    beside = next(one for one in board([*records, stranger]) if one.control is not None)
+    assert beside.rankings == section(records).rankings
+    assert beside.horizons == section(records).horizons
+
+
+def test_one_seed_of_a_section_without_floor_and_training_is_still_a_board() -> None:
+    (found,) = board([baseline(), control(), record("a"), floor()])
+    assert found.rankings["dense"].places[0].reason == "its levels do not cover 10%, 20%, 30%, 40%"

@@ -9,7 +9,6 @@ from conftest import REPOSITORY
 from visiting import Visit
 
 from prunebench.leaderboard.board import Section, board
-from prunebench.leaderboard.board.rank import is_eligible
 from prunebench.leaderboard.site.board.rows import BoardEntry, list_entries
 from prunebench.leaderboard.site.links import name_row
 from prunebench.record import Value, read_records
@@ -38,9 +37,7 @@ def rows(sections: tuple[Section, ...]) -> list[BoardEntry]:
 
 
 def is_ranked(entry: BoardEntry) -> bool:
-    if entry.place is None or entry.place.rank is None or entry.row.first.role != "compressed":
-        return False
-    return is_eligible(entry.row, entry.section.baseline)
+    return entry.place is not None and entry.place.ranked
 
 
 def settled(page: Any) -> None:

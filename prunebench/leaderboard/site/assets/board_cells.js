@@ -69,7 +69,8 @@ const BoardCells = (() => {
   const pruner = (row, number) => {
     const role = Board.head.roles[Board.value(row, "role")];
     const link = element("a", { href: rowLink(Board.name(row)) }, Board.head.labels[number]);
-    return element("span", { class: `pruner ${role}` }, link);
+    const early = Board.value(row, "preliminary") ? " preliminary" : "";
+    return element("span", { class: `pruner ${role}${early}` }, link);
   };
 
   const group = (number) => {
@@ -80,7 +81,7 @@ const BoardCells = (() => {
   const number = (row, column, found) => {
     const write = writers[column.kind] ?? String;
     const note = Board.note(row, column.key);
-    if (column.kind === "level" || column.kind === "seeds") {
+    if (["level", "seeds", "rank"].includes(column.kind)) {
       return element("span", {}, note?.replace(/ seeds$/, "") ?? write(found));
     }
     const [low, high] = Board.bounds(row, column.key);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from prunebench.leaderboard.board.rank import list_cams
+from prunebench.leaderboard.board.references import list_cams
 from prunebench.leaderboard.board.rows import Row
 
 Point = tuple[float, float, float]

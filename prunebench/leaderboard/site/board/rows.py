@@ -10,16 +10,18 @@ import numpy as np
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
-from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
+from prunebench.leaderboard.board.mark import mark_row
+from prunebench.leaderboard.board.rank import PrunerRank
 from prunebench.leaderboard.board.roles import describe_reference
 from prunebench.leaderboard.board.rows import Row, explain_undefined, format_level
+from prunebench.leaderboard.board.seeds import is_preliminary
 from prunebench.leaderboard.site.board.columns import VALUE
 from prunebench.leaderboard.site.board.pareto import mark_pareto
 from prunebench.leaderboard.site.links import name_row
-from prunebench.leaderboard.writers.cells import judge, plain
+from prunebench.leaderboard.writers.cells import format_place, plain
 from prunebench.trust import THRESHOLDS
 
-ROLES = ("compressed", "baseline", "control", "floor")
+ROLES = ("compressed", "baseline", "control", "floor", "twin", "retrained", "small")
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class BoardPart:
         self._set("group", at, entry.group)
         self._set("axis", at, (*AXES, *UNRANKED).index(record.axis))
         self._set("seeds", at, len(row.records), note=f"{row.seeds} seeds" if row.missing else None)
+        self._set("preliminary", at, int(is_preliminary(row)))
         self._set("images_seen", at, row.images_seen)
         if role == "compressed":
             self._level(at, row)
@@ -124,12 +127,10 @@ class BoardPart:
         place = entry.place
         if place is None:
             return
-        if place.rank is None:
+        if place.first is None:
             self._set("rank", at, None, note=f"not ranked: {place.reason}")
-        elif not is_eligible(entry.row, entry.section.baseline):
-            self._set("rank", at, None, note="more than 2 points of accuracy lost: not ranked")
         else:
-            self._set("rank", at, place.rank)
+            self._set("rank", at, place.first, note=format_place(place))
 
     def _pareto(self, at: int, mark: bool | str | None) -> None:
         if isinstance(mark, str):
@@ -165,9 +166,9 @@ class BoardPart:
                 found = entry.section.rescaled(row, f"sp2ps/{cam}")
                 self._set(f"rescaled/{cam}", at, found.value, note=found.reason)
             if cam in THRESHOLDS:
-                judged = judge(row, cam)
-                if judged is not None:
-                    self._set(f"trusted/{cam}", at, int(judged))
+                mark = mark_row(row, cam)
+                told = None if mark.trusted is None else int(mark.trusted)
+                self._set(f"trusted/{cam}", at, told, note=mark.reason)
 
     def _set(
         self,

@@ -14,7 +14,7 @@ from prunebench.leaderboard.board.agreement import (
     describe_taus,
     list_leaders,
 )
-from prunebench.leaderboard.board.rank import Axis
+from prunebench.leaderboard.board.grid import Axis
 from prunebench.leaderboard.board.rescaling import list_preservation_values
 from prunebench.leaderboard.site.correlations.figures import draw_matrix, title_value
 from prunebench.leaderboard.site.families import title_of

@@ -26,7 +26,7 @@ from prunebench.leaderboard.board.correlations import (
     list_networks,
     list_pruner_lines,
 )
-from prunebench.leaderboard.board.rank import Axis
+from prunebench.leaderboard.board.grid import Axis
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.site.correlations.agreement import make_agreement_view
 from prunebench.leaderboard.site.correlations.figures import draw_scatter, title_value

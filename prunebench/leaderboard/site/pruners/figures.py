@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.rank import MOST_ACCURACY_LOST, group_by_pruner
+from prunebench.leaderboard.board.accuracy_bar import FREE
 from prunebench.leaderboard.board.rescaling import list_preservation_values
+from prunebench.leaderboard.board.score import group_by_pruner
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.plots import (
     BELOW,
@@ -137,9 +138,9 @@ def _limits(section: Section, names: Sequence[str]) -> tuple[list[Any], list[Any
     """Draw lines across: published thresholds, or the accuracy that may be lost."""
     limits: list[tuple[float, str, str]] = []
     if list(names) == ["accuracy"]:
-        best = section.baseline.get("accuracy").mean if section.baseline else None
-        if best is not None:
-            limits = [(best - MOST_ACCURACY_LOST, "baseline − 2 points", COLOURS[6])]
+        bars = section.references.bars.values()
+        if bars:
+            limits = [(sum(bars) / len(bars) - FREE, "bar − 1 point", COLOURS[6])]
     for index, name in enumerate(names):
         measure, _, cam = name.partition("/")
         if measure == "sp2ps" and cam in THRESHOLDS:

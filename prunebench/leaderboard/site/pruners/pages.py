@@ -60,11 +60,11 @@ def _find_best(
     chosen: Sequence[Horizon], horizons: Sequence[tuple[MeasuredPruner, Horizon]]
 ) -> dict[str, str]:
     """Return the farthest of some horizons, and where it was reached."""
-    known = [found for found in chosen if found.outcome.state in ("at", "beyond")]
+    known = [found for found in chosen if found.outcome.state and found.outcome.at is not None]
     if not known:
-        states = {found.outcome.state for found in chosen}
-        return {"at": "unreachable" if "unreachable" in states else "–", "where": ""}
-    best = max(known, key=lambda h: (h.outcome.at or 0.0, h.outcome.state == "beyond"))
+        told = [found.outcome.state for found in chosen if found.outcome.state]
+        return {"at": max(told, key=told.count) if told else "–", "where": ""}
+    best = max(known, key=lambda h: (h.outcome.at or 0.0, h.outcome.next is None))
     place = next(place for place, found in horizons if found is best)
     title = cells.make_title(place.section.first)
     where = f"of {name_pruned_count(best.axis)}, {plain(best.cam)}, {title}"
@@ -100,7 +100,7 @@ def _list_ranks(place: MeasuredPruner) -> Iterator[dict[str, Any]]:
     """Yield for each variant its rank and its nearest trust horizons."""
     ranking = next((r for axis, r in place.section.rankings.items() if axis == place.axis), None)
     places = {each.pruner: each for each in ranking.places} if ranking else {}
-    ranked = sum(each.rank is not None for each in places.values())
+    ranked = sum(each.ranked for each in places.values())
     by_variant = _group_by_variant(place)
     for pruner in place.levels:
         if pruner in places:
@@ -123,18 +123,25 @@ def _group_by_variant(place: MeasuredPruner) -> dict[str, list[Horizon]]:
 
 
 def _format_rank(place: PrunerRank, ranked: int) -> str:
-    if place.rank is None:
+    if not place.ranked:
         return f"not ranked: {place.reason}"
-    return f"{place.rank} of {ranked}, mean Sp2PS {place.score or 0:.3f}"
+    return f"{cells.format_place(place)} of {ranked}, score {place.score or 0:.3f}"
 
 
 def _format_nearest(horizons: Sequence[Horizon]) -> str:
     """Write the nearest of some horizons and its method."""
     if not horizons:
         return "–"
-    reach = {"unreachable": -1.0, "unknown": 2.0}
-    nearest = min(horizons, key=lambda h: reach.get(h.outcome.state, h.outcome.at or 0.0))
+    nearest = min(horizons, key=_reach)
     return f"{nearest.outcome}, {plain(nearest.cam)}"
+
+
+def _reach(horizon: Horizon) -> float:
+    """Return how far a horizon goes; those of which nothing is known come last."""
+    outcome = horizon.outcome
+    if outcome.state is None:
+        return 2.0
+    return -1.0 if outcome.state == "not measurable" else outcome.at or 0.0
 
 
 def _horizon_table(place: MeasuredPruner) -> list[dict[str, Any]]:

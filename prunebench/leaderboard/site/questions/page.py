@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.agreement import LEAST_PRUNERS
-from prunebench.leaderboard.board.rank import DRAWN
+from prunebench.leaderboard.board.references import DRAWN
 from prunebench.leaderboard.questions.between_sections import compare_by_condition
 from prunebench.leaderboard.questions.within_sections import (
     compare_by_measure,

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.rank import PrunerRank, is_eligible
+from prunebench.leaderboard.board.mark import mark_row
+from prunebench.leaderboard.board.rank import PrunerRank
 from prunebench.leaderboard.board.roles import describe_reference
 from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
 from prunebench.leaderboard.board.speed import explain_timings
@@ -114,8 +115,9 @@ def _badges(row: Row, section: Section) -> Iterator[dict[str, str]]:
     words = {True: "trusted", False: "not trusted", None: "no verdict"}
     for cam in section.cams:
         if cam in THRESHOLDS:
-            found = cells.judge(row, cam)
-            yield {"cam": cam, "mark": cells.format_verdict(found), "words": words[found]}
+            found = mark_row(row, cam)
+            told = words[found.trusted] + (f": {plain(found.reason)}" if found.reason else "")
+            yield {"cam": cam, "mark": cells.format_verdict(found.trusted), "words": told}
 
 
 def _rank(shown: ShownRow) -> str | None:
@@ -124,11 +126,9 @@ def _rank(shown: ShownRow) -> str | None:
         return None
     if place is None:
         return "not ranked: networks on this axis have no rank"
-    if place.rank is None:
+    if not place.ranked:
         return f"not ranked: {plain(place.reason or '')}"
-    if not is_eligible(row, shown.section.baseline):
-        return "not part of the rank: more than 2 points of accuracy lost"
-    return f"rank {place.rank} among {shown.ranked} on the axis {row.first.axis}"
+    return f"rank {cells.format_place(place)} of {shown.ranked} on the axis {row.first.axis}"
 
 
 def _pareto(mark: bool | str | None) -> str | None:

@@ -54,7 +54,7 @@ def _pruner(entry: BoardEntry) -> Pruner:
 def _ranked(sections: Sequence[Section]) -> dict[tuple[int, str], int]:
     """Count the pruners that have a rank, by section and axis."""
     return {
-        (group, axis): sum(place.rank is not None for place in ranking.places)
+        (group, axis): sum(place.ranked for place in ranking.places)
         for group, section in enumerate(sections)
         for axis, ranking in section.rankings.items()
     }

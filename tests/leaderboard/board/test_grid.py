@@ -1,0 +1,84 @@
+"""Rules 3 to 5: the bar, the grid and the score, by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prunebench.leaderboard.board.accuracy_bar import weigh_accuracy
+from prunebench.leaderboard.board.grid import GRID, NEAR, WIDEST_GAP, Point, read_point
+from prunebench.leaderboard.board.score import score_cells
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "weight"),
+    [(0.95, 1.0), (0.90, 1.0), (0.89, 1.0), (0.88, 0.5), (0.875, 0.25), (0.87, 0.0), (0.2, 0.0)],
+)
+def test_accuracy_counts_less_and_less_from_one_to_three_points_below_the_bar(
+    accuracy: float, weight: float
+) -> None:
+    assert weigh_accuracy(accuracy, 0.90) == pytest.approx(weight)
+
+
+def test_a_level_within_two_points_counts_as_measured_there() -> None:
+    points = [Point(0, 1.0, 1), Point(0.219, 0.9, 1), Point(0.36, 0.7, 1)]
+    assert read_point(points, 0.2) == points[1]
+    assert read_point(points, 0.4) is None  # beyond the last, and not within 2 points
+
+
+def test_between_two_levels_the_less_accurate_of_them_counts() -> None:
+    points = [Point(0, 1.0, 1), Point(0.15, 0.9, 1), Point(0.35, 0.5, 0.25)]
+    found = read_point(points, 0.25)
+    assert found is not None
+    assert found == pytest.approx((0.25, 0.7, 0.25))
+
+
+def test_no_value_is_read_across_a_wide_gap() -> None:
+    assert read_point([Point(0, 1.0, 1), Point(0.25, 0.9, 1)], 0.1) is None
+    assert read_point([Point(0, 1.0, 1), Point(0.21, 0.9, 1)], 0.1) is not None
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    places=st.lists(st.floats(0.001, 0.99), min_size=0, max_size=8),
+    at=st.sampled_from([*GRID["dense"], *GRID["masked"]]),
+)
+def test_what_is_read_lies_between_neighbours_that_are_near(places: list[float], at: float) -> None:
+    points = [Point(place, 1 - place, 1.0) for place in (0.0, *places)]
+    found = read_point(points, at)
+    reach = max(place for place in (0.0, *places))
+    if found is None:
+        return
+    assert at <= reach + NEAR + 1e-9
+    if abs(found.pruned - at) > 1e-9:  # measured near it
+        assert abs(found.pruned - at) <= NEAR + 1e-9
+    else:
+        left = max(place for place in (0.0, *places) if place <= at)
+        right = min(place for place in (0.0, *places) if place >= at)
+        assert right - left <= WIDEST_GAP + 1e-9
+        assert 1 - right - 1e-6 <= found.value <= 1 - left + 1e-6
+
+
+def test_a_score_counts_values_as_far_as_they_are_accurate() -> None:
+    cells = [Point(0.1, 0.9, 1.0), Point(0.2, 0.8, 0.5), Point(0.3, 0.95, 0.0)]
+    # 0.9; half of 0.8 and half of 0.2; 0.2.
+    assert score_cells(cells, floor=0.2) == pytest.approx((0.9 + 0.5 + 0.2) / 3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    cells=st.lists(
+        st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: Point(0.1, *pair)),
+        min_size=1,
+        max_size=5,
+    ),
+    floor=st.floats(0, 0.6),
+    crashed=st.integers(0, 4),
+)
+def test_a_crashed_cell_never_raises_a_score(
+    cells: list[Point], floor: float, crashed: int
+) -> None:
+    gone = [*cells]
+    gone[crashed % len(cells)] = Point(0.1, floor, 0.0)
+    assert score_cells(gone, floor) <= score_cells(cells, floor) + 1e-9
