@@ -7,7 +7,9 @@ from pathlib import Path
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.protocol import load_protocol
 from prunebench.leaderboard.writers.board_json import to_json
+from prunebench.leaderboard.writers.changes import keep_earlier, list_changes
 from prunebench.leaderboard.writers.markdown import to_markdown
 from prunebench.record import Record, read_record
 from prunebench.record.checking import RecordIndex, check_record
@@ -67,6 +69,8 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
 def write_board(sections: Sequence[Section], out: Path) -> Path:
     """Write ``README.md`` and ``board.json`` into a folder; equal records give equal bytes.
 
+    A board of an earlier protocol is kept there, as ``board-DATE.json``.
+
     Args:
         sections: From ``board``.
         out: The folder; it is made if need be.
@@ -75,7 +79,10 @@ def write_board(sections: Sequence[Section], out: Path) -> Path:
         The file ``README.md``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_files({out / "board.json": to_json(sections), out / "README.md": to_markdown(sections)})
+    protocol = load_protocol()
+    keep_earlier(out, protocol)
+    text = to_markdown(sections, list_changes(sections, out, protocol))
+    write_files({out / "board.json": to_json(sections), out / "README.md": text})
     return out / "README.md"
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.protocol import load_protocol
 from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.leaderboard.writers.cells import judge
 
@@ -26,7 +27,8 @@ def to_json(sections: Sequence[Section]) -> str:
         sections: From ``board``.
     """
     parts = ",\n".join(_section(section) for section in sections)
-    return f'{{"schema_version": {BOARD_SCHEMA}, "sections": [\n{parts}\n]}}\n'
+    head = f'"schema_version": {BOARD_SCHEMA}, "protocol": "{load_protocol().name}"'
+    return f'{{{head}, "sections": [\n{parts}\n]}}\n'
 
 
 def _section(section: Section) -> str:

@@ -57,14 +57,17 @@ Does a pruned network still look where it looked? Generated from records;
 """
 
 
-def to_markdown(sections: Sequence[Section]) -> str:
+def to_markdown(sections: Sequence[Section], changes: Sequence[str] = ()) -> str:
     """Return the board as one text; sections for which there is no room are only counted.
 
     Args:
         sections: From ``board``; their order is kept.
+        changes: What changed since the board of an earlier protocol.
     """
     thresholds = ", ".join(f"{cam} {value:.2f}" for cam, value in sorted(THRESHOLDS.items()))
     parts = [HEAD.format(thresholds=thresholds, least=LEAST_APART)]
+    if changes:
+        parts.append("## Changes\n\n" + "\n".join(f"- {escape(each)}" for each in changes) + "\n")
     room = MOST_ROWS
     for section in sections:
         if len(section.rows) <= room:

@@ -137,9 +137,9 @@ def _tell_scale(section: Section) -> Iterator[str]:
         row = next((row for row in section.rows if row.first.role == role), None)
         value = _average(section, row)
         if value is not None:
-            parts.append(f"{name} keeps {_between(value)}")
+            parts.append(f"{_between(value)} for {name}")
     if len(parts) > 1:
-        yield f"The scale: {', '.join(parts)} of Sp2PS."
+        yield f"The scale, in Sp2PS: {', '.join(parts)}."
     for row in section.rows:
         if row.first.role == "small":
             yield from _tell_small(section, row)
@@ -196,9 +196,10 @@ def _tell_damaged(section: Section) -> Iterator[str]:
     names = row.first.classes
     name = names[change.index] if change.index < len(names) else f"class {change.index}"
     low, high = 100 * (change.low or 0.0), 100 * (change.high or 0.0)
+    points = f"{100 * change.change:.1f} [{low:.1f}, {high:.1f}]".replace("-", "−")
     yield (
         f"Damaged first, in networks that kept their accuracy: “{plain(name)}”, whose recall "
-        f"changes by {100 * change.change:.1f} [{low:.1f}, {high:.1f}] points in {_name(row)}."
+        f"changes by {points} points in {_name(row)}."
     )
     exemplars = find_exemplars(row, section.baseline)
     if exemplars is not None and exemplars.places:
@@ -224,7 +225,8 @@ def _name(row: Row) -> str:
 
 def _between(found: Interval, *, signed: bool = False) -> str:
     form = "+.3f" if signed else ".3f"
-    return f"{found.mean or 0:{form}} [{found.low or 0:{form}}, {found.high or 0:{form}}]"
+    told = f"{found.mean or 0:{form}} [{found.low or 0:{form}}, {found.high or 0:{form}}]"
+    return told.replace("-", "−")
 
 
 def _judge_sign(found: Interval) -> str:
