@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from prunebench.plugins.base import Plugin
@@ -40,6 +40,10 @@ class Pruner(Plugin):
 
     trains: ClassVar[bool] = False
     """Whether ``compress`` itself trains, which one compression may do once."""
+
+    reads_explanations: ClassVar[bool] = False
+    """Whether it chooses by explanations what it removes: the board says so, since explanations
+    are what networks are judged by."""
 
     def counts_channels(self) -> bool:
         """Tell whether a level is a fraction of what goes with channels, else one of weights.
@@ -104,3 +108,15 @@ class Pruner(Plugin):
             method holds them. None by default.
         """
         return {}
+
+    def notes(self, network: Network, context: Context) -> Iterable[str]:
+        """Tell what who reads the row should know of this work, such as that little was done.
+
+        Args:
+            network: The compressed network.
+            context: As for ``compress``.
+
+        Returns:
+            Lines of plain text, shown with the row. None by default.
+        """
+        return ()

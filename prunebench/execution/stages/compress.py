@@ -12,6 +12,7 @@ from prunebench.networks.network import from_module, to_tensors
 from prunebench.networks.trainer import Cost
 from prunebench.plan.steps import Step
 from prunebench.pruners import Preparation, Pruner
+from prunebench.pruners.disclosure import list_notes
 
 
 def prepare(step: Step, work: Workspace) -> Result:
@@ -43,6 +44,7 @@ def compress(step: Step, work: Workspace) -> Result:
         "axis": find_axis(network, baseline),
         "images_seen": cost.images_seen,
         "curve": cost.curve,
+        "notes": list_notes(pruner, network, context),
     }
     shown = {f"picture/{name}": picture.cpu() for name, picture in pictures.items()}
     return Result(data, to_tensors(network) | shown)

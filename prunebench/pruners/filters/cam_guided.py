@@ -60,6 +60,7 @@ class CamGuided(FeaturePruner):
     """
 
     key_name: ClassVar[str] = "prunebench.pruners.filters.cam_guided:CamGuided"
+    reads_explanations: ClassVar[bool] = True
 
     cam: Cam = Field("grad-cam", description="the explanation")
 

@@ -57,6 +57,7 @@ class Interpretable(FeaturePruner):
     """
 
     key_name: ClassVar[str] = "prunebench.pruners.filters.interpretable:Interpretable"
+    reads_explanations: ClassVar[bool] = True
 
     shown: int = Field(4, ge=1, description="images of which heatmaps are kept")
 

@@ -45,6 +45,7 @@ class Isp(Pruner):
     random: ClassVar[bool] = True
     counts: ClassVar[Target | None] = "macs"
     trains: ClassVar[bool] = True
+    reads_explanations: ClassVar[bool] = True
 
     masks: Masks = Field("rbf", description="what describes an explanation: see aem-rbf, aem-realx")
     predictor: PredictorRecipe = Field(PREDICTOR, description="as of the explainer of that name")

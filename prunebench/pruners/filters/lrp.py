@@ -60,6 +60,7 @@ class Lrp(ScorePruner):
     """
 
     key_name: ClassVar[str] = "prunebench.pruners.filters.lrp:Lrp"
+    reads_explanations: ClassVar[bool] = True
 
     images: int = Field(10, ge=1, description="training images of each class")
     explained: ExplainedClass = Field("label", description="the class whose logit is propagated")

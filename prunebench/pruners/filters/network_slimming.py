@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -15,7 +16,11 @@ from prunebench.pruners.filters.sparse_training import SparselyTrained, SparseWe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from prunebench.networks import Network
     from prunebench.pruners.filters.channels import Importance
+
+PLAIN = 0.05
+"""Of its layer's mean, by which the training must move one scale at least to rank filters anew."""
 
 
 class SlimmedWeights(SparseWeights):
@@ -81,6 +86,34 @@ class NetworkSlimming(SparselyTrained):
         find_batch_norm_scales(network)
         found: Importance = tp.importance.BNScaleImportance(group_reduction="mean", normalizer=None)
         return found
+
+    def notes(self, network: Network, context: Context) -> Iterable[str]:
+        """Say how far the training under the penalty moved the scales that it ranks by."""
+        if (state := context.prepared.get(SparseWeights.name)) is None:
+            return
+        moved = measure_moved_scales(context.baseline, state)
+        if moved < PLAIN:
+            yield (
+                f"no BatchNorm scale moved by more than {moved:.1%} of its layer's mean: plain "
+                "pruning by BatchNorm scales"
+            )
+        else:
+            yield f"its training moved BatchNorm scales by up to {moved:.0%} of their layer's mean"
+
+
+def measure_moved_scales(before: nn.Module, state: Mapping[str, Tensor]) -> float:
+    """Return how far the BatchNorm scale that moved most did, as a part of its layer's mean |γ|.
+
+    Args:
+        before: The network before the training.
+        state: Its state dict afterwards.
+    """
+    chosen = {id(scale) for scale in find_batch_norm_scales(before)}
+    scales = {name: p.detach() for name, p in before.named_parameters() if id(p) in chosen}
+    return max(
+        float((state[name].to(scale) - scale).abs().max() / scale.abs().mean().clamp(min=1e-12))
+        for name, scale in scales.items()
+    )
 
 
 def find_batch_norm_scales(module: nn.Module) -> list[Tensor]:

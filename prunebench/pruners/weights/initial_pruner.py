@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,6 +13,8 @@ from prunebench.pruners.weights.mask_pruner import MaskPruner
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from prunebench.networks import Network
 
 
 class InitialPruner(MaskPruner):
@@ -47,3 +50,8 @@ class InitialPruner(MaskPruner):
         if self.at == "initial":
             network = context.earlier(0).to(context.device)
         return super().compress(network, level, context)
+
+    def notes(self, network: Network, context: Context) -> Iterable[str]:
+        """Say where it ranks trained weights, for which it was not made."""
+        if self.at == "trained":
+            yield "made to prune a network before its training, used on trained weights"
