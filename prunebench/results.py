@@ -21,7 +21,7 @@ class Results:
 
     Attributes:
         suite: The suite's name; where records of several were read, their names.
-        records: One for each network that could be made.
+        records: One for each network; of one that could not be made it says why.
         failed: Messages of failed steps, by key.
         blocked: Number of steps that a failure left undone.
         undone: Number of steps that were not reached (stopped by a time limit).

@@ -20,6 +20,7 @@ from prunebench.plan.step_kinds import KINDS
 from prunebench.plan.trial import FIELDS, Trial
 from prunebench.record import Record
 from prunebench.recording import Recorder
+from prunebench.recording.failure import find_failure
 from prunebench.results import Results, list_records
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
@@ -130,8 +131,14 @@ class _Projection:
         self.records: dict[Trial, Record] = {}
 
     def add(self, trial: Trial) -> None:
-        """Write the record of a trial that has no open step left."""
-        if not all(self.store.has(step.key) for step in trial.network.lineage()):
+        """Write the record of a trial that has no open step left: of a failed one, why it failed.
+
+        There is none where there is no baseline to stand beside, or a step was not tried.
+        """
+        steps = trial.network.lineage()
+        failure = find_failure(trial, self.store, self.graph.failed)
+        made = all(self.store.has(step.key) for step in steps)
+        if not self.store.has(trial.setting.baseline.key) or not (made or failure):
             return
         record = self.recorder.record(trial, self.graph.failed)
         self.store.write_record(record.suite, record.id, record.to_json())

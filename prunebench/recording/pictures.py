@@ -9,20 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from prunebench.execution.tasks import open_workspace
-from prunebench.plan.environment import Environment
-from prunebench.plan.step_kinds import PREDICTED
 from prunebench.plan.steps import Step
-from prunebench.plan.trial import Cell, Trial
+from prunebench.plan.trial import Trial
 from prunebench.record import Record
 from prunebench.record.fields import MOST_CLASSES, WIDEST, WIDEST_OF_PRUNER, Heatmap, Moved
+from prunebench.recording.predictions import Predictions, list_explained, list_sp2ps
 from prunebench.store import Store
 from prunebench.suite import Suite
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from prunebench.data import Data
 
 METHODS = 3  # whose maps are shown
 MOVED = 3  # images shown that moved most
@@ -36,7 +32,7 @@ class Pictures:
         suite: The suite.
         trial: The network.
         store: Where its artefacts are.
-        environment: The device of the run, by which the data may be in memory already.
+        predictions: What it and its baseline predict.
         before: The record as it was written last, if it was: what moved is read there where it
             cannot have changed, since the images themselves are only in the data set.
     """
@@ -44,7 +40,7 @@ class Pictures:
     suite: Suite
     trial: Trial
     store: Store
-    environment: Environment
+    predictions: Predictions
     before: Record | None = None
 
     @cached_property
@@ -58,7 +54,8 @@ class Pictures:
     def of_method(self) -> dict[str, str]:
         """Return what the compression method itself shows of its work, which may hold images."""
         step = self.trial.network.compressed()
-        shown = {} if self.withheld else self.store.read(step.key).tensors
+        there = self.store.has(step.key) and not self.withheld
+        shown = self.store.read(step.key).tensors if there else {}
         return {
             name.removeprefix("picture/"): png(pixels.permute(2, 0, 1), WIDEST_OF_PRUNER)
             for name, pixels in shown.items()
@@ -67,7 +64,7 @@ class Pictures:
 
     def heatmaps(self) -> Iterator[Heatmap]:
         """Yield maps of the same few images for every network of a data set."""
-        steps = [step for step in explained(self.trial.known) if self.store.has(step.key)]
+        steps = [step for step in list_explained(self.trial.known) if self.store.has(step.key)]
         if not steps:
             return
         targets = self.store.read(steps[0].parent("targets").key).tensors
@@ -82,10 +79,12 @@ class Pictures:
                 yield Heatmap(image=image, cam=cam, png=png(grey[index : index + 1]))
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of the classes, for records that show predictions."""
-        if self._unchanged is not None:
-            return self._unchanged.classes
-        names = self._data.class_names if self._compared else ()
+        """Return the names of the classes, for records that tell of classes."""
+        # The protocol is in a record's name: what was written last is of the same data.
+        if self.before is not None and (self._unchanged is not None or self.before.classes):
+            return self.before.classes
+        told = self._compared is not None or self.predictions.own is not None
+        names = self.predictions.data.class_names if told else ()
         return names if len(names) <= MOST_CLASSES else ()
 
     def moved(self) -> Iterator[Moved]:
@@ -106,9 +105,9 @@ class Pictures:
         size = targets["pixels"].shape[2:]
         before = self._maps(step.parent("baseline_maps"), indices, size)
         after = self._maps(step.parent("maps"), indices, size)
-        pixels = None if self.withheld else self._data.test.pixels[images].cpu()
-        theirs = self._predicted(self.trial.setting.baseline, images)
-        ours = self._predicted(self.trial.network, images)
+        pixels = None if self.withheld else self.predictions.data.test.pixels[images].cpu()
+        theirs = _predict(self.predictions.baseline, images)
+        ours = _predict(self.predictions.own, images)
         for index, image in enumerate(images.tolist()):
             yield Moved(
                 image=image,
@@ -126,9 +125,8 @@ class Pictures:
         """Sp2PS by the suite's first method that has it; None of the baseline itself."""
         if self.trial.role == "baseline":
             return None
-        steps = (cell.step for cell in self.trial.known if cell.metric == "sp2ps")
-        published = (step for step in steps if step.plugin.label == "sp2ps")
-        return next((step for step in published if self.store.has(step.key)), None)
+        steps = list_sp2ps(self.trial.known)
+        return next((step for step in steps if self.store.has(step.key)), None)
 
     @cached_property
     def _unchanged(self) -> Record | None:
@@ -138,12 +136,6 @@ class Pictures:
             return None
         same = step.key in before.keys.get("cells", {}).values()
         return before if same and before.pictures_withheld == self.withheld else None
-
-    @cached_property
-    def _data(self) -> Data:
-        # Of this process's workspace: where it has just computed, the images are in memory.
-        work = open_workspace(self.store.root, self.environment, self.store.trusted)
-        return work.data(self.trial.setting.data)
 
     def _maps(self, step: Step, indices: Tensor, size: tuple[int, ...]) -> Tensor:
         """Return maps of some images at the images' size, 8-bit grey, n×H×W."""
@@ -155,25 +147,12 @@ class Pictures:
         maps = upsample(decode(codes), (size[0], size[1]))
         return (maps * 255).round().to(torch.uint8)
 
-    def _predicted(self, network: Step, images: Tensor) -> list[int | None]:
-        """Return the classes that a network predicts for some images, where these are stored."""
-        seen: set[str] = set()
-        for step in (step for cell in self.trial.known for step in cell.step.ancestors(seen)):
-            of_network = step.kind == PREDICTED and step.parent("network") == network
-            if of_network and self.store.has(step.key):
-                logits = self.store.read(step.key).tensors["logits"]
-                return [int(k) for k in logits[images].argmax(1)]
+
+def _predict(logits: Tensor | None, images: Tensor) -> list[int | None]:
+    """Return the classes that a network predicts for some images, where its logits are stored."""
+    if logits is None:
         return [None] * len(images)
-
-
-def explained(cells: tuple[Cell, ...]) -> list[Step]:
-    """Return the steps that made the maps behind some cells."""
-    found = {
-        cell.step.parent("maps").key: cell.step.parent("maps")
-        for cell in cells
-        if cell.step.has_parent("maps")
-    }
-    return list(found.values())
+    return [int(k) for k in logits[images].argmax(1)]
 
 
 def png(pixels: Tensor, widest: int = WIDEST) -> str:

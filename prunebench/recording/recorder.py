@@ -12,15 +12,29 @@ from typing import Any
 from prunebench.errors import RequestError
 from prunebench.plan.environment import made_with
 from prunebench.plan.keys import Identities
-from prunebench.plan.step_kinds import COMPRESSED, KINDS, RANDOMISED
+from prunebench.plan.step_kinds import BASELINE, COMPRESSED, KINDS, RANDOMISED
 from prunebench.plan.trial import Trial
 from prunebench.plugins import Chosen, find
 from prunebench.plugins.recipe import Recipe
-from prunebench.record import Conditions, Epoch, Reached, Record, Times, read_record, slug
+from prunebench.pruners.disclosure import expected_axis, reads_explanations
+from prunebench.record import (
+    Conditions,
+    Epoch,
+    Reached,
+    Record,
+    Times,
+    Training,
+    read_record,
+    slug,
+)
 from prunebench.record.fields import LARGEST_NUMBER, MOST_TIMES
 from prunebench.record.names import protocol_of, record_id
+from prunebench.recording.changed import find_changed
 from prunebench.recording.excerpt import excerpt
-from prunebench.recording.pictures import Pictures, explained
+from prunebench.recording.failure import drop_results, find_failure
+from prunebench.recording.pictures import Pictures
+from prunebench.recording.predictions import Predictions, list_explained
+from prunebench.recording.training import describe_training
 from prunebench.recording.values import values
 from prunebench.store import Store
 from prunebench.suite import Suite
@@ -49,14 +63,14 @@ class Recorder:
         """Make the record of one network.
 
         Args:
-            trial: The network; its own step and its baseline are in the store.
+            trial: The network; its baseline is in the store. Where a step that makes the network
+                failed, the record says so and has no values.
             failed: Messages of failed steps, by key; their values are null with this reason.
         """
         setting = trial.setting
         conditions = self.conditions(trial)
         protocol = protocol_of(conditions)
-        found = self._compression(trial)
-        reached = found.get("reached") or dict.fromkeys(Reached.model_fields, 0.0)
+        failure = find_failure(trial, self.store, failed)
         pruner = trial.pruner
         name = record_id(
             suite=self.suite.name,
@@ -70,8 +84,11 @@ class Recorder:
             protocol=protocol,
         )
         environment, before = self.identities.environment, self._before(name)
-        pictures = Pictures(self.suite, trial, self.store, environment, before)
-        return Record(
+        keys = self._keys(trial)
+        unchanged = before if before is not None and before.keys == keys else None
+        predictions = Predictions(trial, self.store, environment, unchanged)
+        pictures = Pictures(self.suite, trial, self.store, predictions, before)
+        record = Record(
             id=name,
             suite=self.suite.name,
             role=trial.role,
@@ -86,11 +103,19 @@ class Recorder:
             round=trial.round,
             seed=setting.seed,
             seeds=self.suite.seeds,
-            axis=found.get("axis", "none"),
-            reached=Reached.model_validate(reached),
+            axis=self._axis(trial),
+            reached=self._reached(trial),
             values=dict(values(trial, self.store, failed)),
             curves=self._curves(trial),
             heatmaps=tuple(pictures.heatmaps()),
+            failure=failure,
+            per_image=predictions.per_image(),
+            recalls=predictions.recalls(),
+            training=self._training(trial),
+            reads_explanations=pruner is not None and reads_explanations(pruner.plugin),
+            changed=find_changed(
+                predictions, before.changed if before else (), withheld=bool(pictures.withheld)
+            ),
             moved=tuple(pictures.moved()),
             pictures=pictures.of_method(),
             pictures_withheld=pictures.withheld,
@@ -98,11 +123,12 @@ class Recorder:
             times=self._times(trial),
             images_seen=self._images_seen(trial),
             suite_excerpt=excerpt(self.suite, trial),
-            keys=self._keys(trial),
+            keys=keys,
             flags=tuple(self._flags(trial)),
             provenance=self._provenance(trial),
             measured={"seconds": self._seconds(trial)},
         )
+        return record if failure is None else drop_results(record)
 
     def _before(self, name: str) -> Record | None:
         """Read the record as a run before this one wrote it."""
@@ -136,7 +162,7 @@ class Recorder:
 
     def _explained_images(self, trial: Trial) -> int:
         """Count the images explained: a test split may have fewer than were asked for."""
-        steps = explained(trial.compared_with.known)
+        steps = list_explained(trial.compared_with.known)
         targets = steps[0].parent("targets").key if steps else ""
         if steps and self.store.has(targets):
             return int(self.store.read(targets).data["images"])
@@ -146,8 +172,31 @@ class Recorder:
         """Read what the last compression found out: see ``stages/compress.py``."""
         for step in trial.network.lineage():
             if step.kind == COMPRESSED:
-                return self.store.read(step.key).data
+                return self._data(step.key)
         return {}
+
+    def _data(self, key: str) -> dict[str, Any]:
+        """Read what a step found out; nothing where it failed."""
+        return self.store.read(key).data if self.store.has(key) else {}
+
+    def _reached(self, trial: Trial) -> Reached:
+        found = self._compression(trial).get("reached")
+        return Reached.model_validate(found or dict.fromkeys(Reached.model_fields, 0.0))
+
+    def _axis(self, trial: Trial) -> Any:
+        """Return the axis of a network; of one that failed, that of its pruner's others."""
+        if (axis := self._compression(trial).get("axis")) is not None:
+            return axis
+        chosen = trial.pruner if trial.role == "compressed" else None
+        return expected_axis(chosen.plugin) if chosen else "none"
+
+    def _training(self, trial: Trial) -> Training | None:
+        """Describe how a network was trained that is no other one compressed."""
+        step = trial.network
+        if step.kind != BASELINE or not self.store.has(step.key):
+            return None
+        content = self.identities.of(step.plugin).get("content")
+        return describe_training(step, content, self.store.read(step.key).data)
 
     def _images_seen(self, trial: Trial) -> int:
         """Count training images seen by recovery, training methods and what they prepared."""
@@ -155,7 +204,7 @@ class Recorder:
         keys = {step.key for step in made} | {
             step.key for one in made for step in one.prepared().values()
         }
-        return sum(int(self.store.read(key).data.get("images_seen", 0)) for key in keys)
+        return sum(int(self._data(key).get("images_seen", 0)) for key in keys)
 
     def _curves(self, trial: Trial) -> dict[str, tuple[Epoch, ...]]:
         compressed = trial.network.compressed()
@@ -165,7 +214,7 @@ class Recorder:
         return {
             name: tuple(_epoch(point) for point in curve)
             for name, step in steps.items()
-            if (curve := self.store.read(step.key).data.get("curve"))
+            if (curve := self._data(step.key).get("curve"))
         }
 
     def _times(self, trial: Trial) -> dict[str, Times]:
@@ -190,13 +239,14 @@ class Recorder:
     def _flags(self, trial: Trial) -> Iterator[str]:
         found = [
             self.store.read(step.key).data
-            for step in explained(trial.known)
+            for step in list_explained(trial.known)
             if self.store.has(step.key)
         ]
         # Some methods give maps at the images' size, whatever the layer's.
         smallest = min((tuple(data["size"]) for data in found), key=min, default=(4, 4))
         if min(smallest) < 4:
             yield f"the target layer's map is {smallest[0]}×{smallest[1]}, below 4×4"
+        yield from self._compression(trial).get("notes", ())
         yield from self._chance(trial)
         for data in found[:1]:
             layer = data.get("target_layer", trial.setting.target_layer)
@@ -223,7 +273,8 @@ class Recorder:
     def _provenance(self, trial: Trial) -> dict[str, Any]:
         environment, setting = self.identities.environment, trial.setting
         used = [setting.dataset, setting.model, *self.suite.cams, *self.suite.metrics]
-        network = self.store.read(trial.network.key).measured
+        there = self.store.has(trial.network.key)
+        network = self.store.read(trial.network.key).measured if there else {}
         return {
             **network.get("made_with", made_with(environment)),
             "plugins": {
@@ -234,7 +285,7 @@ class Recorder:
 
     def _seconds(self, trial: Trial) -> float:
         """Return the time of compression and recovery, all rounds together."""
-        made = trial.network.lineage()[:-1]
+        made = [step for step in trial.network.lineage()[:-1] if self.store.has(step.key)]
         return sum(float(self.store.read(step.key).measured["seconds"]) for step in made)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prunebench.plan.trial import Cell, Trial
 from prunebench.record import Value
 from prunebench.record.fields import LARGEST_NUMBER
-from prunebench.recording.pictures import explained
+from prunebench.recording.predictions import list_explained
 from prunebench.store import Store
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def values(trial: Trial, store: Store, failed: dict[str, str]) -> Iterator[tuple
         for name, each in artefact.tensors.items():
             yield name + suffix, _mean(each)
     yield from _accuracy_drop(trial, store)
-    for step in explained(trial.known):
+    for step in list_explained(trial.known):
         if store.has(step.key):
             share = store.read(step.key).data["zero_map_fraction"]
             yield f"zero_map_fraction/{step.plugin.label}", Value(mean=share)

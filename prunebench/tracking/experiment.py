@@ -116,6 +116,7 @@ class MlflowExperiment:
         metrics: Sequence[Metric] = (),
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
+        status: str | None = None,
     ) -> None:
         """Add to a run, and say last of all that it is complete.
 
@@ -126,6 +127,7 @@ class MlflowExperiment:
             metrics: Metrics to add.
             params: Parameters to add; MLflow refuses to change one.
             tags: Tags to set.
+            status: How MLflow shows the run; as finished by default.
         """
         from mlflow.entities import Param, RunTag
 
@@ -143,7 +145,7 @@ class MlflowExperiment:
         client.log_artifacts(run_id, str(folder))
         done = [RunTag(DIGEST, digest), RunTag(COMPLETE, "true")]
         _retry(partial(client.log_batch, run_id, tags=done))
-        client.set_terminated(run_id)
+        client.set_terminated(run_id, status=status)
 
     def is_complete(self, run: Run, digest: str) -> bool:
         """Return whether a run holds all of what has this digest."""

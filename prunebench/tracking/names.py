@@ -56,6 +56,8 @@ def metrics(record: Record) -> dict[str, float]:
         for name, value in record.values.items()
         if value.mean is not None
     }
+    if record.failure:
+        return {} if record.level is None else {f"{COST}level": record.level}
     reached = {
         "macs_ratio": 1 - record.reached.macs,
         "params_ratio": 1 - record.reached.params,
@@ -92,7 +94,9 @@ def params(record: Record) -> dict[str, Any]:
 
 
 def description(record: Record) -> str:
-    """Return a network's results in two sentences of markdown."""
+    """Return a network's results in two sentences of markdown; of a failure, why it failed."""
+    if record.failure:
+        return f"{escape(run_name(record))} could not be made: {escape(record.failure)}"
     parts = []
     if (accuracy := record.mean("accuracy")) is not None:
         drop = record.mean("accuracy_drop")

@@ -108,6 +108,7 @@ class Tracker:
                 [*_values(record, run), *_curves(record, run)],
                 {k: str(v) for k, v in params(record).items() if k not in known.params},
                 _tags(record),
+                status="FAILED" if record.failure else None,
             )
 
     def _log_board(self, files: Sequence[Path]) -> None:

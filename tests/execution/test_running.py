@@ -186,8 +186,13 @@ def test_what_depends_on_a_failure_is_blocked(toy_suite: Write, tmp_path: Path) 
     assert len(results.failed) == 1
     assert "without channels" in next(iter(results.failed.values()))
     assert results.blocked > 0
-    made = [(record.pruner_name, record.level) for record in results.records if record.level]
-    assert made == [("l1-filter", 0.3), ("l1-unstructured", 0.3), ("l1-unstructured", 0.968)]
+    told = [(r.pruner_name, r.level, bool(r.values)) for r in results.records if r.level]
+    assert told == [
+        ("l1-filter", 0.3, True),
+        ("l1-filter", 0.968, False),
+        ("l1-unstructured", 0.3, True),
+        ("l1-unstructured", 0.968, True),
+    ]
 
 
 @pytest.mark.slow

@@ -495,3 +495,19 @@ def test_a_record_is_untouched_by_logging(
 ) -> None:
     with_log: list[Record] = run(database("a")).records
     assert with_log == run("").records
+
+
+@pytest.mark.slow
+def test_a_network_that_could_not_be_made_is_a_failed_run(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("server")
+    lines = {"pruners": "[l1-filter]", "levels": "[0.968]", "metrics": "[accuracy]", "cams": None}
+    records = run(uri, **lines).records
+    runs = logged(uri)
+    found = {record.role: runs[record.id] for record in records}
+    status = {role: run.info.status for role, run in found.items()}
+    assert status == {"baseline": "FINISHED", "control": "FINISHED", "compressed": "FAILED"}
+    shown = {name for name in found["compressed"].data.metrics if not name.startswith("curve/")}
+    assert shown == {"cost/level"}
+    assert "without channels" in found["compressed"].data.tags["mlflow.note.content"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from synthetic import record as made_up
 
 import prunebench as pb
 from prunebench.record import Record, Value
@@ -102,3 +103,11 @@ def test_maps_without_their_image_stand_by_themselves() -> None:
 def test_the_view_of_a_suite_with_very_many_metrics_fits_into_its_tag() -> None:
     values = {f"sp2ps_class_{k}/grad-cam": Value(mean=0.5) for k in range(1000)}
     assert len(view([published()[0].model_copy(update={"values": values})])) < 20_000
+
+
+def test_a_network_that_could_not_be_made_has_no_numbers_and_says_why() -> None:
+    failed = made_up("l1-filter", 0.9, failure="a layer would be without channels")
+    assert metrics(failed) == {"cost/level": 0.9}
+    assert description(failed) == (
+        "l1-filter 90% digits-cnn seed 0 could not be made: a layer would be without channels"
+    )
