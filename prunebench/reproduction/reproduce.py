@@ -56,11 +56,17 @@ def reproduce(
         Published and rebuilt values side by side.
 
     Raises:
-        RequestError: The record is damaged, data or weights are not the same, a variable of the
-            suite is not set, or a step failed.
+        RequestError: The record is damaged, or of a network that could not be made; data or weights
+            are not the same, a variable of the suite is not set, or a step failed.
     """
     if problems := check_record(record):
         raise RequestError(str(problems[0]), where=f"record {record.id}")
+    if record.failure:
+        raise RequestError(
+            f"tells of a network that could not be made ({record.failure}); expected a record with "
+            "values, which can be made again",
+            where=f"record {record.id}",
+        )
     with ExitStack() as stack:
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="prunebench-"))
         suite = _read_suite(record, Path(folder or temporary), trusted=folder is not None)

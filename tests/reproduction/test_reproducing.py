@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+from publishable import publishable
 
 import prunebench as pb
 from prunebench.errors import RequestError
@@ -14,7 +15,7 @@ from prunebench.leaderboard.publish import submit
 from prunebench.plan.environment import Environment
 from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
-from prunebench.record import Record, Times, Value, read_records
+from prunebench.record import Reached, Record, Times, Value, read_records
 from prunebench.reproduction.reproduce import _find_trial, reproduce
 from prunebench.reproduction.verdict import Reproduction, compare
 from prunebench.results import find_published
@@ -127,6 +128,15 @@ def renamed(record: Record, **conditions: Any) -> Record:
     return record.model_copy(update={"conditions": changed, "protocol": protocol, "id": name})
 
 
+def test_a_network_that_could_not_be_made_is_not_made_again() -> None:
+    nothing = Reached(weights=0, params=0, channels=0, macs=0)
+    made = publishable(axis="masked", failure="it diverged")
+    failed = made.model_copy(update={"values": {}, "reached": nothing})
+    with pytest.raises(RequestError, match=r"could not be made \(it diverged\)"):
+        reproduce(failed)
+
+
+@pytest.mark.slow
 def test_other_data_is_refused_before_anything_is_computed(results: Path, tmp_path: Path) -> None:
     other = renamed(row(results, role="control"), data_digest="0" * 32)
     with pytest.raises(RequestError, match="the data is not the same"):
