@@ -136,7 +136,6 @@ def test_images_whose_class_changed_are_shown_surest_first(
     assert problems(records) == problems(hidden) == []
 
 
-@pytest.mark.slow
 def test_nothing_of_images_where_none_is_explained(toy_suite: Write, tmp_path: Path) -> None:
     lines = {**SMALL, "cams": None, "metrics": "[accuracy]"}
     records = run(toy_suite(**lines), tmp_path / "store")
@@ -193,7 +192,6 @@ def test_a_network_that_could_not_be_made_has_a_record(toy_suite: Write, tmp_pat
     assert [record.failure for record in again] == [record.failure for record in records]
 
 
-@pytest.mark.slow
 def test_a_later_success_takes_the_place_of_a_failure(
     toy_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,3 +208,22 @@ def test_a_later_success_takes_the_place_of_a_failure(
     assert made.id == failed.id
     assert made.values
     assert len(list((tmp_path / "store" / "records" / "toy").glob("*.json"))) == 3
+
+
+def test_a_training_that_diverged_is_a_failure_of_the_control_too(
+    toy_suite: Write, tmp_path: Path
+) -> None:
+    wild = "{epochs: 1, lr: 1e30, batch_size: 30}"
+    path = toy_suite(**{**SMALL, "cams": None, "metrics": "[accuracy, params]", "recovery": wild})
+    results = pb.run(path, store=tmp_path / "store", tracking_uri="", device="cpu", quiet=True)
+    baseline, *failed = results.records
+    assert baseline.failure is None
+    assert [(r.role, r.axis, r.images_seen) for r in failed] == [
+        ("control", "none", 0),
+        ("compressed", "masked", 0),
+    ]
+    assert all((r.failure or "").startswith("DivergedError: the loss is") for r in failed)
+    assert {sum(r.reached.model_dump().values()) for r in failed} == {0}
+    assert problems(results.records) == []
+    assert "l1-unstructured" in results.leaderboard()
+    assert not results.rescaled().size
