@@ -82,16 +82,28 @@ class MeasurementSteps:
             for metric in self.suite.metrics
         ]
         self._base_predicted = self._predict(baseline)
-        self._base_maps = self._explain(baseline, self._target(self._base_predicted))
+        targets = self._target(self._base_predicted)
+        self._base_maps = self._explain(baseline, targets, self._explanations)
 
-    def measure(self, network: Step) -> tuple[Cell, ...]:
-        """Return all cells of a network."""
-        return tuple(self._cells(network))
+    def measure(self, network: Step, anew: PreparationSteps | None = None) -> tuple[Cell, ...]:
+        """Return all cells of a network.
 
-    def _cells(self, network: Step) -> Iterator[Cell]:
+        Args:
+            network: Its step.
+            anew: Makes what explanation methods prepare of it, in place of what made it for the
+                baseline's maps.
+        """
+        return tuple(self._cells(network, self._prepare_anew(anew)))
+
+    def _prepare_anew(self, anew: PreparationSteps | None) -> list[MapSteps]:
+        if anew is None:
+            return self._explanations
+        return [each._replace(prepare=anew.of(each.cam.plugin)) for each in self._explanations]
+
+    def _cells(self, network: Step, explanations: list[MapSteps]) -> Iterator[Cell]:
         predicted = self._predict(network)
         targets = self._target(predicted)
-        maps = self._explain(network, targets)
+        maps = self._explain(network, targets, explanations)
         steps = {
             "network": network,
             "baseline": self.baseline,
@@ -105,7 +117,7 @@ class MeasurementSteps:
             if not score.of_maps:
                 yield Cell(None, score.metric.name, score.scored.step(*once))
                 continue
-            for number, explanation in enumerate(self._explanations):
+            for number, explanation in enumerate(explanations):
                 of_maps = {"maps": maps[number], "baseline_maps": self._base_maps[number]}
                 if "masked" in score.of_maps:
                     of_maps["masked"] = self._mask(explanation, steps, maps[number])
@@ -139,10 +151,10 @@ class MeasurementSteps:
         chosen = predicted if policy == "own" else self._base_predicted
         return self._targets.step(("data", self.data), ("predictions", chosen))
 
-    def _explain(self, network: Step, targets: Step) -> list[Step]:
+    def _explain(self, network: Step, targets: Step, explanations: list[MapSteps]) -> list[Step]:
         """Make the steps of a network's maps, by each explanation method."""
         shown = (("network", network), ("targets", targets), ("data", self.data))
-        return [each.explained.step(*shown, *each.prepare(network)) for each in self._explanations]
+        return [each.explained.step(*shown, *each.prepare(network)) for each in explanations]
 
     def _mask(self, explanation: MapSteps, steps: Mapping[str, Step], maps: Step) -> Step:
         """Make the step of maps and predictions of the images multiplied by their maps."""

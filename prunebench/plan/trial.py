@@ -52,7 +52,10 @@ class Trial:
 
     Attributes:
         role: ``baseline``; ``control``, of a pruner that removes nothing and declares so;
-            ``floor``, the baseline's architecture with random weights; or ``compressed``.
+            ``floor``, the baseline's architecture with random weights; ``twin``, the baseline of
+            another seed; ``retrained``, the baseline itself, explained by methods that learnt
+            under another seed; ``small``, of a pruner that trains from scratch; or
+            ``compressed``.
         setting: What it shares with the other networks of its data set, model and seed.
         network: The step that makes it.
         cells: What is measured of it.
@@ -75,7 +78,7 @@ class Trial:
         """The pruner's name, or what stands in its place."""
         if self.pruner:
             return self.pruner.name
-        return "random-weights" if self.role == "floor" else "baseline"
+        return "random-weights" if self.role == "floor" else self.role
 
     @property
     def compared_with(self) -> Trial:

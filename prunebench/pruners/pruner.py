@@ -45,6 +45,17 @@ class Pruner(Plugin):
     """Whether it chooses by explanations what it removes: the board says so, since explanations
     are what networks are judged by."""
 
+    from_scratch: ClassVar[bool] = False
+    """Whether it trains a network from new random weights: a control, of the role ``small``."""
+
+    levels_parameter: ClassVar[str] = ""
+    """The parameter that lists the levels it is measured at, whatever the suite's are; by default
+    the suite's hold. It changes no network, and has no place in ``changed_parameters``."""
+
+    def own_levels(self) -> tuple[float, ...]:
+        """Return the levels it is measured at whatever the suite's are; none by default."""
+        return getattr(self, self.levels_parameter) if self.levels_parameter else ()
+
     def counts_channels(self) -> bool:
         """Tell whether a level is a fraction of what goes with channels, else one of weights.
 

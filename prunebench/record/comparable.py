@@ -8,8 +8,11 @@ from typing import Any
 
 from prunebench.record.record import Record
 
-ROLES = ("baseline", "control", "floor", "compressed")
+ROLES = ("baseline", "control", "floor", "twin", "retrained", "small", "compressed")
 """What a network can be, in the order in which a board tells of them."""
+
+SMALLER = ("small", "compressed")
+"""Roles of the networks of which a part was removed, or never there."""
 
 
 def section_key(record: Record) -> tuple[str, ...]:

@@ -36,7 +36,9 @@ class Record(Strict):
     Attributes:
         id: Unique name, also of its file.
         role: The baseline, the control (fine-tuning only), the floor (the same
-            architecture with random weights, of which only maps are compared), or compressed.
+            architecture with random weights, of which only maps are compared), the twin (another
+            seed's baseline), retrained (the baseline itself, explained by methods that learnt
+            under another seed), small (a smaller network trained from scratch), or compressed.
         protocol: Digest of ``conditions``: rows of one protocol are comparable.
         pruner: Label: the name with the parameters that differ from their defaults.
         level: The level asked for; null where a level means nothing.

@@ -29,6 +29,8 @@ def excerpt(suite: Suite, trial: Trial) -> dict[str, Any]:
     kept["dataset"] = only("dataset", setting.dataset, suite.datasets)
     kept["model"] = only("model", setting.model, suite.models)
     kept["seeds"] = [setting.seed]
+    if trial.role == "twin":
+        kept["seeds"].append(trial.network.seed)
     recoveries = suite.raw.get("recovery")
     if recoveries is not None:
         among = suite.recoveries
@@ -52,4 +54,8 @@ def _written_pruner(suite: Suite, trial: Trial) -> Any:
         return DEFAULT_CONTROL
     # The control may have been added in front of what was written.
     position = suite.pruners.index(trial.pruner) - (len(suite.pruners) - len(entries))
-    return entries[position] if position >= 0 else DEFAULT_CONTROL
+    entry = entries[position] if position >= 0 else DEFAULT_CONTROL
+    if parameter := trial.pruner.plugin.levels_parameter:
+        name, parameters = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
+        return {name: {**(parameters or {}), parameter: [trial.level]}}
+    return entry

@@ -27,6 +27,7 @@ from prunebench.record import (
     read_record,
     slug,
 )
+from prunebench.record.comparable import SMALLER
 from prunebench.record.fields import LARGEST_NUMBER, MOST_TIMES
 from prunebench.record.names import protocol_of, record_id
 from prunebench.recording.changed import find_changed
@@ -258,7 +259,7 @@ class Recorder:
     def _chance(self, trial: Trial) -> Iterator[str]:
         """Say where training after compression has led to no more than guessing."""
         cell = next((cell for cell in trial.known if cell.metric == "accuracy"), None)
-        if trial.setting.recovery is None or trial.role not in ("control", "compressed"):
+        if trial.setting.recovery is None or trial.role not in ("control", *SMALLER):
             return
         if cell is None or not self.store.has(cell.step.key):
             return

@@ -178,7 +178,11 @@ class _Reader:
         self, pruners: tuple[Chosen[Pruner], ...]
     ) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
         """Return the levels, and those of masks where they are others: ``{dense: , masked: }``."""
-        needing = [each for each in pruners if each.plugin.levels == "continuous"]
+        needing = [
+            each
+            for each in pruners
+            if each.plugin.levels == "continuous" and not each.plugin.own_levels()
+        ]
         written = self.written.get("levels", "levels")
         value = self.source.data.get(written)
         if not isinstance(value, dict):

@@ -79,6 +79,8 @@ class Suite:
 
     def levels_of(self, pruner: Pruner) -> tuple[float, ...]:
         """Return the levels that a pruner is measured at, if its levels are continuous."""
+        if own := pruner.own_levels():
+            return own
         if self.masked_levels is None or pruner.counts_channels():
             return self.levels
         return self.masked_levels

@@ -8,6 +8,7 @@ from typing import Any
 from prunebench.leaderboard.board.roles import name_reference
 from prunebench.leaderboard.writers.markdown import escape
 from prunebench.record import Record, Value
+from prunebench.record.comparable import SMALLER
 from prunebench.record.scales import scale_of
 
 VERSION = 3
@@ -102,7 +103,7 @@ def description(record: Record) -> str:
         drop = record.mean("accuracy_drop")
         change = "" if drop is None else f" ({-100 * drop:+.2f} points)"
         parts.append(f"accuracy {100 * accuracy:.2f}%{change}")
-    if record.role == "compressed":
+    if record.role in SMALLER:
         reached = record.reached
         pruned = {"weights": reached.weights, "MACs": reached.macs, "parameters": reached.params}
         parts.append(", ".join(f"{100 * part:.4g}% of {what}" for what, part in pruned.items()))

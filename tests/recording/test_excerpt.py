@@ -13,6 +13,7 @@ from prunebench.plan.environment import Environment
 from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.plan.trial import Trial
+from prunebench.record.comparable import SMALLER
 from prunebench.recording.excerpt import excerpt
 from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
@@ -37,6 +38,8 @@ def keys(trial: Trial) -> dict[str, Any]:
         {"pruners": "[none, l1-unstructured, l1-filter: {scope: layerwise}]"},
         {"pruners": "[toy-lottery, hrank, l1-filter: {target: macs}]", "rounds": "[1, 3]"},
         {"pruners": "[lamp, l1-filter]", "levels": "{dense: [0.2], masked: [0.2, 0.5]}"},
+        {"pruners": "[small: {at: [0.2, 0.7]}, l1-filter]", "seeds": "[0, 3, 1]"},
+        {"cams": "[grad-cam, aem-rbf]"},
         {"recovery": "[null, {epochs: 2, distillation: {temperature: 2}}, {epochs: 1}]"},
         {"explain": "{images: 9, classes: own, target_layer: {toy-cnn: '0'}}"},
         {"explain": "{images: 9, classes: label, pictures: false}", "name": None},
@@ -58,8 +61,10 @@ def test_every_row_is_planned_again_with_the_same_keys(
         again.write_text(written, encoding="utf-8")
         assert load_suite(again).name == suite.name
         found = planned(again)
-        (same,) = [t for t in found if (t.role, t.name) == (trial.role, trial.name)]
+        wanted = (trial.role, trial.name, trial.setting.seed)
+        (same,) = [t for t in found if (t.role, t.name, t.setting.seed) == wanted]
         assert keys(same) == keys(trial)
         # Nothing but the row, the baseline and the controls.
-        assert {t.role for t in found} <= {"baseline", "floor", "control", trial.role}
-        assert sum(t.role == "compressed" for t in found) == (trial.role == "compressed")
+        always = {"baseline", "floor", "control", "retrained"}
+        assert {t.role for t in found} <= always | {trial.role}
+        assert sum(t.role in SMALLER for t in found) == (trial.role in SMALLER)

@@ -13,6 +13,7 @@ from prunebench.leaderboard.board.protocol import Headline, Protocol, load_proto
 from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank, rank
 from prunebench.leaderboard.board.references import References, find_references
 from prunebench.leaderboard.board.rescaling import Rescaled, list_preservation_values, rescale_row
+from prunebench.leaderboard.board.roles import FURTHER
 from prunebench.leaderboard.board.rows import Row, find_role, group_records
 from prunebench.leaderboard.board.score import group_by_pruner
 from prunebench.leaderboard.board.standing import (
@@ -26,8 +27,6 @@ from prunebench.record import Record
 
 AXES: tuple[Axis, ...] = ("dense", "masked")
 """Axes on which pruners are ranked and have trust horizons."""
-OTHER_CONTROLS = ("twin", "retrained", "small")
-"""Networks that show what the scale means: see ``record.Record``."""
 UNRANKED = ("quantised", "none")
 """What networks that are compressed otherwise, or not at all, have in place of an axis."""
 
@@ -112,7 +111,7 @@ class Section:
         """
         shown: list[tuple[Row, PrunerRank | None]] = []
         shown += [(row, None) for row in (self.baseline, self.control, self.floor) if row]
-        shown += [(row, None) for row in self.rows if row.first.role in OTHER_CONTROLS]
+        shown += [(row, None) for row in self.rows if row.first.role in FURTHER]
         levels = dict(group_by_pruner(self.rows, axis))
         ranking = next((found for name, found in self.rankings.items() if name == axis), None)
         if ranking is None:

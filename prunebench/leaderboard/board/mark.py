@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prunebench.intervals import seed_bounds
+from prunebench.leaderboard.board.roles import UNPRUNED
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.board.seeds import LEAST_TO_JUDGE, find_seed_objection
 from prunebench.leaderboard.board.undefined import find_undefined
@@ -36,7 +37,7 @@ def mark_row(row: Row, cam: str) -> Mark:
     name = f"sp2ps/{cam}"
     if cam not in THRESHOLDS:
         return Mark(None, "no threshold was published for the method")
-    if row.first.role in ("baseline", "floor"):
+    if row.first.role in UNPRUNED:
         return Mark(None, "it is what others are held against")
     reason = find_seed_objection((row,), LEAST_TO_JUDGE) or find_undefined((row,), (name,))
     if reason:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from prunebench.record import Record
 
-REFERENCES = ("baseline", "control", "floor")
+REFERENCES = ("baseline", "control", "floor", "twin", "retrained", "small")
 """Roles of the networks that compressed ones are held against."""
+
+FURTHER = ("twin", "retrained", "small")
+"""Those of them that not every section has."""
+
+UNPRUNED = ("baseline", "floor", "twin", "retrained")
+"""Those of them of which it means nothing how much was pruned, or whether maps can be trusted."""
 
 
 def name_reference(record: Record) -> str | None:
-    """Return what tables call a baseline, a control or random weights; None for other networks."""
+    """Return what tables call a network that others are held against; None for those others."""
     if record.role == "control":
         return record.pruner_name
-    return {"baseline": "baseline", "floor": "random weights"}.get(record.role)
+    if record.role == "small":
+        return f"small network from scratch, {100 * (record.level or 0):.4g}%"
+    return {
+        "baseline": "baseline",
+        "floor": "random weights",
+        "twin": "twin: another seed's baseline",
+        "retrained": "retrained explainer",
+    }.get(record.role)
 
 
 def describe_reference(record: Record) -> str | None:

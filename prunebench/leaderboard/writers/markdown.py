@@ -12,9 +12,11 @@ from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.grid import Axis
 from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank
 from prunebench.leaderboard.board.rescaling import LEAST_APART
+from prunebench.leaderboard.board.roles import name_reference
 from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
+from prunebench.record.comparable import SMALLER
 from prunebench.trust import THRESHOLDS
 
 MOST_ROWS = 2000
@@ -203,6 +205,8 @@ def _pruner(row: Row) -> str:
         return "*random weights*"
     if row.first.role == "control":
         return f"*`{plain(row.first.pruner_name)}`: fine-tuning only*"
+    if (name := name_reference(row.first)) is not None:
+        return f"*{escape(name)}*"
     return escape(row.first.pruner)
 
 
@@ -214,7 +218,7 @@ def _rescaled(row: Row, section: Section, notes: Notes) -> str:
 
 
 def _pruned(row: Row, count: str) -> str:
-    if row.first.role != "compressed":
+    if row.first.role not in SMALLER:
         return ""
     return f"{cells.format_pruned(getattr(row.reached, count))} pruned"
 

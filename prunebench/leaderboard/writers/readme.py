@@ -11,6 +11,7 @@ from tabulate import tabulate
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES
+from prunebench.leaderboard.board.roles import REFERENCES, UNPRUNED, name_reference
 from prunebench.leaderboard.board.rows import format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.markdown import escape, escape_line
@@ -62,11 +63,11 @@ def _rows(section: Section, axis: str, cam: str) -> Iterable[dict[str, str]]:
     latency = cells.choose_latency(row for row, _ in table)
     for row, place in table:
         role = row.first.role
-        if role not in ("compressed", "control") or (role == "control" and axis != AXES[0]):
+        if role in UNPRUNED or (role in REFERENCES and axis != AXES[0]):
             continue
         yield {
             "rank": cells.format_place(place) or "–",
-            "pruner": escape(row.first.pruner),
+            "pruner": escape(name_reference(row.first) or row.first.pruner),
             "axis": axis if role == "compressed" else "",
             "level": format_level(row) if role == "compressed" else "",
             "accuracy %": cells.format_percent(row.get("accuracy")),

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
-from prunebench.leaderboard.board.roles import name_reference
+from prunebench.leaderboard.board.roles import UNPRUNED, name_reference
 from prunebench.leaderboard.board.rows import Row, format_level
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
+from prunebench.record.comparable import SMALLER
 from prunebench.trust import THRESHOLDS
 
 MOST_ROWS = 400
@@ -87,7 +88,7 @@ def _table(section: Section, axis: str) -> Table:
             format_level(row) if row.first.role == "compressed" else "",
             cells.format_percent(row.get("accuracy")),
             cells.format_change(row, section.baseline),
-            cells.format_pruned(row.pruned) if row.first.role == "compressed" else "",
+            cells.format_pruned(row.pruned) if row.first.role in SMALLER else "",
             *([cells.format_latency_ratio(row, latency)] if latency else []),
             *(_sp2ps(row, cam) for cam in cams),
         )
@@ -102,7 +103,7 @@ def _sp2ps(row: Row, cam: str) -> Text:
     if row.first.role == "baseline":
         return Text("")
     text = Text(cells.format_score(row.get(f"sp2ps/{cam}")))
-    if row.first.role == "floor":
+    if row.first.role in UNPRUNED:
         return text
     verdict = cells.format_verdicts(row, [cam])
     return text.append(verdict, style=COLORS[verdict]) if verdict else text

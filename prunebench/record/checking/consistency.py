@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prunebench.record import Record
 from prunebench.record.checking.problem import Problem, close
+from prunebench.record.comparable import SMALLER
 from prunebench.record.names import fitting_id, protocol_of
 
 OF_TRAINING = 1e-3
@@ -44,7 +45,7 @@ def _check_names(record: Record) -> Iterator[Problem]:
 
 def _check_excerpt(record: Record) -> Iterator[Problem]:
     excerpt = record.suite_excerpt
-    wanted = {"name": record.suite, "seeds": [record.seed]}
+    wanted = {"name": record.suite, "seeds": _seeds_of_row(record)}
     if record.round is not None:
         wanted["rounds"] = [record.round]
     elif record.level is not None:
@@ -55,8 +56,15 @@ def _check_excerpt(record: Record) -> Iterator[Problem]:
             yield Problem(f"suite_excerpt.{name}", wrong, repr(value))
 
 
+def _seeds_of_row(record: Record) -> list[int]:
+    """Return the seeds that make a row: a twin takes the one after its own as well."""
+    if record.role != "twin":
+        return [record.seed]
+    return [record.seed, record.seeds[(record.seeds.index(record.seed) + 1) % len(record.seeds)]]
+
+
 def _check_role(record: Record) -> Iterator[Problem]:
-    if record.role == "compressed":
+    if record.role in SMALLER:
         return
     if record.axis != "none":
         yield Problem("axis", f"{record.axis!r} of the {record.role}", "'none'")
@@ -64,8 +72,10 @@ def _check_role(record: Record) -> Iterator[Problem]:
         if gone := getattr(record.reached, name):
             yield Problem(f"reached.{name}", f"{gone:g} of the {record.role}", "0")
     own, theirs = record.keys.get("network"), record.keys.get("baseline")
-    if record.role == "baseline" and own != theirs:
+    if record.role in ("baseline", "retrained") and own != theirs:
         yield Problem("keys.network", "is not that of the baseline", repr(theirs))
+    if record.role == "twin" and own == theirs:
+        yield Problem("keys.network", "is that of the baseline", "another seed's baseline")
 
 
 def _check_derived(record: Record) -> Iterator[Problem]:
@@ -98,7 +108,7 @@ def _check_fractions(record: Record, baseline: Record) -> Iterator[Problem]:
         ("weights", "nonzero_prunable_weights", "prunable_weights", OF_TRAINING),
     ):
         left, full = record.mean(ours), baseline.mean(theirs)
-        if left is None or not full or (name == "weights" and record.role != "compressed"):
+        if left is None or not full or (name == "weights" and record.role not in SMALLER):
             continue
         found, gone = getattr(record.reached, name), 1 - left / full
         if abs(found - gone) > tolerance and not close(found, gone):

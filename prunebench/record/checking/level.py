@@ -14,6 +14,7 @@ from prunebench.errors import RequestError
 from prunebench.plugins import find
 from prunebench.record import Reached, Record
 from prunebench.record.checking.problem import Problem
+from prunebench.record.comparable import SMALLER
 
 if TYPE_CHECKING:
     from prunebench.pruners import Pruner
@@ -29,7 +30,7 @@ DENSE = ("params", "channels", "macs")
 def check_level(record: Record, baseline: Record | None) -> Iterator[Problem]:
     """Yield a level that is not what was really removed."""
     level = record.level
-    if record.role != "compressed" or record.failure:
+    if record.role not in SMALLER or record.failure:
         return
     if level is None:
         method = _find_pruner(record)

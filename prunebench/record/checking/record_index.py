@@ -40,7 +40,7 @@ class RecordIndex:
 
     def check_baseline(self, record: Record) -> Iterator[Problem]:
         """Yield a problem where what it is compared with is not there."""
-        if record.role in ("control", "compressed") and self.baseline_of(record) is None:
+        if record.role not in ("baseline", "floor") and self.baseline_of(record) is None:
             wrong = f"its baseline, of suite {record.suite!r} and seed {record.seed}"
             yield Problem(
                 "keys.baseline", f"{wrong}, is not among them", "rows with their baseline"
@@ -80,7 +80,10 @@ def _setting_of(record: Record) -> GroupKey:
 
 
 def _network_of(record: Record) -> GroupKey:
-    return str(record.keys.get("network")), record.protocol, record.seed
+    network = str(record.keys.get("network"))
+    # The baseline is there once more where what explains it learnt anew.
+    again = " retrained" if record.role == "retrained" else ""
+    return network + again, record.protocol, record.seed
 
 
 def _row_of(record: Record) -> RowKey:

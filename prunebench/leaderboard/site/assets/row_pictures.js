@@ -51,7 +51,7 @@ const RowPictures = (() => {
         const shown = [
           ["baseline", baseline],
           ["none: fine-tuning only", control],
-          [row.role === "compressed" || row.role === "floor" ? "this network" : row.title, row],
+          [row.role !== "baseline" && row.role !== "control" ? "this network" : row.title, row],
         ];
         for (const [title, other] of shown) {
           const map = kept(other, cam, image);

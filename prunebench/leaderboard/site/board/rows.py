@@ -12,7 +12,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.mark import mark_row
 from prunebench.leaderboard.board.rank import PrunerRank
-from prunebench.leaderboard.board.roles import describe_reference
+from prunebench.leaderboard.board.roles import REFERENCES, UNPRUNED, describe_reference
 from prunebench.leaderboard.board.rows import Row, explain_undefined, format_level
 from prunebench.leaderboard.board.seeds import is_preliminary
 from prunebench.leaderboard.site.board.columns import VALUE
@@ -21,7 +21,7 @@ from prunebench.leaderboard.site.links import name_row
 from prunebench.leaderboard.writers.cells import format_place, plain
 from prunebench.trust import THRESHOLDS
 
-ROLES = ("compressed", "baseline", "control", "floor", "twin", "retrained", "small")
+ROLES = ("compressed", *REFERENCES)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class BoardPart:
             self._level(at, row)
             self._rank(at, entry)
             self._pareto(at, entry.pareto)
-        if role != "floor":
+        if role == "baseline" or role not in UNPRUNED:
             self._set("weights_pruned", at, row.reached.weights)
             self._set("macs_pruned", at, row.reached.macs)
         self._change(at, entry)

@@ -11,7 +11,7 @@ from typing import Any
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.mark import mark_row
 from prunebench.leaderboard.board.rank import PrunerRank
-from prunebench.leaderboard.board.roles import describe_reference
+from prunebench.leaderboard.board.roles import UNPRUNED, describe_reference
 from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
 from prunebench.leaderboard.board.speed import explain_timings
 from prunebench.leaderboard.site.families import (
@@ -32,6 +32,7 @@ from prunebench.leaderboard.site.row.sp2ps_split import draw_subsets
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Record, Value
+from prunebench.record.comparable import SMALLER
 from prunebench.trust import THRESHOLDS
 
 MOST_LEVELS = 60
@@ -110,7 +111,7 @@ def _name_of(row: Row | None) -> str | None:
 
 def _badges(row: Row, section: Section) -> Iterator[dict[str, str]]:
     """Yield the verdict under each method with a published threshold."""
-    if row.first.role in ("baseline", "floor"):
+    if row.first.role in UNPRUNED:
         return
     words = {True: "trusted", False: "not trusted", None: "no verdict"}
     for cam in section.cams:
@@ -143,14 +144,14 @@ def _facts(row: Row, section: Section) -> Iterator[tuple[str, str]]:
     record = row.first
     yield "Data set", plain(record.dataset)
     yield "Model", plain(record.model)
-    if record.role == "compressed":
+    if record.role in SMALLER:
         yield "Level asked for", format_level(row)
         yield "Axis", cells.name_axis(record.axis)
-    if record.role != "floor":
+    if record.role not in ("floor", "retrained"):
         accuracy = row.get("accuracy")
         between = cells.format_percent_bounds(accuracy)
         yield "Accuracy", f"{cells.format_percent(accuracy)}% {between}".strip()
-    if record.role in ("compressed", "control"):
+    if record.role in (*SMALLER, "control"):
         yield "Change against the baseline", f"{cells.format_change(row, section.baseline)} points"
         reached = row.reached
         yield "Weights pruned", cells.format_pruned(reached.weights)
