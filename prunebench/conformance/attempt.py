@@ -121,6 +121,7 @@ class CheckedPruner:
             derive(seed, "compression"),
             origin=parent.copy().module if is_round else None,
             round=round_ if is_round else None,
+            recipe=RECIPE,
             earlier=lambda epoch: _train_until(which, epoch).to(device),
         )
         key = (seed if prepared_by is None else prepared_by, which, device.type)

@@ -13,6 +13,7 @@ from prunebench.store import Store
 from prunebench.suite import Suite
 
 if TYPE_CHECKING:
+    from prunebench.models import Model
     from prunebench.networks import Network
 
 
@@ -46,7 +47,7 @@ def check(
                 raise RequestError(f"the {split} split is empty", where=setting.dataset.label)
         network = build_untrained(setting.model, data, seed=0)
         _check_answers(network, setting.model.name)
-        _check_pruners(suite, network)
+        _check_pruners(suite, network, setting.model.plugin)
         if not setting.target_layer:
             continue  # nothing is explained
         try:
@@ -80,7 +81,8 @@ def _check_answers(network: Network, model: str) -> None:
         raise RequestError(error.message, where=f"model {model!r}") from error.__cause__
 
 
-def _check_pruners(suite: Suite, network: Network) -> None:
+def _check_pruners(suite: Suite, network: Network, model: Model) -> None:
+    from prunebench.execution.stages.baseline import find_own_recipe
     from prunebench.execution.stages.context import find_fixed_channels
     from prunebench.pruners import Context
 
@@ -94,5 +96,6 @@ def _check_pruners(suite: Suite, network: Network) -> None:
             device=network.example().device,
             baseline=network.copy().module,
             fixed_channels=fixed,
+            recipe=find_own_recipe(model),
         )
         pruner.plugin.check(network.copy().module, context)

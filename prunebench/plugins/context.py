@@ -71,6 +71,10 @@ def _no_earlier(epoch: int) -> nn.Module:
     raise RequestError("this method goes back to an earlier epoch, and none is known here")
 
 
+def _no_building(seed: int) -> nn.Module:
+    raise RequestError("this method builds the network anew, and it is not known how")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a compression method may use besides the network and the level.
@@ -94,6 +98,9 @@ class Context:
             0 for its initialisation (or the weights it was given, where they were adapted); it is
             trained again that far. Raises RequestError where the
             baseline was not trained that long.
+        recipe: How the baseline was trained from scratch; None where it came with weights, or
+            nothing is known of it.
+        build: ``build(seed)`` returns the baseline's network with new random weights.
         prepared: Results of the method's preparations, by their name.
         progress: ``progress(fraction, text)``.
         checkpoint: Scratch space that survives a kill.
@@ -111,6 +118,8 @@ class Context:
     origin: nn.Module | None = None
     train: Trainer = _no_training
     earlier: Callable[[int], nn.Module] = _no_earlier
+    recipe: Recipe | None = None
+    build: Callable[[int], nn.Module] = _no_building
     prepared: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     progress: Callable[[float, str], None] = lambda fraction, text: None
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)

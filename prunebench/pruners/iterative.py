@@ -87,7 +87,8 @@ class Iterative(Nesting, Pruner):
                 "left, which every round is",
                 location=("pruner",),
             )
-        if isinstance(chosen.plugin, Int8) or getattr(chosen.plugin, "at", "") == "initial":
+        forgets = chosen.plugin.from_scratch or getattr(chosen.plugin, "at", "") == "initial"
+        if isinstance(chosen.plugin, Int8) or forgets:
             raise RequestError(
                 f"parameter 'pruner': {chosen.label!r} leaves nothing of the round before that "
                 "could be pruned further",

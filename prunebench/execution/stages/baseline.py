@@ -54,6 +54,17 @@ def find_recipe(model: Model) -> Recipe | None:
     return model.adapt if model.trained() else (model.training or model.recipe())
 
 
+def find_own_recipe(model: Model) -> Recipe | None:
+    """Return how the baseline is trained from scratch; None where it comes with weights."""
+    return None if model.trained() else find_recipe(model)
+
+
+def build_anew(architecture: Architecture, seed: int) -> nn.Module:
+    """Build a network with random weights, drawn by a seed."""
+    with seeded(seed, "new weights"):
+        return architecture.build()
+
+
 def randomise(step: Step, work: Workspace) -> Result:
     """Make the baseline's architecture with random weights: maps agree by chance alone."""
     baseline = work.network(step.parent("network"))

@@ -9,7 +9,12 @@ from torch import nn
 
 from prunebench.data import Data
 from prunebench.errors import RequestError
-from prunebench.execution.stages.baseline import build_untrained, find_recipe
+from prunebench.execution.stages.baseline import (
+    build_anew,
+    build_untrained,
+    find_own_recipe,
+    find_recipe,
+)
 from prunebench.execution.stages.workspace import Workspace
 from prunebench.models import Model
 from prunebench.networks import Network
@@ -37,6 +42,7 @@ def context_of_step(
         cost,
         origin=origin.copy().module,
         round=step.options.get("round"),
+        recipe=find_own_recipe(source.lineage()[-1].plugin.plugin),
         earlier=lambda epoch: _train_to(epoch, source.lineage()[-1], data, work, cost),
         prepared={
             role.removeprefix("prepared:"): {
@@ -89,6 +95,7 @@ def make_context(
         normalisation=normalisation,
         fixed_channels=frozenset(find_fixed_channels(network)),
         train=trainer,
+        build=lambda seed: build_anew(baseline.architecture, seed).to(device),
         **others,
     )
 
