@@ -83,6 +83,7 @@ def world(
                     sp2ps=float(np.clip(value, 0, 1)),
                     half_width=0.0,
                     accuracy=(accuracy or {}).get(pruner, 0.9),
+                    pruner_name=pruner,
                     **fields,
                 )
                 for level in levels or GRID["masked" if axis == "masked" else "dense"]

@@ -56,7 +56,7 @@ def with_recalls(
 def test_the_best_and_the_last_are_named_where_they_are_told_apart() -> None:
     text = read(world({"good": 0.9, "fair": 0.8, "bad": 0.6}, noise=0.005))
     assert "Channels removed: good (place 1, 0.89" in text
-    assert "keeps most of what the network looked at; last is bad (place 3, 0.6" in text
+    assert "keeps most of what the network looked at; last is bad (place 3, 0.59" in text
 
 
 def test_a_shared_first_place_is_told_as_one() -> None:
