@@ -22,6 +22,8 @@ from prunebench.suite import load_suite
 
 Write = Callable[..., Path]
 GOLDEN = Path(__file__).parent.parent / "golden" / "keys.json"
+LATER = ("twin", "retrained")
+"""Rows that came after the golden files; none of them may change a key there."""
 HERE = Environment(device="cpu", processor="some processor", threads=2, torch="2.15.0")
 
 
@@ -42,6 +44,7 @@ def _named(path: Path) -> dict[str, str]:
     return {
         " ".join(map(str, [*trial.fields().values(), cell.cam, cell.metric])): cell.step.key
         for trial in _trials(path)
+        if trial.role not in LATER
         for cell in trial.cells
     }
 
@@ -182,7 +185,7 @@ def test_keys_of_methods_with_preparations_are_those_of_the_golden_file(toy_suit
         metrics="[sp2ps]",
     )
     found: dict[str, str] = {}
-    for trial in _trials(path):
+    for trial in [trial for trial in _trials(path) if trial.role not in LATER]:
         steps = [step for cell in trial.cells for step in cell.step.ancestors(set())]
         pruner = trial.pruner.label if trial.pruner else trial.name
         found[f"{pruner} {trial.level}"] = trial.network.key
@@ -202,11 +205,11 @@ def test_counting_needs_no_memory_for_the_plan(toy_suite: Write) -> None:
     identities = Identities(load_suite(path), HERE, Digests())
     stored = _keys(toy_suite("one.yaml", seeds="[0]"))
     summary = summarise(plan_trials(identities), stored, {("explained", "grad-cam"): 2.0})
-    assert summary.networks == 3 * 7
-    assert summary.cells == 3 * (6 * 4 + 2)
+    assert summary.networks == 3 * 8
+    assert summary.cells == 3 * (6 * 4 + 2 + 3)
     assert summary.steps["baseline"] == 3
     assert summary.stored["baseline"] == 1
-    assert summary.seconds == 2.0 * 2 * 7
+    assert summary.seconds == 2.0 * (2 * 7 + 3)
     assert sum(summary.stored.values()) == len(stored) - 1  # the data set is no step
 
 
@@ -236,5 +239,5 @@ def test_a_million_cells_fit_into_a_gibibyte(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(tmp_path / "large.yaml")]
     cells, kilobytes = subprocess.check_output(command, text=True).split()
-    assert int(cells) == 6 * (166_000 + 300)
+    assert int(cells) == 6 * (166_000 + 400)
     assert int(kilobytes) < 1024 * 1024
