@@ -14,7 +14,7 @@ PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 # Hundreds of modules would be compiled anew by each process that a test starts.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test test-slow test-all lint docs lowest package ui leaderboard screenshots perf clean
+.PHONY: bench board test test-slow test-all lint docs lowest package ui leaderboard screenshots perf clean
 
 bench: $(READY)            ## run the quick suite on real images; ends with a leaderboard
 	$(BIN)/prunebench run benchmarks/quick.yaml
@@ -44,6 +44,20 @@ lowest:                    ## the quick suite on the lowest versions that pyproj
 
 package: $(READY)          ## wheel and sdist, checked, and the wheel tried in an empty environment
 	bash tools/try_package.sh $(BIN)
+
+# The board's suites, the most important first. An exit of 1 tells of failed cells, which stop nothing.
+# Latency is timed at the end, alone, and not behind all other processes.
+BOARD := fashion-mnist fashion-mnist-trained-longer cifar10 cifar10-trained-longer \
+         thesis thesis-relu2 thesis-trained-longer tinyimagenet10 tinyimagenet10-trained-longer
+
+board: $(READY)            ## run what is missing of the board's suites, at the lowest priority: days
+	for suite in $(BOARD); do \
+	  nice -n 19 $(BIN)/prunebench run benchmarks/board/$$suite.yaml --jobs 1 \
+	    --where 'metric != "latency"' || [ $$? -eq 1 ] || exit 2; \
+	done
+	for suite in $(BOARD); do \
+	  $(BIN)/prunebench run benchmarks/board/$$suite.yaml --jobs 1 || [ $$? -eq 1 ] || exit 2; \
+	done
 
 ui: $(READY)               ## MLflow on the embedded store
 	$(BIN)/prunebench ui

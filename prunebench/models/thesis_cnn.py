@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from prunebench.errors import RequestError
 from prunebench.models.model import Model
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 class ThesisCnn(Model):
     """Two small convolutions and one linear layer: 2,324 weights on MNIST."""
+
+    inputs: Literal["raw", "normalised"] = Field(
+        "raw", description="pixels in [0, 1], as published, or normalised as the data set is"
+    )
 
     def build(self, classes: int, channels: int, size: tuple[int, int]) -> nn.Module:
         """Build the untrained network, for grey images of at least 10×10."""
@@ -45,8 +51,8 @@ class ThesisCnn(Model):
             keep="last",
         )
 
-    def normalisation(self) -> Normalisation:
-        """Return one that changes nothing: pixels stay in [0, 1]."""
+    def normalisation(self) -> Normalisation | None:
+        """Return one that changes nothing, so that pixels stay in [0, 1], or the data set's own."""
         from prunebench.data import Normalisation
 
-        return Normalisation((0.0,), (1.0,))
+        return Normalisation((0.0,), (1.0,)) if self.inputs == "raw" else None
