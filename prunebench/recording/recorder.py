@@ -157,7 +157,13 @@ class Recorder:
             versions={
                 "dataset": setting.dataset.plugin.version,
                 "model": setting.model.plugin.version,
-                **{name: kind.version for name, kind in KINDS.items() if kind.condition},
+                # Those of the other kinds from the second on: records that are older than this
+                # rule tell no version of theirs, and have the first.
+                **{
+                    name: kind.version
+                    for name, kind in KINDS.items()
+                    if kind.condition or kind.version > 1
+                },
             },
         )
 

@@ -23,9 +23,15 @@ def name_reference(record: Record) -> str | None:
     return {
         "baseline": "baseline",
         "floor": "random weights",
-        "twin": "twin: another seed's baseline",
+        "twin": _name_twin(record),
         "retrained": "retrained explainer",
     }.get(record.role)
+
+
+def _name_twin(record: Record) -> str:
+    """Say of a twin whether the two share more than their data."""
+    shared = record.training is not None and not record.training.from_scratch
+    return "twin: another seed's baseline" + (", shared start" if shared else "")
 
 
 def describe_reference(record: Record) -> str | None:
