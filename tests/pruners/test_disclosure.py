@@ -42,6 +42,7 @@ def test_methods_for_initialisation_say_so_on_trained_weights(
     ("factor", "told"),
     [
         (1.003, "no BatchNorm scale moved by more than 0.3% of its layer's mean: plain"),
+        (1.00005, "no BatchNorm scale moved by more than 0.005% of its layer's mean: plain"),
         (0.4, "its training moved BatchNorm scales by up to 60% of their layer's mean"),
     ],
 )

@@ -94,7 +94,7 @@ class NetworkSlimming(SparselyTrained):
         moved = measure_moved_scales(context.baseline, state)
         if moved < PLAIN:
             yield (
-                f"no BatchNorm scale moved by more than {moved:.1%} of its layer's mean: plain "
+                f"no BatchNorm scale moved by more than {100 * moved:.2g}% of its layer's mean: plain "
                 "pruning by BatchNorm scales"
             )
         else:
