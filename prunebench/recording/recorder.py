@@ -194,7 +194,7 @@ class Recorder:
         """Return the axis of a network; of one that failed, that of its pruner's others."""
         if (axis := self._compression(trial).get("axis")) is not None:
             return axis
-        chosen = trial.pruner if trial.role == "compressed" else None
+        chosen = trial.pruner if trial.role in SMALLER else None
         return expected_axis(chosen.plugin) if chosen else "none"
 
     def _training(self, trial: Trial) -> Training | None:

@@ -98,6 +98,7 @@ def test_pruners_that_read_explanations_declare_it() -> None:
         ("iterative", {}, "masked"),
         ("iterative", {"pruner": "l1-filter"}, "dense"),
         ("gradual", {}, "masked"),
+        ("small", {}, "dense"),
         ("int8", {}, "quantised"),
         ("int8-after", {}, "quantised"),
         ("distillation", {"student": "resnet20"}, "dense"),

@@ -94,8 +94,8 @@ class NetworkSlimming(SparselyTrained):
         moved = measure_moved_scales(context.baseline, state)
         if moved < PLAIN:
             yield (
-                f"no BatchNorm scale moved by more than {100 * moved:.2g}% of its layer's mean: plain "
-                "pruning by BatchNorm scales"
+                f"no BatchNorm scale moved by more than {100 * moved:.2g}% of its layer's mean: "
+                "plain pruning by BatchNorm scales"
             )
         else:
             yield f"its training moved BatchNorm scales by up to {moved:.0%} of their layer's mean"
