@@ -19,7 +19,7 @@ from prunebench.input_files import is_folder
 
 if TYPE_CHECKING:
     from prunebench.record import Record
-    from prunebench.reproduction.verdict import ReproducedNumber
+    from prunebench.reproduction.reproduced_number import ReproducedNumber
 
 record_commands = typer.Typer()
 out = Console()

@@ -19,44 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from prunebench.plugins import find
 from prunebench.record import Record
 from prunebench.record.scales import is_latency_ratio
+from prunebench.reproduction.predictions import compare_predictions
+from prunebench.reproduction.reproduced_number import ReproducedNumber
 from prunebench.reproduction.tolerance import (
     find_tolerance_elsewhere,
     find_tolerance_here,
     find_tolerance_of_ratio,
     find_tolerance_of_reached,
 )
-
-
-class ReproducedNumber(NamedTuple):
-    """One published number and the same made again.
-
-    Attributes:
-        name: Of the value, or ``reached.macs`` and the like.
-        published: As published; None where it has none, for a reason.
-        rebuilt: Made again.
-        tolerance: How far it may be off; None where it is not judged.
-        met: Whether it is within; None where it is not judged.
-        note: Why it could not be compared, or what the tolerance is of.
-    """
-
-    name: str
-    published: float | None
-    rebuilt: float | None
-    tolerance: float | None
-    met: bool | None
-    note: str = ""
-
-    @property
-    def difference(self) -> float | None:
-        """Rebuilt less published."""
-        if self.published is None or self.rebuilt is None:
-            return None
-        return self.rebuilt - self.published
 
 
 @dataclass(frozen=True)
@@ -88,6 +63,7 @@ def compare(published: Record, rebuilt: Record) -> Reproduction:
     figures = [*_compare_reached(published, rebuilt, bool(elsewhere))]
     for name in {**published.values, **rebuilt.values}:
         figures.append(_compare_value(name, published, rebuilt, bool(elsewhere)))
+    figures += compare_predictions(published, rebuilt, bool(elsewhere))
     return Reproduction(published, rebuilt, elsewhere, tuple(figures))
 
 

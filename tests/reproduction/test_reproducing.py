@@ -16,6 +16,7 @@ from prunebench.plan.environment import Environment
 from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.record import Reached, Record, Times, Value, read_records
+from prunebench.record.per_image import pack_classes
 from prunebench.reproduction.reproduce import _find_trial, reproduce
 from prunebench.reproduction.verdict import Reproduction, compare
 from prunebench.results import find_published
@@ -105,11 +106,45 @@ def test_a_tampered_value_is_caught(results: Path, tmp_path: Path) -> None:
     record = row(results, pruner="l1-unstructured", level=0.5)
     honest = record.values["sp2ps/grad-cam"]
     better = honest.model_copy(update={"mean": (honest.high or 0)})
-    tampered = record.model_copy(update={"values": {**record.values, "sp2ps/grad-cam": better}})
+    # Without what would contradict it at once.
+    values = {**record.values, "sp2ps/grad-cam": better}
+    tampered = record.model_copy(update={"values": values, "per_image": None})
     found = reproduce(tampered, results.parent / "store", quiet=True)
     assert not found.met
     assert missed(found) == {"sp2ps/grad-cam"}
     assert reproduce(record, results.parent / "store", quiet=True).met
+
+
+def test_invented_predictions_are_caught(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    assert record.per_image is not None
+    predicted = record.per_image.read_predicted()
+    assert predicted is not None
+    classes = int(predicted.max()) + 1
+
+    def change(share: float) -> Record:
+        other = predicted.copy()
+        count = max(1, round(share * len(other)))
+        other[:count] = (other[:count] + 1) % classes
+        packed = record.per_image.model_copy(update={"predicted": pack_classes(other, classes)})
+        return record.model_copy(update={"per_image": packed})
+
+    assert missed(compare(record, record)) == set()
+    assert missed(compare(record, change(0.05))) == {"predicted alike"}
+    # Another machine's network may err elsewhere, but no more often than both err.
+    accurate = shifted(record, "accuracy", 0.95 - (record.mean("accuracy") or 0.0))
+    here = accurate.model_copy(update={"provenance": record.provenance})
+    few, many = (change(share).per_image for share in (0.05, 0.2))
+    assert missed(compare(here, accurate.model_copy(update={"per_image": few}))) == set()
+    beyond = compare(here, accurate.model_copy(update={"per_image": many}))
+    assert missed(beyond) == {"predicted alike"}
+
+
+def test_invented_recalls_are_caught(results: Path) -> None:
+    record = row(results, pruner="l1-unstructured", level=0.5)
+    recalls = tuple(None if one is None else abs(one - 0.01) for one in record.recalls)
+    found = compare(record, record.model_copy(update={"recalls": recalls}))
+    assert missed(found) == {"largest change of a recall"}
 
 
 def test_a_damaged_record_is_refused(results: Path) -> None:

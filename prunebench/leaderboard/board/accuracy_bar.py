@@ -50,13 +50,13 @@ def weigh_accuracy(accuracy: float, bar: float) -> float:
 def is_accurate(row: Row, bars: dict[int, float]) -> bool | None:
     """Return whether a row is within 1 point of the bar, on the mean over seeds; None if unknown.
 
-    A seed whose network could not be made makes the row inaccurate.
+    A seed whose network could not be made, or has no accuracy, makes the row inaccurate.
     """
     losses = []
     for record in row.records:
-        if record.failure is not None:
-            return False
         accuracy, bar = record.mean("accuracy"), bars.get(record.seed)
+        if record.failure is not None or (accuracy is None and "accuracy" in record.values):
+            return False
         if accuracy is None or bar is None:
             return None
         losses.append(bar - accuracy)

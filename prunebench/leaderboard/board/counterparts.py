@@ -20,7 +20,7 @@ from prunebench.leaderboard.board.score import (
 
 
 @dataclass(frozen=True)
-class Counterpart:
+class PeerDifference:
     """What a network without levels is held against.
 
     Attributes:
@@ -41,7 +41,9 @@ class Counterpart:
     reason: str | None = None
 
 
-def find_counterpart(row: Row, rows: Sequence[Row], references: References) -> Counterpart | None:
+def find_counterpart(
+    row: Row, rows: Sequence[Row], references: References
+) -> PeerDifference | None:
     """Compare a network that no level was asked of with what its section has at the same place.
 
     8-bit networks are held against ``none``; others against the mean of the pruners that have a
@@ -66,12 +68,12 @@ def find_counterpart(row: Row, rows: Sequence[Row], references: References) -> C
     what = "weights" if axis == "masked" else "MACs"
     place = row.pruned
     if not GRID[axis][0] - NEAR <= place <= GRID[axis][-1] + NEAR:
-        return Counterpart(None, reason=f"no counterpart: it lost {place:.0%} of {what}")
+        return PeerDifference(None, reason=f"no counterpart: it lost {place:.0%} of {what}")
     lines = dict(group_by_pruner(rows, axis))
     scored = [score_pruner(pruner, levels, references, axis) for pruner, levels in lines.items()]
     scored = [score for score in scored if score.by_seed]
     if not scored:
-        return Counterpart(None, reason="no counterpart: no pruner has a score")
+        return PeerDifference(None, reason="no counterpart: no pruner has a score")
     keeps = {seed: _keep_of_pruners(scored, references, seed, place) for seed in _seeds(row)}
     return _compare(row, f"{len(scored)} pruners at {place:.0%} of {what}", keeps, references)
 
@@ -103,16 +105,16 @@ def _keep_of_pruners(
 
 def _compare(
     row: Row, versus: str, keeps: dict[int, float | None], references: References
-) -> Counterpart:
+) -> PeerDifference:
     differences = []
     for record in row.records:
         point = references.locate(record, row.pruned_of(record))
         floor, kept = references.floors.get(record.seed), keeps[record.seed]
         if point is None or floor is None or kept is None:
-            return Counterpart(versus, reason=f"seed {record.seed} has no such pair")
+            return PeerDifference(versus, reason=f"seed {record.seed} has no such pair")
         differences.append(judge_worth(point, floor) - kept)
     mean = math.fsum(differences) / len(differences)
     if len(differences) < LEAST_SEEDS:
-        return Counterpart(versus, mean, seeds=len(differences))
+        return PeerDifference(versus, mean, seeds=len(differences))
     interval = seed_interval(differences)
-    return Counterpart(versus, mean, interval.low, interval.high, len(differences))
+    return PeerDifference(versus, mean, interval.low, interval.high, len(differences))

@@ -52,14 +52,16 @@ class References:
         return math.fsum(known) / len(values) if values and len(known) == len(values) else None
 
     def locate(self, record: Record, pruned: float) -> Point | None:
-        """Return what a network tells: the value of random weights where it could not be made.
+        """Return what a network tells: no more than random weights where it could not be made.
+
+        Neither does one tell more whose outputs have no accuracy, such as NaN.
 
         Args:
             record: The network.
             pruned: The fraction that it lost.
 
         Returns:
-            None where accuracy, the bar or the floor are not known.
+            None where the bar or the floor are not known.
         """
         floor, bar = self.floors.get(record.seed), self.bars.get(record.seed)
         if floor is None or bar is None:
@@ -68,7 +70,7 @@ class References:
         if record.failure is not None:
             return Point(record.level or 0.0, floor, 0.0)
         if accuracy is None:
-            return None
+            return Point(pruned, floor, 0.0)
         return Point(pruned, floor if value is None else value, weigh_accuracy(accuracy, bar))
 
 

@@ -122,8 +122,6 @@ def _find_objection(levels: Sequence[Row], references: References) -> str | None
                 for name in ("accuracy", *references.names):
                     if name not in record.values:
                         return f"{describe_row(row)} has no {name}"
-                if record.mean("accuracy") is None:
-                    return f"{describe_row(row)} has no accuracy"
     return None
 
 

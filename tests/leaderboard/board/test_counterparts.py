@@ -9,7 +9,7 @@ from synthetic import record
 from worlds import FLOOR, world
 
 from prunebench.leaderboard.board import Section, board
-from prunebench.leaderboard.board.counterparts import Counterpart, find_counterpart
+from prunebench.leaderboard.board.counterparts import PeerDifference, find_counterpart
 from prunebench.record import Record
 
 
@@ -21,7 +21,7 @@ def without_level(sp2ps: float, *, seeds: int = 5, **fields: Any) -> list[Record
     ]
 
 
-def counterpart(records: list[Record], pruner: str = "other") -> Counterpart | None:
+def counterpart(records: list[Record], pruner: str = "other") -> PeerDifference | None:
     section: Section = next(one for one in board(records) if one.control is not None)
     row = next(row for row in section.rows if row.first.pruner == pruner)
     return find_counterpart(row, section.rows, section.references)

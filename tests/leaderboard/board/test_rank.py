@@ -126,6 +126,17 @@ def test_a_failed_network_scores_what_random_weights_do() -> None:
     )
 
 
+def test_a_network_whose_outputs_are_no_numbers_scores_the_same() -> None:
+    nothing = {
+        name: Value(mean=None, reason="outputs are NaN") for name in ("accuracy", "sp2ps/grad-cam")
+    }
+    records = [
+        r.model_copy(update={"values": nothing}) if (r.pruner, r.level) == ("a", 0.5) else r
+        for r in world({"a": 0.9, "b": 0.8})
+    ]
+    assert place(ranking(records), "a").score == pytest.approx((4 * 0.9 + FLOOR) / 5)
+
+
 @pytest.mark.parametrize(
     ("role", "reason"),
     [
