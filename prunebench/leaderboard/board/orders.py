@@ -54,10 +54,9 @@ class Order:
 
     @property
     def tied(self) -> tuple[str, ...]:
-        """Other pruners whose interval overlaps the leader's."""
-        low = self.heights[self.leader].low
+        """Other pruners that are not told apart from the leader."""
         others = (pruner for pruner in self.heights if pruner != self.leader)
-        return tuple(pruner for pruner in others if self.heights[pruner].high >= low)
+        return tuple(pruner for pruner in others if not self.separates(self.leader, pruner))
 
 
 @dataclass(frozen=True)

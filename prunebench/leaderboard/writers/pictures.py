@@ -45,7 +45,7 @@ def draw_progress(
 
     Above: the image, the baseline's map, the ``none`` control's, then a pruner's levels, one line
     a pruner. Below: one line a pruner, from ``none`` on, with the published threshold and the
-    2 points of accuracy that may be lost. All numbers are means over the seeds; the maps are the
+    1 point of accuracy that may be lost. All numbers are means over the seeds; the maps are the
     lowest seed's.
 
     Args:

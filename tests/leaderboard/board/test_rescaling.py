@@ -153,7 +153,7 @@ def test_methods_without_a_scale_say_so_one_by_one() -> None:
 def test_boards_without_a_floor_say_why_once() -> None:
     text = to_markdown(board(suite(["l1-filter"])))
     assert set(rescaled_cells(text, "l1-filter")) == {"–<sup>1</sup>"}
-    assert text.count("no maps under random weights were measured") == 1
+    assert text.count("not rescaled: no maps under random weights were measured") == 1
     old = read_record(Path(__file__).parent.parent / "fixtures" / "schema-1.json")
     assert "there is no &#96;none&#96; control" in to_markdown(board([old]))
 

@@ -17,14 +17,14 @@ def bootstrap(mean: float, width: float = 0.1) -> Value:
 def test_one_seed_keeps_the_interval_over_images_under_its_name() -> None:
     found = combine_seeds([bootstrap(0.5)], [0])
     assert (found.mean, found.low, found.high) == (0.5, 0.4, 0.6)
-    assert found.interval == "bootstrap over images"
+    assert found.interval == "images only: bootstrap over images"
 
 
 def test_two_seeds_have_the_mean_of_their_intervals() -> None:
     found = combine_seeds([bootstrap(0.4, 0.1), bootstrap(0.6, 0.2)], [0, 1])
     assert found.mean == pytest.approx(0.5)
     assert [found.low, found.high] == pytest.approx([0.35, 0.65])
-    assert found.interval == "bootstrap over images, mean of 2 seeds"
+    assert found.interval == "images only: bootstrap over images, mean of 2 seeds"
 
 
 def test_three_seeds_have_a_t_interval() -> None:
@@ -38,7 +38,7 @@ def test_three_seeds_have_a_t_interval() -> None:
 def test_seeds_that_agree_exactly_are_no_certainty() -> None:
     found = combine_seeds([bootstrap(0.5)] * 3, [0, 1, 2])
     assert [found.low, found.high] == pytest.approx([0.4, 0.6])
-    assert found.interval == "bootstrap over images, mean of 3 seeds"
+    assert found.interval == "images only: bootstrap over images, mean of 3 seeds"
 
 
 def test_a_seed_without_a_value_leaves_no_mean() -> None:

@@ -59,7 +59,7 @@ def test_a_section_whose_values_are_all_equal_leaves_the_answer_to_the_next() ->
     answer = compare_by_method(board([*section("a", equal), *section("b", SAME)]))
     assert [each.sections[0].first.protocol for each in answer.counting] == ["p-b"]
     assert answer.equal == 1
-    assert make_sentence(answer).endswith("This rests on one set of networks, under one seed.")
+    assert make_sentence(answer).endswith("This rests on one set of networks, under 3 seeds.")
 
 
 def test_the_same_networks_are_heard_once() -> None:
@@ -72,11 +72,11 @@ def test_the_same_networks_are_heard_once() -> None:
     ]
     assert (answer.separated, answer.reversed) == (3, 3)
     assert answer.taus == [pytest.approx(-1)]
-    assert answer.seeds == (1,)
+    assert answer.seeds == (3,)
     others = compare_by_method(board([*records, *section("d", SAME, keys=named("other"))]))
     assert [each.counts for each in others.comparisons] == [True, True, False, False]
     assert (others.separated, others.reversed) == (6, 3)
-    assert others.seeds == (1, 1)
+    assert others.seeds == (3, 3)
 
 
 def test_where_the_first_cannot_answer_another_of_its_networks_does() -> None:
@@ -94,7 +94,7 @@ def test_comparisons_between_sections_rest_on_one_set_of_networks() -> None:
     answer = compare_by_condition(sections, "target_layer")
     assert len(answer.counting) == len(answer.comparisons) == 5
     assert answer.equal == 1  # a and c by the first method
-    assert answer.seeds == (1,)
+    assert answer.seeds == (3,)
 
 
 def test_training_alone_counts_once_for_the_same_networks() -> None:

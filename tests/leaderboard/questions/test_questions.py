@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,10 +14,13 @@ from prunebench.leaderboard.questions.within_sections import (
     compare_by_part,
     compare_by_variant,
 )
+from prunebench.leaderboard.site.questions.text import give_verdict, make_sentence
 from prunebench.record import Record, Value
 
 CAMS = ("a-cam", "b-cam")
 Scores = Mapping[str, tuple[float, ...]]
+T_OF_THREE = 4.302653 / 3**0.5
+"""Half a t-interval over three seeds of deviation 1."""
 UP: Scores = {"x": (0.9, 0.3), "y": (0.7, 0.5), "z": (0.5, 0.7)}
 
 
@@ -25,26 +28,43 @@ def kept(mean: float, half_width: float = 0.01) -> Value:
     return Value(mean=mean, low=mean - half_width, high=mean + half_width, interval="images", n=9)
 
 
-def networks(scores: Scores, cams: tuple[str, ...] = CAMS, **fields: Any) -> list[Record]:
-    """A section with one level of each pruner, at 50%, with its Sp2PS under each method."""
-    common = {"protocol": fields.pop("protocol", "p1"), **fields}
-    half_width = common.pop("half_width", 0.01)
+def networks(
+    scores: Scores,
+    cams: tuple[str, ...] = CAMS,
+    *,
+    made: Sequence[int] = (0, 1, 2),
+    half_width: float | Mapping[str, float] = 0.01,
+    **fields: Any,
+) -> list[Record]:
+    """A section with one level of each pruner, at 50%, with its Sp2PS under each method.
+
+    Three seeds deviate so that the interval over them has this half width.
+    """
+    common = {"protocol": "p1", "seeds": made, **fields}
     keys = common.pop("keys", lambda pruner: {"network": f"key of {pruner}"})
-    return [
-        baseline(sp2ps=dict.fromkeys(cams, 1.0), keys=keys("baseline"), **common),
-        control(dict.fromkeys(cams, 0.99), keys=keys("none"), **common),
-        *(
-            record(
-                pruner,
-                0.5,
-                sp2ps=dict(zip(cams, means, strict=True)),
-                half_width=half_width,
-                keys=keys(pruner),
-                **common,
-            )
-            for pruner, means in scores.items()
-        ),
-    ]
+    found = []
+    for seed in made:
+
+        def shift(pruner: str, seed: int = seed) -> float:
+            width = half_width.get(pruner, 0.01) if isinstance(half_width, Mapping) else half_width
+            return width * (seed - 1) / T_OF_THREE if len(made) > 1 else 0.0
+
+        of = {"seed": seed, **common}
+        found += [
+            baseline(sp2ps=dict.fromkeys(cams, 1.0), keys=keys("baseline"), **of),
+            control(dict.fromkeys(cams, 0.99 + shift("none")), keys=keys("none"), **of),
+            *(
+                record(
+                    pruner,
+                    0.5,
+                    sp2ps={c: m + shift(pruner) for c, m in zip(cams, means, strict=True)},
+                    keys=keys(pruner),
+                    **of,
+                )
+                for pruner, means in scores.items()
+            ),
+        ]
+    return found
 
 
 def test_an_order_that_is_reversed_is_told() -> None:
@@ -70,23 +90,23 @@ def test_pruners_whose_intervals_overlap_are_not_reversed() -> None:
     assert not found.changes_beyond_noise
 
 
-def without_intervals(*pruners: str) -> list[Record]:
-    return [
-        each
-        if each.pruner not in pruners
-        else each.model_copy(
-            update={"values": {n: Value(mean=v.mean, n=v.n) for n, v in each.values.items()}}
-        )
-        for each in networks(UP)
-    ]
-
-
 @pytest.mark.parametrize(("bare", "told"), [("x", 1), ("y", 1), ("z", 1), ("xyz", 0), ("", 3)])
-def test_values_without_intervals_tell_nothing_apart(bare: str, told: int) -> None:
-    (found,) = compare_by_method(board(without_intervals(*bare))).comparisons
+def test_seeds_that_agree_exactly_tell_nothing_apart(bare: str, told: int) -> None:
+    (found,) = compare_by_method(
+        board(networks(UP, half_width=dict.fromkeys(bare, 0.0)))
+    ).comparisons
     assert found.tau == pytest.approx(-1)
     assert found.swaps.separated == found.swaps.reversed == told
     assert found.changes_beyond_noise == (not set(bare) & {"x", "z"})
+
+
+@pytest.mark.parametrize("made", [(0,), (0, 1)])
+def test_fewer_than_three_seeds_tell_nothing_apart(made: tuple[int, ...]) -> None:
+    answer = compare_by_method(board(networks(UP, made=made)))
+    assert answer.taus == [pytest.approx(-1)]
+    assert (answer.separated, answer.reversed) == (0, 0)
+    assert "too few to tell any pruners apart" in make_sentence(answer)
+    assert give_verdict(answer) == "Cannot be told"
 
 
 def test_maps_drawn_by_chance_are_no_explanation() -> None:
@@ -98,8 +118,8 @@ def test_maps_drawn_by_chance_are_no_explanation() -> None:
 @pytest.mark.parametrize(
     ("records", "reason"),
     [
-        (networks(UP)[2:], "no `none` control"),
-        (networks(UP, seeds=(0, 1)), "1 of 2 seeds"),
+        ([r for r in networks(UP) if r.role == "compressed"], "no `none` control"),
+        (networks(UP, made=(0,), seeds=(0, 1)), "1 of 2 seeds"),
         (networks({"x": (0.9, 0.3), "y": (0.7, 0.5)}), "2 pruners can be compared"),
         (networks({"x": (0.9, 0.3)}), "1 pruner can be compared"),
     ],
@@ -124,7 +144,8 @@ def measured(**measures: dict[str, float]) -> list[Record]:
     """The networks of ``UP`` under one method, with more measures by pruner."""
     found = []
     for each in networks({p: m[:1] for p, m in UP.items()}, ("a-cam",)):
-        more = {f"{m}/a-cam": kept(by.get(each.pruner, 1.0)) for m, by in measures.items()}
+        shift = 0.004 * (each.seed - 1)
+        more = {f"{m}/a-cam": kept(by.get(each.pruner, 1.0) + shift) for m, by in measures.items()}
         found.append(each.model_copy(update={"values": {**each.values, **more}}))
     return found
 

@@ -34,7 +34,7 @@ def test_values_stand_over_the_level_from_the_control_on() -> None:
     assert maps["error_y"]["arrayminus"][1:] == pytest.approx([0.01] * 3)
     assert {trace["mode"] for trace in first.figure["data"]} == {"lines+markers"}
     assert "The start is the none control, trained as long as the others." in first.caption
-    assert "95% confidence intervals (bootstrap over images)" in first.caption
+    assert "95% confidence intervals (images only: bootstrap over images)" in first.caption
     (low, high) = first.figure["layout"]["yaxis"]["range"]
     assert low < 0 < 1 < high < 1.1
 

@@ -16,6 +16,8 @@ from prunebench.leaderboard.site.questions import question_view
 from prunebench.record import Record, Value
 
 CAMS = ("a-cam", "b-cam")
+DEVIATION = 0.01 * 3**0.5 / 4.302653
+"""Of three seeds whose t-interval is 0.01 to either side."""
 SCORES = {"x": (0.9, 0.8), "y": (0.7, 0.5), "z": (0.5, 0.7)}
 
 
@@ -24,26 +26,36 @@ def page(records: list[Record], site: Path) -> Page:
     return Page(site / "questions.html")
 
 
-def networks(layer: str = "features.5", text: str = "", flip: bool = False) -> list[Record]:
+def networks(
+    layer: str = "features.5",
+    text: str = "",
+    flip: bool = False,
+    seeds: tuple[int, ...] = (0, 1, 2),
+) -> list[Record]:
     """Three pruners under two methods, which turn y and z round."""
     conditions = CONDITIONS.model_copy(update={"target_layer": layer})
     fields: dict[str, Any] = {"conditions": conditions, "protocol": f"p-{'two' if flip else 'one'}"}
     cams = [cam + text for cam in CAMS]
     scores = {p: means[::-1] if flip else means for p, means in SCORES.items()}
-    return [
-        baseline(sp2ps=dict.fromkeys(cams, 1.0), **fields),
-        control(dict.fromkeys(cams, 0.98), keys={"network": "n"}, **fields),
-        *(
-            record(
-                pruner + text,
-                0.5,
-                sp2ps=dict(zip(cams, means, strict=True)),
-                keys={"network": pruner},
-                **fields,
-            )
-            for pruner, means in scores.items()
-        ),
-    ]
+    found = []
+    for seed in seeds:
+        shift = DEVIATION * (seed - 1) if len(seeds) > 1 else 0.0
+        fields |= {"seed": seed, "seeds": seeds}
+        found += [
+            baseline(sp2ps=dict.fromkeys(cams, 1.0), **fields),
+            control(dict.fromkeys(cams, 0.98 + shift), keys={"network": "n"}, **fields),
+            *(
+                record(
+                    pruner + text,
+                    0.5,
+                    sp2ps={cam: mean + shift for cam, mean in zip(cams, means, strict=True)},
+                    keys={"network": pruner},
+                    **fields,
+                )
+                for pruner, means in scores.items()
+            ),
+        ]
+    return found
 
 
 def test_the_answer_is_a_sentence_from_the_numbers(tmp_path: Path) -> None:
@@ -51,7 +63,7 @@ def test_the_answer_is_a_sentence_from_the_numbers(tmp_path: Path) -> None:
     assert (
         "Often. In the one comparison the best pruner stays; Kendall's τ-b 0.33; "
         "1 of 3 pairs that both separate is reversed (33.3%). "
-        "This rests on one set of networks, under one seed." in found.text
+        "This rests on one set of networks, under 3 seeds." in found.text
     )
     assert "1 of 3" in found.text
     assert "50.0% of MACs" in found.text
@@ -70,8 +82,16 @@ def test_the_figure_shows_the_pruners_and_who_is_reversed(tmp_path: Path) -> Non
         ("z", 0.5, 0.7),
     ]
     assert moved["error_x"]["array"] == pytest.approx([0.01, 0.01])
+    assert "bars are 95% confidence intervals over seeds." in found.text
     assert "In reversed pairs: y; z." in found.text
     assert "Kendall's τ-b 0.33" in found.alts[0]
+
+
+def test_one_seed_tells_no_pruners_apart_and_the_page_says_so(tmp_path: Path) -> None:
+    found = page(networks(seeds=(0,)), tmp_path)
+    assert "Cannot be told." in found.text
+    assert "under one seed, too few to tell any pruners apart." in found.text
+    assert "bars are 95% confidence intervals, of images only." in found.text
 
 
 def test_layers_are_compared_under_each_method(tmp_path: Path) -> None:
@@ -79,7 +99,7 @@ def test_layers_are_compared_under_each_method(tmp_path: Path) -> None:
     assert (
         "In all 2 comparisons the best pruner stays; Kendall's τ-b 0.33; "
         "2 of 6 pairs that both separate are reversed (33.3%). "
-        "This rests on one set of networks, under one seed." in found.text
+        "This rests on one set of networks, under 3 seeds." in found.text
     )
     assert "one,two" in found.text  # a line break stands between
 
@@ -102,7 +122,7 @@ def test_the_same_networks_are_marked_and_counted_once(tmp_path: Path) -> None:
     assert "(one set of networks)" in found.text
     other = page([*networks("one"), *renamed(networks("two", flip=True), "another ")], tmp_path)
     assert "p-two same networks" not in other.text
-    assert "This rests on 2 distinct sets of networks, each under one seed." in other.text
+    assert "This rests on 2 distinct sets of networks, each under 3 seeds." in other.text
 
 
 def test_a_share_is_said_to_be_the_median_of_what(tmp_path: Path) -> None:
@@ -136,7 +156,7 @@ def test_orders_of_equal_values_are_not_unknown(tmp_path: Path) -> None:
     found = page(records, tmp_path)
     assert (
         "Every value is the same. In all 2 comparisons both orders have equal values. "
-        "This rests on one set of networks, under one seed." in found.text
+        "This rests on one set of networks, under 3 seeds." in found.text
     )
     assert "explained at another layer" not in found.text
 
@@ -156,8 +176,12 @@ def test_who_is_left_out_is_told_with_the_reason(tmp_path: Path) -> None:
 def test_a_line_of_undefined_values_has_a_reason_and_no_share(tmp_path: Path) -> None:
     records = networks()
     hollow = Value(mean=0.98, low=0.97, high=0.99, interval="images", n=90, undefined=10)
-    values = {**records[1].values, "sp2ps/a-cam": hollow}
-    records[1] = records[1].model_copy(update={"values": values})
+    records = [
+        each.model_copy(update={"values": {**each.values, "sp2ps/a-cam": hollow}})
+        if each.role == "control"
+        else each
+        for each in records
+    ]
     found = page(records, tmp_path)
     reason = "sp2ps/a-cam of the `none` control is not defined on 10% of images"
     assert found.text.count(reason) == 2  # where orders cannot be compared, and in the table

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from synthetic import CONDITIONS, baseline, control, record, suite
+from worlds import world
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.board.rows import group_records
@@ -41,10 +42,18 @@ def test_an_empty_board_says_so() -> None:
 def test_a_row_shows_what_it_measured() -> None:
     line = next(line for line in table_lines(to_markdown(board(suite()))) if "| l1-filter" in line)
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
-    assert cells[:4] == ["1", "l1-filter", "20%", "1"]
+    assert cells[:4] == ["–<sup>2</sup>", "l1-filter", "20%", "1"]
     assert cells[6] == "219 k <sub>19.4% pruned</sub>"
     assert "×0.92" in line
-    assert "✓ · ✓" in line
+    assert "– · –" in line
+
+
+def test_five_seeds_have_a_rank_and_a_mark() -> None:
+    text = to_markdown(board(world({"l1-filter": 0.97, "b": 0.8})))
+    line = next(line for line in table_lines(text) if "| l1-filter" in line)
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[:4] == ["1", "l1-filter", "10%", "5"]
+    assert cells[-1] == "✓"
 
 
 def test_sections_state_their_conditions_on_one_line() -> None:
@@ -57,9 +66,10 @@ def test_sections_state_their_conditions_on_one_line() -> None:
 
 
 def test_missing_seeds_are_shown_and_not_ranked() -> None:
-    text = to_markdown(board([baseline(), control(), record("a", seeds=(0, 1, 2))]))
-    assert "| 1 of 3 " in text
-    assert "not ranked: 50% has 1 of 3 seeds" in text
+    records = world({"a": 0.9, "b": 0.8})
+    text = to_markdown(board([each for each in records if each.seed < 3 or each.pruner != "a"]))
+    assert "| 3 of 5 " in text
+    assert "not ranked: 10% has 3 of 5 seeds" in text
 
 
 def test_everything_from_records_is_escaped() -> None:
@@ -117,16 +127,22 @@ def test_latency_that_did_not_improve_says_why() -> None:
     assert SMALL not in text
 
 
-def test_a_verdict_uses_the_lower_bound_and_needs_defined_images() -> None:
-    def verdict(mean: float, low: float, undefined: int = 0) -> str:
-        value = Value(mean=mean, low=low, high=1.0, n=100 - undefined, undefined=undefined)
-        ((row,),) = group_records([record(values={"sp2ps/grad-cam": value})])
+def test_a_mark_is_of_seeds_and_needs_defined_images() -> None:
+    def mark(*means: float, undefined: int = 0) -> str:
+        seeds = tuple(range(len(means)))
+        values = [Value(mean=m, n=100 - undefined, undefined=undefined) for m in means]
+        ((row,),) = group_records(
+            record(seed=seed, seeds=seeds, values={"sp2ps/grad-cam": value})
+            for seed, value in zip(seeds, values, strict=True)
+        )
         return format_verdicts(row, ["grad-cam", "grad-cam++"])
 
-    assert verdict(0.97, 0.95) == "✓"
-    assert verdict(0.97, 0.949) == "✗"
-    assert verdict(0.97, 0.95, undefined=5) == "✓"
-    assert verdict(0.97, 0.95, undefined=6) == "–"
+    assert mark(0.96, 0.97, 0.98) == "✓"
+    assert mark(0.92, 0.93, 0.94) == "✗"
+    assert mark(0.92, 0.95, 0.98) == "–"
+    assert mark(0.97, 0.98) == "–"
+    assert mark(0.96, 0.97, 0.98, undefined=5) == "✓"
+    assert mark(0.96, 0.97, 0.98, undefined=6) == "–"
 
 
 def test_the_control_comes_second_in_the_terminal_too() -> None:

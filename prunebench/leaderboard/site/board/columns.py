@@ -67,7 +67,14 @@ FIXED = (
     ),
     Column("group", "Data · model · protocol", "network", "group", None, "What is comparable."),
     Column("axis", "Axis", "network", "axis", None, "What compression means for this network."),
-    Column("rank", "Rank", "network", "rank", None, "By mean Sp2PS at equal compression reached."),
+    Column(
+        "rank",
+        "Rank",
+        "network",
+        "rank",
+        None,
+        "Places that its score may hold.",
+    ),
     Column("seeds", "Seeds", "network", "seeds", None, "Seeds behind the means."),
     Column(
         "pareto",

@@ -66,8 +66,8 @@ def draw_two_orders(shown: OrderComparison, titles: tuple[str, str], total: int)
     left = sum(max(0, len(pruners) - MOST_POINTS) for _, pruners, _ in groups)
     caption = (
         f"{rank}: {where}{under}, {100 * shown.at:.1f}% of {name_pruned_count(shown.axis)} pruned. "
-        "Higher is better; bars are 95% confidence intervals. Where orders agree, points rise to "
-        "the right."
+        f"Higher is better; bars are 95% confidence intervals{_name_bars(shown)}. Where orders "
+        "agree, points rise to the right."
     )
     if moved:
         names = [short[pruner] for pruner in shown.swaps.moved[:MOST_NAMED]]
@@ -76,6 +76,15 @@ def draw_two_orders(shown: OrderComparison, titles: tuple[str, str], total: int)
     if left:
         caption += f" {left} of {len(shown.first.heights)} pruners are not drawn."
     return DrawnFigure("", drawing, _describe_points(shown, titles, short), caption)
+
+
+def _name_bars(shown: OrderComparison) -> str:
+    """Say what the intervals tell of: other seeds, or only other images."""
+    heights = [height for order in (shown.first, shown.second) for height in order.heights.values()]
+    over_seeds = sum(height.bounded for height in heights)
+    if over_seeds == len(heights):
+        return " over seeds"
+    return ", some of them of images only" if over_seeds else ", of images only"
 
 
 def _points(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from prunebench.intervals import LEAST_SEEDS
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.questions.answer import Answer
 from prunebench.leaderboard.questions.training import SectionTrainingDrops
@@ -45,7 +46,8 @@ def _describe_basis(answer: Answer) -> str:
     one = len(answer.seeds) == 1
     sets = "one set of networks" if one else f"{len(answer.seeds)} distinct sets of networks"
     seeds = f"{few} to {most} seeds" if few < most else "one seed" if most == 1 else f"{most} seeds"
-    return f"This rests on {sets}, {'' if one or few < most else 'each '}under {seeds}"
+    told = ", too few to tell any pruners apart" if most < LEAST_SEEDS else ""
+    return f"This rests on {sets}, {'' if one or few < most else 'each '}under {seeds}{told}"
 
 
 def _describe_best(answer: Answer) -> str:
