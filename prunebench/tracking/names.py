@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from prunebench.leaderboard.board.roles import name_reference
-from prunebench.leaderboard.writers.markdown import escape
+from prunebench.leaderboard.writers.markup import escape
 from prunebench.record import Record, Value
 from prunebench.record.comparable import SMALLER
 from prunebench.record.scales import scale_of

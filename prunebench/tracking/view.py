@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from prunebench.leaderboard.writers.markdown import escape
+from prunebench.leaderboard.writers.markup import escape
 from prunebench.record import Record
 from prunebench.tracking.names import COST, metric_name, metrics
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from prunebench.leaderboard.board.rows import Row
 from prunebench.record import Record
 
 REFERENCES = ("baseline", "control", "floor", "twin", "retrained", "small")
@@ -12,6 +15,9 @@ FURTHER = ("twin", "retrained", "small")
 
 UNPRUNED = ("baseline", "floor", "twin", "retrained")
 """Those of them of which it means nothing how much was pruned, or whether maps can be trusted."""
+
+SHOWN = ("control", "twin", "small", "floor")
+"""Those of them that figures show beside pruners: what the scale means."""
 
 
 def name_reference(record: Record) -> str | None:
@@ -38,3 +44,9 @@ def describe_reference(record: Record) -> str | None:
     """Return the same with what a control is: ``none: fine-tuning only``."""
     name = name_reference(record)
     return f"{name}: fine-tuning only" if record.role == "control" else name
+
+
+def list_shown(rows: Iterable[Row]) -> list[Row]:
+    """Return the controls that figures show beside pruners, in the order of ``SHOWN``."""
+    found = [row for row in rows if row.first.role in SHOWN]
+    return sorted(found, key=lambda row: (SHOWN.index(row.first.role), row.first.level or 0.0))

@@ -14,7 +14,7 @@ from prunebench.leaderboard.board.grid import Axis
 from prunebench.leaderboard.board.mark import mark_row
 from prunebench.leaderboard.board.rank import PrunerRank
 from prunebench.leaderboard.board.rescaling import Rescaled
-from prunebench.leaderboard.board.rows import Estimate, Row
+from prunebench.leaderboard.board.rows import Estimate, Row, format_level
 from prunebench.plugins.recipe import Recipe
 from prunebench.record import Conditions, Record
 from prunebench.trust import THRESHOLDS
@@ -36,6 +36,11 @@ def plain(text: str) -> str:
 def format_percent(value: Estimate) -> str:
     """Write a fraction as a percentage, such as ``93.20``."""
     return "–" if value.mean is None else f"{100 * value.mean:.2f}"
+
+
+def format_asked(row: Row) -> str:
+    """Write the level that was asked of a compressed network; nothing for others."""
+    return format_level(row) if row.first.role == "compressed" else ""
 
 
 def format_percent_bounds(value: Estimate) -> str:
@@ -148,13 +153,25 @@ def format_verdict(verdict: bool | None) -> str:
     return "–" if verdict is None else "✓" if verdict else "✗"
 
 
-def describe_standing(section: Section) -> str:
-    """Say what a section may claim: headline, study or demonstration, and why nobody is ranked."""
-    standing = section.standing
-    word = standing.kind.capitalize()
-    if section.headline is not None:
-        word = f"{word}: {plain(section.headline.title)}"
-    return f"{word}. Nobody is ranked: {plain(standing.closed)}." if standing.closed else f"{word}."
+KIND_TITLES = {"headline": "Headlines", "study": "Studies", "demonstration": "Demonstrations"}
+"""What the parts of a board are called, by the kind of their sections."""
+
+
+def explain_closed(section: Section) -> str:
+    """Say why nobody is ranked in a section; nothing where pruners are."""
+    closed = section.standing.closed
+    return f"Nobody is ranked: {plain(closed)}." if closed else ""
+
+
+def make_heading(section: Section) -> str:
+    """Return a section's title, that of its headline suite first."""
+    title = make_title(section.first)
+    return f"{plain(section.headline.title)} · {title}" if section.headline else title
+
+
+def has_axis(section: Section, axis: str) -> bool:
+    """Return whether any network of a section is compressed on an axis."""
+    return any(row.first.role == "compressed" and row.first.axis == axis for row in section.rows)
 
 
 def make_title(record: Record) -> str:

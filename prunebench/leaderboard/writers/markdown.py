@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
-from tabulate import tabulate
+from collections.abc import Iterator, Sequence
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
-from prunebench.leaderboard.board.grid import Axis
-from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank
 from prunebench.leaderboard.board.rescaling import LEAST_APART
-from prunebench.leaderboard.board.roles import name_reference
-from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
+from prunebench.leaderboard.board.standing import KINDS
 from prunebench.leaderboard.writers import cells
-from prunebench.leaderboard.writers.cells import plain
-from prunebench.record.comparable import SMALLER
+from prunebench.leaderboard.writers.markdown_tables import make_horizons, make_rows
+from prunebench.leaderboard.writers.markup import escape, escape_line
+from prunebench.leaderboard.writers.summary import summarise
 from prunebench.trust import THRESHOLDS
 
 MOST_ROWS = 2000
@@ -69,204 +64,50 @@ def to_markdown(sections: Sequence[Section], changes: Sequence[str] = ()) -> str
     thresholds = ", ".join(f"{cam} {value:.2f}" for cam, value in sorted(THRESHOLDS.items()))
     parts = [HEAD.format(thresholds=thresholds, least=LEAST_APART)]
     if changes:
-        parts.append("## Changes\n\n" + "\n".join(f"- {escape(each)}" for each in changes) + "\n")
+        parts.append("## Changes\n\n" + list_lines(changes) + "\n")
     room = MOST_ROWS
-    for section in sections:
-        if len(section.rows) <= room:
-            parts.append(_section(section))
-            room -= len(section.rows)
-        else:
-            parts.append(_count_rows(section))
-    if len(parts) == 1:
+    for kind in KINDS:
+        alike = [section for section in sections if section.standing.kind == kind]
+        if alike:
+            parts.append(f"## {cells.KIND_TITLES[kind]}\n")
+        for section in alike:
+            enough = len(section.rows) <= room
+            room -= len(section.rows) if enough else 0
+            parts.append("\n\n".join(_section(section) if enough else _count_rows(section)) + "\n")
+    if not sections:
         parts.append("No records yet.\n")
     return "\n".join(parts)
 
 
-def _count_rows(section: Section) -> str:
-    return (
-        f"## {escape(cells.make_title(section.first))}\n\n"
+def list_lines(sentences: Sequence[str]) -> str:
+    """Return sentences as a list, their text escaped."""
+    return "\n".join(f"- {escape(sentence)}" for sentence in sentences)
+
+
+def _count_rows(section: Section) -> Iterator[str]:
+    yield f"### {escape(cells.make_heading(section))}"
+    yield (
         f"{len(section.rows):,} rows, too many for this page: they are in board.json and on the "
-        "page that `prunebench leaderboard` writes.\n"
+        "page that `prunebench leaderboard` writes."
     )
 
 
-def escape(text: str) -> str:
-    r"""Return a record's text as markdown shows it literally, also inside a table.
-
-    Entities stand for all that could start markup, HTML, a formula, a mention or a link; unlike
-    backslashes they mean the same everywhere.
-    """
-    line = re.sub(r"[&<>|`*_~$@#!\[\]{}\\^]", lambda found: f"&#{ord(found[0])};", plain(text))
-    return re.sub(r"(?<=\w):(?=//)|(?<=www)\.", lambda found: f"&#{ord(found[0])};", line)
-
-
-class Notes:
-    """Footnotes of one table, numbered as they come up."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-
-    def mark(self, text: str | None) -> str:
-        """Return the mark of a footnote; the same text has the same number."""
-        if not text:
-            return ""
-        if text not in self._texts:
-            self._texts.append(text)
-        return f"<sup>{self._texts.index(text) + 1}</sup>"
-
-    def __str__(self) -> str:
-        return "<br>\n".join(
-            f"<sup>{number}</sup> {escape(text)}" for number, text in enumerate(self._texts, 1)
-        )
-
-
-def _section(section: Section) -> str:
+def _section(section: Section) -> Iterator[str]:
+    """Yield the paragraphs of one section; those of a demonstration are folded."""
+    title = escape(cells.make_heading(section))
+    folded = section.standing.kind == "demonstration"
+    yield f"<details>\n<summary>{title}</summary>" if folded else f"### {title}"
+    if section.headline is not None and (sentences := summarise(section)):
+        yield list_lines(sentences)
+    elif section.standing.closed:
+        yield escape(cells.explain_closed(section))
     record = section.first
-    parts = [
-        f"## {escape(cells.make_title(record))}",
-        f"{escape(cells.describe_standing(section))}",
-        f"Conditions: {escape_line(cells.format_conditions(record.conditions, record.protocol))}.",
-    ]
-    tables = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
-    parts += [_table(section, axis) for axis in tables or ["none"]]
+    yield f"Conditions: {escape_line(cells.format_conditions(record.conditions, record.protocol))}."
+    tables = [axis for axis in (*AXES, *UNRANKED) if cells.has_axis(section, axis)]
+    for axis in tables or ["none"]:
+        yield make_rows(section, axis)
     if section.horizons:
-        parts += [_horizons(section, axis) for axis in section.rankings]
-    return "\n\n".join(parts) + "\n"
-
-
-def escape_line(line: str) -> str:
-    """Escape a line of several parts, which semicolons separate."""
-    return "; ".join(escape(part) for part in line.split("; "))
-
-
-def _has(section: Section, axis: str) -> bool:
-    return any(row.first.role == "compressed" and row.first.axis == axis for row in section.rows)
-
-
-def _table(section: Section, axis: Axis | str) -> str:
-    table, notes = section.table(axis), Notes()
-    rows = [row for row, _ in table]
-    judged = [cam for cam in section.cams if cam in THRESHOLDS]
-    latency = cells.choose_latency(rows)
-    lines = []
-    for row, place in table:
-        line = {
-            "Rank": _rank(place, notes),
-            "Pruner": _pruner(row) + "".join(notes.mark(flag) for flag in row.flags),
-            "Level": format_level(row) if row.first.role == "compressed" else "",
-            "Seeds": row.seeds,
-            "Accuracy %": _add_small(
-                cells.format_percent(row.get("accuracy")),
-                cells.format_percent_bounds(row.get("accuracy")),
-            ),
-            "Change": cells.format_change(row, section.baseline),
-            "Params": _add_small(cells.format_count(row.get("params")), _pruned(row, "params")),
-            "MACs": _add_small(cells.format_count(row.get("macs")), _pruned(row, "macs")),
-        }
-        if axis == "masked":
-            line["Weights pruned"] = cells.format_pruned(row.reached.weights)
-        line["Images seen"] = cells.format_count(Estimate(float(row.images_seen)))
-        if latency:
-            title = latency.removeprefix("latency_").replace("_", " ")
-            line[f"Latency ({escape(title)})"] = cells.format_latency(row, latency) + notes.mark(
-                cells.explain_latency(row, latency)
-            )
-        for cam in section.cams:
-            value = row.get(f"sp2ps/{cam}")
-            line[f"Sp2PS {escape(cam)}"] = _add_small(
-                cells.format_score(value), cells.format_score_bounds(value)
-            ) + notes.mark(explain_undefined(row, value))
-        if section.cams:
-            line[f"Rescaled Sp2PS ({' · '.join(map(escape, section.cams))})"] = _rescaled(
-                row, section, notes
-            )
-            line[f"PE-score ({' · '.join(map(escape, section.cams))})"] = " · ".join(
-                cells.format_score(row.get(f"pe_score/{cam}")) for cam in section.cams
-            )
-        if judged:
-            line[f"Trusted ({' · '.join(map(escape, judged))})"] = cells.format_verdicts(
-                row, judged
-            )
-        lines.append(line)
-    parts = [f"### {cells.name_axis(axis)}", _tabulate(lines)]
-    parts += [text for text in (str(notes), _legend(section, axis, rows)) if text]
-    return "\n\n".join(parts)
-
-
-def _rank(place: PrunerRank | None, notes: Notes) -> str:
-    note = f"not ranked: {place.reason}" if place and not place.ranked else None
-    return cells.format_place(place) + notes.mark(note)
-
-
-def _pruner(row: Row) -> str:
-    if row.first.role == "baseline":
-        return "*baseline*"
-    if row.first.role == "floor":
-        return "*random weights*"
-    if row.first.role == "control":
-        return f"*`{plain(row.first.pruner_name)}`: fine-tuning only*"
-    if (name := name_reference(row.first)) is not None:
-        return f"*{escape(name)}*"
-    return escape(row.first.pruner)
-
-
-def _rescaled(row: Row, section: Section, notes: Notes) -> str:
-    found = [section.rescaled(row, f"sp2ps/{cam}") for cam in section.cams]
-    cells_of = [cells.format_rescaled(each) + notes.mark(each.reason) for each in found]
-    # One reason for all methods is said once.
-    return cells_of[0] if found[0].reason and len(set(cells_of)) == 1 else " · ".join(cells_of)
-
-
-def _pruned(row: Row, count: str) -> str:
-    if row.first.role not in SMALLER:
-        return ""
-    return f"{cells.format_pruned(getattr(row.reached, count))} pruned"
-
-
-def _add_small(value: str, small: str) -> str:
-    return f"{value} <sub>{small}</sub>" if small and value != "–" else value
-
-
-def _legend(section: Section, axis: Axis | str, rows: list[Row]) -> str:
-    text = f"95% confidence intervals: {escape(cells.name_intervals(rows))}."
-    ranking = next((found for name, found in section.rankings.items() if name == axis), None)
-    return text + _scores(ranking) if ranking else text
-
-
-def _scores(ranking: AxisRanking) -> str:
-    scored = [place for place in ranking.places if place.score is not None]
-    if not scored:
-        return ""
-    what = "weights" if ranking.axis == "masked" else "MACs"
-    at = ", ".join(f"{100 * x:.3g}%" for x in ranking.grid)
-    scores = "; ".join(map(_score, scored))
-    cams = ", ".join(map(escape, ranking.cams))
-    least = ranking.smallest_difference
-    told = f" Differences below {least:.3f} are not told apart." if least is not None else ""
-    return f" Scores ({cams}; {what} pruned: {at}): {scores}.{told}"
-
-
-def _score(place: PrunerRank) -> str:
-    over = f"{place.seeds} seed{'s' if place.seeds != 1 else ''}"
-    if place.low is not None and place.high is not None:
-        over = f"[{place.low:.3f}, {place.high:.3f}], {over}"
-    return f"{escape(place.pruner)} {place.score or 0:.3f} ({over})"
-
-
-def _horizons(section: Section, axis: Axis) -> str:
-    what = "weights" if axis == "masked" else "MACs"
-    lines: dict[str, dict[str, str]] = {}
-    for found in section.horizons:
-        if found.axis == axis:
-            line = lines.setdefault(found.pruner, {"Pruner": escape(found.pruner)})
-            relative = found.versus != "published"
-            versus = "within 0.05 of `none`" if relative else f"{found.threshold:.2f}"
-            line[f"{escape(found.cam)}: {versus}"] = escape(str(found.outcome))
-    places = [place.pruner for place in section.rankings[axis].places]
-    return f"Trust horizon, {what} pruned:\n\n" + _tabulate(
-        [lines[pruner] for pruner in places if pruner in lines]
-    )
-
-
-def _tabulate(lines: list[dict[str, str]]) -> str:
-    return tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True)
+        for ranked in section.rankings:
+            yield make_horizons(section, ranked)
+    if folded:
+        yield "</details>"

@@ -14,7 +14,7 @@ from prunebench.leaderboard.board.board import AXES
 from prunebench.leaderboard.board.roles import REFERENCES, UNPRUNED, name_reference
 from prunebench.leaderboard.board.rows import format_level
 from prunebench.leaderboard.writers import cells
-from prunebench.leaderboard.writers.markdown import escape, escape_line
+from prunebench.leaderboard.writers.markup import escape, escape_line
 from prunebench.store.writing import write_files
 
 BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"

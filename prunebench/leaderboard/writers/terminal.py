@@ -12,7 +12,8 @@ from rich.text import Text
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
 from prunebench.leaderboard.board.roles import UNPRUNED, name_reference
-from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.board.seeds import LEAST_TO_JUDGE, is_preliminary
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record.comparable import SMALLER
@@ -23,6 +24,9 @@ MOST_ROWS = 400
 
 MOST_CAMS = 3
 """Explanation methods that fit into 80 columns."""
+
+EARLY = "°"
+"""After the name of a row that has too few seeds for any claim."""
 
 COLORS = {"✓": "green", "✗": "red", "–": "dim"}
 
@@ -41,18 +45,16 @@ def to_terminal(sections: Sequence[Section]) -> Group:
             continue
         room -= len(section.rows)
         record = section.first
-        parts.append(Text(cells.make_title(record), style="bold"))
+        parts.append(Text(cells.make_heading(section), style="bold"))
+        standing = f"{section.standing.kind.capitalize()}. {cells.explain_closed(section)}"
+        parts.append(Text(standing.strip(), style="dim"))
         line = cells.format_conditions(record.conditions, record.protocol)
         parts.append(Text("; ".join(map(plain, line.split("; "))), style="dim"))
-        axes = [axis for axis in (*AXES, *UNRANKED) if _has(section, axis)]
+        axes = [axis for axis in (*AXES, *UNRANKED) if cells.has_axis(section, axis)]
         parts += [_table(section, axis) for axis in axes or ["none"]]
     if more:
         parts.append(Text(f"{more:,} more rows are on the page."))
     return Group(*(parts or [Text("No records yet.")]))
-
-
-def _has(section: Section, axis: str) -> bool:
-    return any(row.first.role == "compressed" and row.first.axis == axis for row in section.rows)
 
 
 def _table(section: Section, axis: str) -> Table:
@@ -68,7 +70,8 @@ def _table(section: Section, axis: str) -> Table:
         title_style="italic",
         box=SIMPLE_HEAD,
         padding=0,
-        caption=f"Sp2PS by CAM, ✓ above its threshold; latency relative to the baseline{more}",
+        caption=f"Sp2PS by CAM, ✓ above its threshold; latency relative to the baseline; "
+        f"{EARLY} preliminary: fewer than {LEAST_TO_JUDGE} seeds{more}",
         caption_justify="left",
     )
     for title in ("", "pruner", "level"):
@@ -82,15 +85,17 @@ def _table(section: Section, axis: str) -> Table:
         table.add_column(plain(cam).replace("-", "-\n", 1), justify="right", no_wrap=True)
     for row, place in shown:
         seeds = f" ({row.seeds} seeds)" if row.missing else ""
+        early = is_preliminary(row)
         table.add_row(
             cells.format_place(place),
-            Text(_pruner(row) + seeds),
-            format_level(row) if row.first.role == "compressed" else "",
+            Text(_pruner(row) + seeds + (EARLY if early else "")),
+            cells.format_asked(row),
             cells.format_percent(row.get("accuracy")),
             cells.format_change(row, section.baseline),
             cells.format_pruned(row.pruned) if row.first.role in SMALLER else "",
             *([cells.format_latency_ratio(row, latency)] if latency else []),
             *(_sp2ps(row, cam) for cam in cams),
+            style="dim" if early else None,
         )
     return table
 

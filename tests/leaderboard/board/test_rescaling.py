@@ -126,7 +126,7 @@ def rescaled_cells(text: str, pruner: str) -> list[str]:
         (place for place, title in enumerate(tables[0]) if "Rescaled Sp2PS" in title), None
     )
     assert column is not None
-    return [line[column].strip() for line in tables if pruner in line[2] and column < len(line)]
+    return [line[column].strip() for line in tables if pruner in line[1] and column < len(line)]
 
 
 def test_the_board_shows_it_for_every_method() -> None:

@@ -12,10 +12,12 @@ from synthetic import CONDITIONS, baseline, control, record, suite
 from worlds import world
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.board.protocol import Protocol
 from prunebench.leaderboard.board.rows import group_records
 from prunebench.leaderboard.board.speed import MASKED, SMALL
 from prunebench.leaderboard.writers.cells import explain_latency, format_verdicts
-from prunebench.leaderboard.writers.markdown import escape, to_markdown
+from prunebench.leaderboard.writers.markdown import to_markdown
+from prunebench.leaderboard.writers.markup import escape
 from prunebench.leaderboard.writers.terminal import to_terminal
 from prunebench.record import Record, Value
 
@@ -42,8 +44,8 @@ def test_an_empty_board_says_so() -> None:
 def test_a_row_shows_what_it_measured() -> None:
     line = next(line for line in table_lines(to_markdown(board(suite()))) if "| l1-filter" in line)
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
-    assert cells[:4] == ["–<sup>2</sup>", "l1-filter", "20%", "1"]
-    assert cells[6] == "219 k <sub>19.4% pruned</sub>"
+    assert cells[:3] == ["l1-filter", "20%", "1 <sub>preliminary</sub>"]
+    assert cells[5] == "219 k <sub>19.4% pruned</sub>"
     assert "×0.92" in line
     assert "– · –" in line
 
@@ -88,7 +90,7 @@ def test_everything_from_records_is_escaped() -> None:
     text = to_markdown(board(records))
     text = text.partition("\n## ")[2]
     assert "onerror" in text
-    assert not re.search(r"<(?!/?(sub|sup|br)>)", text)
+    assert not re.search(r"<(?!/?(sub|sup|br|details|summary)>)", text)
     assert not re.search(r"[$\x1b\[\]](?!\d)", re.sub(r"\[[\d., -]+\]", "", text))
     assert "`c`" not in text
     assert "http://" not in text
@@ -147,7 +149,7 @@ def test_a_mark_is_of_seeds_and_needs_defined_images() -> None:
 
 def test_the_control_comes_second_in_the_terminal_too() -> None:
     lines = terminal(suite()).splitlines()
-    first = next(index for index, line in enumerate(lines) if line.split()[:1] == ["baseline"])
+    first = next(index for index, line in enumerate(lines) if line.split()[:1] == ["baseline°"])
     assert "none" in lines[first + 1]
 
 
@@ -168,11 +170,55 @@ def test_two_thousand_records_make_a_board() -> None:
     ]
     assert len(records) > 2000
     assert len(board(records)) == 15
-    assert to_markdown(board(records)).count("\n## ") == 15
+    assert to_markdown(board(records)).count("\n<details>") == 15
 
 
-@pytest.mark.parametrize("cam", ["grad-cam", "ablation-cam"])
-def test_horizons_are_in_the_board(cam: str) -> None:
-    text = to_markdown(board(suite()))
-    assert "Trust horizon, MACs pruned" in text
-    assert f"| {cam}: 0.9" in text
+def test_horizons_are_in_the_board() -> None:
+    text = to_markdown(board(world({"a": 0.96, "b": 0.8})))
+    assert "Trust horizon, MACs pruned:\n\n| Pruner" in text
+    assert "| grad-cam: 0.95" in text
+
+
+def test_horizons_of_which_nothing_is_known_say_why_once() -> None:
+    text = to_markdown(board(suite(["l1-filter"])))
+    told = "Trust horizon, MACs pruned: not told: the baseline has 1 of the 3 seeds that it takes."
+    assert text.count("of the 3 seeds that it takes") == text.count(told) == 1
+
+
+HEADLINE = Protocol.model_validate(
+    {
+        "name": "2026.12",
+        "headlines": [
+            {"suite": "quick", "title": "Digits", "cams": ["grad-cam"], "pruners": ["a", "b"]}
+        ],
+    }
+)
+
+
+def test_headlines_come_first_with_their_title_and_what_they_say() -> None:
+    records = world({"a": 0.9, "b": 0.6}, noise=0.001)
+    text = to_markdown(board(records, HEADLINE))
+    first = text.index("## Headlines\n\n### Digits · digits · digits-cnn")
+    said = text.index("- Channels removed: a (place 1, 0.9")
+    assert first < said < text.index("Conditions: ") < text.index("#### Dense")
+
+
+def test_demonstrations_are_folded_and_say_why_once() -> None:
+    text = to_markdown(board(world({"a": 0.9, "b": 0.6}, shown_good=False)))
+    shown = text.partition("## Demonstrations\n\n<details>\n<summary>digits ")[2]
+    assert shown.endswith("</details>\n")
+    assert shown.count("nobody trained its network 3 times as long") == 1
+    assert "| Rank" not in shown
+
+
+def test_what_a_method_was_given_more_is_a_footnote() -> None:
+    records = [
+        each.model_copy(update={"images_seen": 9000, "reads_explanations": True})
+        if each.pruner == "a"
+        else each.model_copy(update={"images_seen": 1000})
+        for each in world({"a": 0.9, "b": 0.6})
+    ]
+    text = to_markdown(board(records))
+    assert "| a<sup>1</sup><sup>2</sup>" in text
+    assert "<sup>1</sup> reads explanations<br>" in text
+    assert "<sup>2</sup> saw 9 times the training images of the others" in text
