@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from publishable import publishable, publishable_baseline, renamed
 from synthetic import record, suite
+from worlds import world
 
 from prunebench.errors import RequestError
 from prunebench.leaderboard.board import board
@@ -206,6 +207,33 @@ def test_the_board_as_json(tmp_path: Path) -> None:
     row = next(row for row in section["rows"] if row["pruner"] == "l1-filter")
     assert row["values"]["sp2ps/grad-cam"]["mean"] == pytest.approx(0.969, abs=1e-3)
     assert row["trusted"]["grad-cam"] is None  # one seed
+
+
+def test_the_json_tells_counterparts_damage_and_budgets(tmp_path: Path) -> None:
+    student = [
+        record("student", None, reached=0.45, sp2ps=0.85, seed=s, seeds=range(5), images_seen=500)
+        for s in range(5)
+    ]
+    lost = [
+        each.model_copy(
+            update={"recalls": (0.9, 0.6 if each.pruner == "a" else 0.9), "classes": ("x", "y")}
+        )
+        for each in world({"a": 0.9, "b": 0.7})
+    ]
+    write_board(board([*lost, *student]), tmp_path)
+    content = json.loads((tmp_path / "board.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 3
+    rows = {row["pruner"]: row for each in content["sections"] for row in each["rows"]}
+    assert rows["student"]["counterpart"]["difference"] == pytest.approx(0.05)
+    assert rows["student"]["budget"] == {
+        "reads_explanations": False,
+        "images_seen": 500,
+        "others": 0.0,
+    }
+    worst = rows["a"]["damage"]["worst_class"]
+    assert (worst["index"], worst["change"]) == (1, pytest.approx(-0.3))
+    assert rows["a"]["counterpart"] is None
+    assert rows["baseline"]["damage"] is None
 
 
 @pytest.mark.slow

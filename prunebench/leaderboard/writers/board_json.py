@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.budget import Budget, find_budgets
+from prunebench.leaderboard.board.counterparts import find_counterpart
+from prunebench.leaderboard.board.damage import find_exemplars, find_worst_class
 from prunebench.leaderboard.board.protocol import load_protocol
 from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.leaderboard.writers.cells import judge
+from prunebench.record.comparable import SMALLER
 
-BOARD_SCHEMA = 2
+BOARD_SCHEMA = 3
 USUAL = {field.name: field.default for field in fields(Estimate) if field.name != "mean"}
 """What an estimate's fields are unless they are told."""
 
@@ -43,7 +47,11 @@ def _section(section: Section) -> str:
         "rankings": [asdict(ranking) for ranking in section.rankings.values()],
         "horizons": [asdict(horizon) for horizon in section.horizons],
     }
-    rows = ",\n".join(_json(_row(row, section)) for row in section.rows)
+    budgets = find_budgets(section.rows)
+    rows = ",\n".join(
+        _json(_row(row, section) | _round_floats(_beside(row, section, budgets)))
+        for row in section.rows
+    )
     return f'{_json(_round_floats(about))[:-1]}, "rows": [\n{rows}\n]}}'
 
 
@@ -70,6 +78,32 @@ def _row(row: Row, section: Section) -> dict[str, Any]:
         "flags": row.flags,
         "values": {name: dict(_list_fields(value)) for name, value in row.estimates.items()},
         "rescaled": {name: _rescaled(row, section, name) for name in section.rescalable},
+    }
+
+
+def _beside(row: Row, section: Section, budgets: Mapping[str, Budget]) -> dict[str, Any]:
+    """Return what a row is held against, what it damaged, and what it was given."""
+    counterpart = find_counterpart(row, section.rows, section.references)
+    budget = budgets.get(row.first.id)
+    return {
+        "counterpart": asdict(counterpart) if counterpart else None,
+        "damage": _damage(row, section) if row.first.role in (*SMALLER, "control") else None,
+        "budget": asdict(budget) if budget else None,
+    }
+
+
+def _damage(row: Row, section: Section) -> dict[str, Any]:
+    worst = find_worst_class(row, section.baseline)
+    exemplars = find_exemplars(row, section.baseline)
+    return {
+        "worst_class": asdict(worst) if worst else None,
+        "exemplars": {
+            "places": exemplars.places,
+            "explained": exemplars.explained,
+            "sp2ps": exemplars.sp2ps,
+        }
+        if exemplars
+        else None,
     }
 
 
