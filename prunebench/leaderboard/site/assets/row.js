@@ -30,7 +30,7 @@ const RowPage = (() => {
     const badges = row.badges.map((one) =>
       element("span", { class: `badge ${looks[one.mark] ?? "quiet"}` }, `${one.mark} ${one.words} (${one.cam})`),
     );
-    const said = [row.rank, row.pareto].filter(Boolean).map((text) => element("span", { class: "badge quiet" }, text));
+    const said = [...row.remarks, row.rank, row.score, row.pareto].filter(Boolean).map((text) => element("span", { class: "badge quiet" }, text));
     const links = [element("a", { href: `index.html#group=${encodeURIComponent(row.group)}` }, "all rows of this group")];
     if (row.pruner) {
       links.push(element("a", { href: row.pruner }, `about ${row.pruner_name}`));
@@ -87,6 +87,14 @@ const RowPage = (() => {
     return section(title, element("div", { class: "columns" }, made));
   };
 
+  const damage = ({ said, table, pictures }) =>
+    section(
+      "Who is damaged",
+      said.map((text) => element("p", {}, text)),
+      table.rows.length ? RowTables.plain("Sp2PS on these images and on all others", table, "number") : null,
+      pictures.length ? element("div", { class: "heats" }, pictures.map(RowPictures.changed)) : null,
+    );
+
   const again = (row) => {
     const copy = element("button", { type: "button" }, "Copy the suite");
     const commands = row.records.map((one) => `prunebench reproduce ${one.id}`);
@@ -113,7 +121,9 @@ const RowPage = (() => {
       ...heading(row),
       element("div", { class: "flags" }, row.flags.map((flag) => element("p", {}, `Note: ${flag}.`))),
       RowTables.facts(row.facts),
+      row.counterpart && section("Beside what has levels", element("p", {}, row.counterpart)),
       looks(row, baseline, control),
+      row.damage && damage(row.damage),
       section("All values", ...RowTables.values(row, baseline, control)),
       figures("Sp2PS in parts", row.figures.parts, null),
       figures("Latency", row.figures.latency, "Latency was not measured."),

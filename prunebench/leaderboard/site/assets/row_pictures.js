@@ -113,6 +113,12 @@ const RowPictures = (() => {
       );
     });
 
+  // An image on which this network, whatever the seed, predicts another class than baselines do.
+  const changed = (one) => {
+    const said = `predicted ${one.was}, now ${one.is}; it is ${one.label}`;
+    return tile(`image ${one.image}`, said, `Test image ${one.image}: ${said}`, null, one.png, []);
+  };
+
   // Pictures that the method made of its own work, as they are.
   const own = (row) =>
     row.pictures.map((one) =>
@@ -124,5 +130,5 @@ const RowPictures = (() => {
       ),
     );
 
-  return { heatmaps, moved, own, slider, key };
+  return { heatmaps, moved, changed, own, slider, key };
 })();

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from prunebench.leaderboard.board import Section
-from prunebench.leaderboard.board.mark import mark_row
-from prunebench.leaderboard.board.rank import PrunerRank
-from prunebench.leaderboard.board.roles import UNPRUNED, describe_reference
-from prunebench.leaderboard.board.rows import Estimate, Row, explain_undefined, format_level
+from prunebench.leaderboard.board.roles import describe_reference
+from prunebench.leaderboard.board.rows import (
+    IMAGES_ONLY,
+    Estimate,
+    Row,
+    explain_undefined,
+    format_level,
+    is_over_seeds,
+)
 from prunebench.leaderboard.board.speed import explain_timings
 from prunebench.leaderboard.site.families import (
     FAMILIES,
@@ -24,7 +28,17 @@ from prunebench.leaderboard.site.families import (
 )
 from prunebench.leaderboard.site.links import link_pruner, name_row, name_section
 from prunebench.leaderboard.site.number_format import flatten_mapping, format_bounds, format_number
+from prunebench.leaderboard.site.row.badges import (
+    ShownRow,
+    list_marks,
+    list_remarks,
+    tell_pareto,
+    tell_rank,
+    tell_score,
+)
+from prunebench.leaderboard.site.row.counterpart import describe_counterpart
 from prunebench.leaderboard.site.row.curves import draw_curves
+from prunebench.leaderboard.site.row.damage import describe_damage
 from prunebench.leaderboard.site.row.excerpt import make_suite_text
 from prunebench.leaderboard.site.row.latency import draw_latency
 from prunebench.leaderboard.site.row.pictures import list_pictures
@@ -33,30 +47,8 @@ from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.cells import plain
 from prunebench.record import Record, Value
 from prunebench.record.comparable import SMALLER
-from prunebench.trust import THRESHOLDS
 
 MOST_LEVELS = 60
-
-
-@dataclass(frozen=True)
-class ShownRow:
-    """A row with what surrounds it on the board.
-
-    Attributes:
-        row: The row.
-        place: Its pruner's place; None where it has none.
-        section: Its protocol.
-        pareto: Whether it is on the Pareto front, or why that is not known; None for controls.
-        levels: The rows of its pruner on its axis, by rising compression.
-        ranked: How many pruners have a rank on its axis.
-    """
-
-    row: Row
-    place: PrunerRank | None
-    section: Section
-    pareto: bool | str | None
-    levels: Sequence[Row]
-    ranked: int
 
 
 def make_content(shown: ShownRow) -> dict[str, Any]:
@@ -69,9 +61,11 @@ def make_content(shown: ShownRow) -> dict[str, Any]:
         "where": cells.make_title(record),
         "protocol": plain(record.protocol),
         "group": name_section(section),
-        "badges": list(_badges(row, section)),
-        "rank": _rank(shown),
-        "pareto": _pareto(shown.pareto),
+        "badges": list(list_marks(row, section)),
+        "rank": tell_rank(shown),
+        "score": tell_score(shown.place),
+        "pareto": tell_pareto(shown.pareto),
+        "remarks": list(list_remarks(shown)),
         "facts": list(_facts(row, section)),
         "flags": [plain(flag) for flag in row.flags],
         "slow": _slow(row),
@@ -86,6 +80,8 @@ def make_content(shown: ShownRow) -> dict[str, Any]:
         "suite": make_suite_text(row),
         "records": [{"id": one.id, "seed": one.seed} for one in row.records],
         "values": _values(row),
+        "counterpart": describe_counterpart(row, section),
+        "damage": describe_damage(row, section),
         **list_pictures(record),
         "sp2ps": {cam: cells.format_score(row.get(f"sp2ps/{cam}")) for cam in section.cams},
         "figures": {
@@ -109,37 +105,6 @@ def _name_of(row: Row | None) -> str | None:
     return None if row is None else name_row(row)
 
 
-def _badges(row: Row, section: Section) -> Iterator[dict[str, str]]:
-    """Yield the verdict under each method with a published threshold."""
-    if row.first.role in UNPRUNED:
-        return
-    words = {True: "trusted", False: "not trusted", None: "no verdict"}
-    for cam in section.cams:
-        if cam in THRESHOLDS:
-            found = mark_row(row, cam)
-            told = words[found.trusted] + (f": {plain(found.reason)}" if found.reason else "")
-            yield {"cam": cam, "mark": cells.format_verdict(found.trusted), "words": told}
-
-
-def _rank(shown: ShownRow) -> str | None:
-    place, row = shown.place, shown.row
-    if row.first.role != "compressed":
-        return None
-    if place is None:
-        return "not ranked: networks on this axis have no rank"
-    if not place.ranked:
-        return f"not ranked: {plain(place.reason or '')}"
-    return f"rank {cells.format_place(place)} of {shown.ranked} on the axis {row.first.axis}"
-
-
-def _pareto(mark: bool | str | None) -> str | None:
-    if mark is None:
-        return None
-    if isinstance(mark, str):
-        return f"Pareto front not judged: {mark}"
-    return "on the Pareto front" if mark else "not on the Pareto front"
-
-
 def _facts(row: Row, section: Section) -> Iterator[tuple[str, str]]:
     record = row.first
     yield "Data set", plain(record.dataset)
@@ -150,6 +115,8 @@ def _facts(row: Row, section: Section) -> Iterator[tuple[str, str]]:
     if record.role not in ("floor", "retrained"):
         accuracy = row.get("accuracy")
         between = cells.format_percent_bounds(accuracy)
+        if accuracy.interval and not is_over_seeds(accuracy):
+            between += f" {IMAGES_ONLY}"
         yield "Accuracy", f"{cells.format_percent(accuracy)}% {between}".strip()
     if record.role in (*SMALLER, "control"):
         yield "Change against the baseline", f"{cells.format_change(row, section.baseline)} points"

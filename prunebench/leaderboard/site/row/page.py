@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prunebench.leaderboard.board import Section
+from prunebench.leaderboard.board.budget import find_budgets
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.site.board.rows import BoardEntry, list_entries
 from prunebench.leaderboard.site.links import name_row
 from prunebench.leaderboard.site.pages import render
-from prunebench.leaderboard.site.row.content import ShownRow, make_content
+from prunebench.leaderboard.site.row.badges import ShownRow
+from prunebench.leaderboard.site.row.content import make_content
 from prunebench.leaderboard.site.scripts import write_call
 
 
@@ -21,6 +23,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
     rows = list(list_entries(sections))
     levels = _levels(rows)
     ranked = _ranked(sections)
+    budgets = [find_budgets(section.rows) for section in sections]
     for entry in rows:
         row = entry.row
         shown = ShownRow(
@@ -30,6 +33,7 @@ def write(sections: Sequence[Section], site: Path) -> None:
             entry.pareto,
             levels[_pruner(entry)],
             ranked.get((entry.group, row.first.axis), 0),
+            budgets[entry.group].get(row.first.id),
         )
         write_call(folder / f"{name_row(row)}.js", "RowPage.show", make_content(shown))
     render(site, "row.html", "row.html")

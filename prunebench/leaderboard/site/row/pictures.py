@@ -28,15 +28,16 @@ def _moved(one: Moved, record: Record) -> dict[str, Any]:
         "image": one.image,
         "cam": plain(one.cam),
         "sp2ps": f"{one.sp2ps:.3f}",
-        "was": _class(one.baseline_class, record),
-        "is": _class(one.own_class, record),
+        "was": name_class(one.baseline_class, record),
+        "is": name_class(one.own_class, record),
         "png": None if record.pictures_withheld else one.png,
         "before": one.before,
         "after": one.after,
     }
 
 
-def _class(number: int | None, record: Record) -> str:
+def name_class(number: int | None, record: Record) -> str:
+    """Return a class's name, or its number where the record has no names."""
     if number is None:
         return "not known"
     named = number < len(record.classes)
