@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from nasty_records import records as nasty_records
 from synthetic import CONDITIONS, baseline, control, floor, record, suite
+from worlds import world
 
 from prunebench.leaderboard.board import board
+from prunebench.leaderboard.board.protocol import Protocol
 from prunebench.leaderboard.site.board import page as board_page
 from prunebench.leaderboard.site.board.columns import FIRST_SHOWN, VALUE, list_columns
 from prunebench.leaderboard.site.board.rows import list_entries
@@ -199,3 +201,48 @@ def test_an_empty_board_is_a_page(tmp_path: Path) -> None:
     site = written([], tmp_path)
     assert head(site)["parts"] == []
     assert head(site)["total"] == 0
+
+
+def test_the_page_begins_with_headlines_and_folds_demonstrations(tmp_path: Path) -> None:
+    protocol = Protocol.model_validate(
+        {
+            "name": "2026.12",
+            "headlines": [
+                {"suite": "quick", "title": "Digits", "cams": ["grad-cam"], "pruners": ["a", "b"]}
+            ],
+        }
+    )
+    conditions = CONDITIONS.model_copy(update={"dataset": "letters"})
+    poor = [
+        each.model_copy(update={"suite": "other"})
+        for each in world({"a": 0.9}, shown_good=False, conditions=conditions, protocol="p2")
+    ]
+    records = world({"a": 0.9, "b": 0.6}, noise=0.001)
+    board_page.write(board([*records, *poor], protocol), tmp_path)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<h3>Digits</h3>" in text
+    assert "<li>Channels removed: a (place 1, 0.9" in text
+    demonstrations = text[text.index("<h2>Demonstrations</h2>") : text.index('<h2 id="rows">')]
+    assert '<details class="sections">' in demonstrations
+    assert demonstrations.count("Nobody is ranked: nobody trained its network 3 times") == 1
+    assert "letters · digits-cnn" in demonstrations
+    assert text.index('<optgroup label="Headlines">') < text.index('label="Demonstrations"')
+
+
+def test_a_board_without_headlines_says_so(tmp_path: Path) -> None:
+    site = written(suite(), tmp_path)
+    page = (site / "index.html").read_text(encoding="utf-8")
+    assert "None of its suites has records here yet." in page
+
+
+def test_rows_with_too_few_seeds_are_marked_preliminary(tmp_path: Path) -> None:
+    few = [record("few", seed=s, seeds=(0, 1), pruner_name="few") for s in (0, 1)]
+    site = written([*world({"a": 0.9}, shown_good=False), *few], tmp_path)
+    found = dict(
+        zip(
+            [name for part in parts(site) for name in part["names"]],
+            column(site, "preliminary"),
+            strict=True,
+        )
+    )
+    assert {name for name, early in found.items() if early} == {few[0].id}

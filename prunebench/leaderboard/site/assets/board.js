@@ -50,7 +50,8 @@
     columns,
     heading: "pruner",
     cell: BoardCells.cell,
-    lineClass: (row) => head.roles[Board.value(row, "role")],
+    lineClass: (row) =>
+      head.roles[Board.value(row, "role")] + (Board.value(row, "preliminary") ? " preliminary" : ""),
     change: (wish) => {
       view = { ...view, page: 0, ...wish };
       remember(draw());
@@ -118,6 +119,10 @@
     setTimeout(refresh);
   });
   addEventListener("popstate", restore);
+  // A section's rows are below: go there, too.
+  for (const link of document.querySelectorAll("a.rows")) {
+    link.addEventListener("click", () => document.getElementById("rows").scrollIntoView());
+  }
   copying(document.getElementById("copy"), () => location.href);
   if (matchMedia("(max-width: 60rem)").matches) {
     document.getElementById("controls").open = false;

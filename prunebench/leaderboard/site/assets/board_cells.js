@@ -69,8 +69,7 @@ const BoardCells = (() => {
   const pruner = (row, number) => {
     const role = Board.head.roles[Board.value(row, "role")];
     const link = element("a", { href: rowLink(Board.name(row)) }, Board.head.labels[number]);
-    const early = Board.value(row, "preliminary") ? " preliminary" : "";
-    return element("span", { class: `pruner ${role}${early}` }, link);
+    return element("span", { class: `pruner ${role}` }, link);
   };
 
   const group = (number) => {

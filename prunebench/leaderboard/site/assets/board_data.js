@@ -75,6 +75,9 @@ const Board = (() => {
     if (wanted.ranked) {
       found.push((row) => value(row, "rank") !== null);
     }
+    if (wanted.enough) {
+      found.push((row) => value(row, "preliminary") === 0);
+    }
     if (wanted.pareto) {
       found.push((row) => value(row, "pareto") === 1);
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.board import AXES, UNRANKED
+from prunebench.leaderboard.board.protocol import load_protocol
 from prunebench.leaderboard.board.rescaling import LEAST_APART
 from prunebench.leaderboard.site.board.columns import (
     FIRST_SHOWN,
@@ -17,12 +18,17 @@ from prunebench.leaderboard.site.board.columns import (
     list_columns,
     sort_cams,
 )
+from prunebench.leaderboard.site.board.overview import (
+    group_options,
+    link_rows,
+    list_headlines,
+    list_others,
+)
 from prunebench.leaderboard.site.board.rows import ROLES, BoardEntry, BoardPart, Codes, list_entries
 from prunebench.leaderboard.site.families import FAMILIES
-from prunebench.leaderboard.site.links import name_section
 from prunebench.leaderboard.site.pages import render
 from prunebench.leaderboard.site.scripts import write_call
-from prunebench.leaderboard.writers.cells import make_title, plain
+from prunebench.leaderboard.writers.cells import plain
 from prunebench.trust import THRESHOLDS
 
 ROWS_OF_PART = 2_000
@@ -40,7 +46,10 @@ def write(sections: Sequence[Section], site: Path) -> None:
         "index.html",
         "board.html",
         data=_make_head(sections, shown, codes, len(rows), parts),
-        groups=_groups(sections),
+        headlines=list_headlines(sections),
+        others=list_others(sections),
+        protocol=load_protocol().name,
+        kinds=group_options(sections),
         plugins=sorted({plain(row.row.first.pruner_name) for row in rows if _is_compressed(row)}),
         cams=[plain(cam) for cam in _cams(sections)],
         families=[
@@ -92,19 +101,8 @@ def _make_head(
         "axes": AXES + UNRANKED,
         "labels": codes["label"].texts,
         "plugins": codes["plugin"].texts,
-        "groups": [
-            {"key": key, "title": told, "protocol": protocol}
-            for key, told, protocol in _groups(sections)
-        ],
+        "groups": [link_rows(section) for section in sections],
     }
-
-
-def _groups(sections: Sequence[Section]) -> list[tuple[str, str, str]]:
-    """Name in addresses, title and the protocol's start of each section."""
-    return [
-        (name_section(section), make_title(section.first), section.first.protocol[:8])
-        for section in sections
-    ]
 
 
 def _cams(sections: Sequence[Section]) -> list[str]:
