@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.accuracy_bar import FREE
-from prunebench.leaderboard.board.rows import Row, format_level
-from prunebench.leaderboard.writers.cells import plain
+from prunebench.leaderboard.board.roles import describe_reference, list_shown
+from prunebench.leaderboard.board.rows import Estimate, Row, format_level
+from prunebench.leaderboard.writers.cells import name_intervals, plain
 from prunebench.trust import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito's, safe for all eyes
 MARKERS = ("o", "s", "^", "D")
 INK, PALE = "#222222", "#777777"
+CONTROLS = {
+    "control": ("*", INK),
+    "twin": ("P", "#8A5FB0"),
+    "small": ("X", "#00897B"),
+    "floor": ("", "#9A6A3A"),
+}
+"""Marker and colour of what the scale means."""
 
 
 def draw_chart(figure: SubFigure, section: Section, lines: dict[str, list[Row]], cam: str) -> None:
@@ -54,7 +62,11 @@ def draw_chart(figure: SubFigure, section: Section, lines: dict[str, list[Row]],
             label=plain(pruner),
             zorder=3,
         )
-    _draw_start(axes, section, name)
+    controls = list_shown(section.rows)
+    for row in controls:
+        _draw_control(axes, row, name)
+    told = f"bars and bands of controls: 95% confidence intervals ({name_intervals(controls)})"
+    figure.text(0.98, 0.005, told, ha="right", va="bottom", fontsize=7.5, color=PALE)
     _draw_limits(axes, section, cam)
     axes.set_xlabel(f"Sp2PS ({plain(cam)}): does it still look where it looked?", fontsize=10)
     axes.set_ylabel("accuracy, %", fontsize=10)
@@ -108,23 +120,42 @@ def _draw_labels(axes: Axes, labels: Sequence[tuple[str, float, float, str]]) ->
         )
 
 
-def _draw_start(axes: Axes, section: Section, name: str) -> None:
-    """Mark where all lines start: the control."""
-    if section.control is None:
+def _draw_control(axes: Axes, row: Row, name: str) -> None:
+    """Mark what the scale means: a point with its intervals, or a band where it is no classifier.
+
+    All lines start at ``none``.
+    """
+    x, y = row.get(name), row.get("accuracy")
+    if x.mean is None:
         return
-    x, y = section.control.get(name).mean, section.control.get("accuracy").mean
-    if x is not None and y is not None:
-        axes.plot(
-            [x],
-            [100 * y],
-            marker="*",
-            markersize=15,
-            color=INK,
-            zorder=5,
-            linestyle="none",
-            markeredgecolor="white",
-            label="none (fine-tuning only)",
-        )
+    marker, color = CONTROLS[row.first.role]
+    told = plain(describe_reference(row.first) or "")
+    if y.mean is None:
+        axes.axvline(x.mean, color=color, linewidth=1.5, zorder=1, label=told)
+        if x.low is not None and x.high is not None:
+            axes.axvspan(x.low, x.high, color=color, alpha=0.12, linewidth=0, zorder=0)
+        return
+    axes.errorbar(
+        [x.mean],
+        [100 * y.mean],
+        xerr=_reach(x, 1),
+        yerr=_reach(y, 100),
+        marker=marker,
+        markersize=15 if row.first.role == "control" else 9,
+        color=color,
+        elinewidth=1,
+        zorder=5,
+        linestyle="none",
+        markeredgecolor="white",
+        label=told,
+    )
+
+
+def _reach(value: Estimate, unit: float) -> list[list[float]] | None:
+    """Return how far an interval goes below and above its mean; None without one."""
+    if value.mean is None or value.low is None or value.high is None:
+        return None
+    return [[unit * (value.mean - value.low)], [unit * (value.high - value.mean)]]
 
 
 def _draw_limits(axes: Axes, section: Section, cam: str) -> None:

@@ -10,7 +10,7 @@ from prunebench.leaderboard.board.rescaling import LEAST_APART
 from prunebench.leaderboard.board.standing import KINDS
 from prunebench.leaderboard.writers import cells
 from prunebench.leaderboard.writers.markdown_tables import make_horizons, make_rows
-from prunebench.leaderboard.writers.markup import escape, escape_line
+from prunebench.leaderboard.writers.markup import escape, escape_line, list_lines
 from prunebench.leaderboard.writers.summary import summarise
 from prunebench.trust import THRESHOLDS
 
@@ -77,11 +77,6 @@ def to_markdown(sections: Sequence[Section], changes: Sequence[str] = ()) -> str
     if not sections:
         parts.append("No records yet.\n")
     return "\n".join(parts)
-
-
-def list_lines(sentences: Sequence[str]) -> str:
-    """Return sentences as a list, their text escaped."""
-    return "\n".join(f"- {escape(sentence)}" for sentence in sentences)
 
 
 def _count_rows(section: Section) -> Iterator[str]:

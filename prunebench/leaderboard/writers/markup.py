@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
@@ -42,6 +43,11 @@ class Notes:
 def escape_line(line: str) -> str:
     """Escape a line of several parts, which semicolons separate."""
     return "; ".join(escape(part) for part in line.split("; "))
+
+
+def list_lines(sentences: Sequence[str]) -> str:
+    """Return sentences as a list, their text escaped."""
+    return "\n".join(f"- {escape(sentence)}" for sentence in sentences)
 
 
 def make_table(lines: list[dict[str, str]]) -> str:

@@ -14,7 +14,8 @@ from prunebench.leaderboard.board.board import AXES
 from prunebench.leaderboard.board.roles import REFERENCES, UNPRUNED, name_reference
 from prunebench.leaderboard.board.rows import format_level
 from prunebench.leaderboard.writers import cells
-from prunebench.leaderboard.writers.markup import escape, escape_line
+from prunebench.leaderboard.writers.markup import escape, escape_line, list_lines
+from prunebench.leaderboard.writers.summary import summarise
 from prunebench.store.writing import write_files
 
 BEGIN, END = "<!-- board: begin -->", "<!-- board: end -->"
@@ -24,9 +25,10 @@ MOST_ROWS = 20  # of a sample
 def make_sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
     """Return a small board in markdown: few columns, all axes.
 
-    Of all protocols that are small enough to be read and tell times, too, the one with the most
-    networks of one pruner, since its levels show what more pruning does; of several, the one with
-    the most pruners.
+    A headline, then a section whose pruners are ranked; then of those that are small enough to be
+    read and tell times, too, the one with the most networks of one pruner, since its levels show
+    what more pruning does; of several, the one with the most pruners. A headline begins with what
+    it says.
 
     Args:
         sections: The published board.
@@ -37,15 +39,29 @@ def make_sample(sections: Sequence[Section], cam: str = "grad-cam") -> str:
     section = max(sections, key=_rate_sample)
     rows = [row for axis in AXES for row in _rows(section, axis, cam)]
     conditions = cells.format_conditions(section.first.conditions, section.first.protocol)
-    table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
-    return f"{table}\n\n<sub>{escape_line(conditions)}</sub>"
+    table = tabulate(rows[:MOST_ROWS], headers="keys", tablefmt="github", disable_numparse=True)
+    more = f"<sub>{len(rows) - MOST_ROWS} more rows are on the board.</sub>"
+    parts = [_summarise(section), table, more if len(rows) > MOST_ROWS else ""]
+    parts.append(f"<sub>{escape_line(conditions)}</sub>")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _summarise(section: Section) -> str:
+    """Return what a headline says, under its title; nothing of other sections."""
+    if section.headline is None:
+        return ""
+    said = list_lines(summarise(section))
+    return f"**{escape(section.headline.title)}**\n\n{said}" if said else ""
 
 
 def _rate_sample(section: Section) -> tuple[int, ...]:
     """Return a sort key of how well a protocol serves as a sample: higher is better."""
     networks = _count_networks(section)
     timed = cells.choose_latency(section.rows) is not None
+    ranked = any(place.ranked for ranking in section.rankings.values() for place in ranking.places)
     return (
+        section.headline is not None,
+        ranked,
         0 < networks.total() <= MOST_ROWS,
         timed,
         max(networks.values(), default=0),

@@ -91,7 +91,8 @@ def test_a_figure_for_accuracy_and_for_every_preservation_metric(tmp_path: Path)
     assert line["x"] == [0, *(r.reached.macs for r in found)]
     assert line["y"] == pytest.approx([r.mean("sp2ps/grad-cam") for r in (none, *found)], abs=1e-5)
     assert line["error_y"]["array"] == pytest.approx([0.01] * 5, abs=1e-5)
-    limits = [shape["y0"] for shape in page.figures[1]["layout"]["shapes"]]
+    shapes = page.figures[1]["layout"]["shapes"]
+    limits = [shape["y0"] for shape in shapes if shape["type"] == "line"]
     assert sorted(limits) == [0.9, 0.95]
     assert "from 0.970 at 0% to" in page.alts[1]
     assert len(page.alts) == len(page.figures)
@@ -122,10 +123,37 @@ def test_variants_are_lines_of_their_own(tmp_path: Path) -> None:
     ]
     write(records, tmp_path)
     page = Page(tmp_path / link_pruner("l1-filter"))
-    names = {trace["name"] for trace in page.figures[1]["data"]}
-    assert names == {"l1-filter · grad-cam", "l1-filter(scope=erk) · grad-cam"}
-    dashes = {trace["line"]["dash"] for trace in page.figures[1]["data"]}
-    assert len(dashes) == 2
+    lines = {trace["name"]: trace["line"]["dash"] for trace in page.figures[1]["data"]}
+    assert lines.pop("none: fine-tuning only")
+    assert lines.keys() == {"l1-filter · grad-cam", "l1-filter(scope=erk) · grad-cam"}
+    assert len(set(lines.values())) == 2
+
+
+def test_every_figure_shows_the_controls(tmp_path: Path) -> None:
+    beside = [
+        record(
+            name, level, role=role, axis=axis, sp2ps=mean + 0.01 * seed, seed=seed, seeds=range(5)
+        )
+        for seed in range(5)
+        for name, level, role, axis, mean in (
+            ("twin", None, "twin", "none", 0.55),
+            ("small", 0.3, "small", "dense", 0.5),
+        )
+    ]
+    write([*world({"l1-filter": 0.9, "b": 0.8}), *beside], tmp_path)
+    page = Page(tmp_path / link_pruner("l1-filter"))
+    accuracy, maps = page.figures
+    drawn = {unescape(trace["name"]): trace for trace in maps["data"]}
+    assert drawn["random weights"]["y"] == [0.2, 0.2]
+    assert drawn["twin: another seed's baseline"]["y"] == [0.57, 0.57]
+    assert drawn["none: fine-tuning only"]["y"] == [0.97, 0.97]
+    small = drawn["small network from scratch, 30%"]
+    assert (small["x"], small["y"], small["mode"]) == ([0.3], [0.52], "markers")
+    assert small["error_y"]["array"][0] > 0
+    bands = [shape for shape in maps["layout"]["shapes"] if shape["type"] == "rect"]
+    assert any(band["y0"] < 0.57 < band["y1"] for band in bands)
+    assert "random weights 0.200" in page.alts[1]
+    assert "random weights" not in {trace["name"] for trace in accuracy["data"]}
 
 
 def test_horizons_and_ranks_are_told(tmp_path: Path) -> None:

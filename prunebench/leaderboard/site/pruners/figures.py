@@ -19,6 +19,7 @@ from prunebench.leaderboard.site.plots import (
     label,
     make_figure,
 )
+from prunebench.leaderboard.site.pruners.controls import draw_controls
 from prunebench.leaderboard.site.pruners.lines import (
     MOST_OTHERS,
     Levels,
@@ -88,16 +89,17 @@ def _draw(
             draw_line(control, levels[pruner], name, _name_line(pruner, name, levels, names))
             | style_line(list(levels).index(pruner), list(names).index(name), len(names))
         )
+    controls = list(draw_controls(section.rows, axis, compared, span, named=len(names) > 1))
     title = title_of(names[0])
     what = f"{name_pruned_count(axis)} pruned"
     shapes, annotations = _limits(section, names)
     drawn = make_figure(
-        traces,
+        [*traces, *(each.trace for each in controls)],
         what,
         title,
         xaxis={"tickformat": ".0%", "range": list(span), "zeroline": False},
         yaxis={"tickformat": ".0%"} if names == ["accuracy"] else {},
-        shapes=shapes,
+        shapes=[*(each.band for each in controls if each.band), *shapes],
         annotations=annotations,
         hovermode="closest",
         legend=BELOW,
@@ -109,6 +111,8 @@ def _draw(
     alt = f"{title} against {what}: {'; '.join(lines)}."
     if len(pairs) > 4:
         alt += f" {len(pairs) - 4} more in the table below."
+    if controls:
+        alt += f" Controls: {'; '.join(each.words for each in controls)}."
     return DrawnFigure(
         title, drawn, clean_words(alt), _caption(names, others, compared, len(pairs))
     )

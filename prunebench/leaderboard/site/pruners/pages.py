@@ -11,7 +11,9 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.horizon import Horizon
 from prunebench.leaderboard.board.rank import PrunerRank
 from prunebench.leaderboard.board.rescaling import list_preservation_values
+from prunebench.leaderboard.board.roles import list_shown
 from prunebench.leaderboard.board.rows import Row, format_level
+from prunebench.leaderboard.board.seeds import is_preliminary
 from prunebench.leaderboard.site.families import title_of
 from prunebench.leaderboard.site.links import link_row
 from prunebench.leaderboard.site.pages import render
@@ -168,6 +170,7 @@ def _group(place: MeasuredPruner, index: int) -> dict[str, Any]:
     return {
         "id": f"group-{index}",
         "title": cells.make_title(place.section.first),
+        "intervals": cells.name_intervals([*rows, *list_shown(place.section.rows)]),
         "protocol": place.section.first.protocol[:8],
         "axis": cells.name_axis(place.axis),
         "removed": name_pruned_count(place.axis),
@@ -192,7 +195,7 @@ def _row(row: Row, section: Section, names: Sequence[str]) -> dict[str, Any]:
         "pruner": "none (fine-tuning only)" if control else plain(row.first.pruner),
         "level": "" if control else format_level(row),
         "removed": "0%" if control else cells.format_pruned(row.pruned),
-        "seeds": row.seeds,
+        "seeds": f"{row.seeds} (preliminary)" if is_preliminary(row) else row.seeds,
         "accuracy": (cells.format_percent(accuracy), cells.format_percent_bounds(accuracy)),
         "change": cells.format_change(row, section.baseline),
         "values": [
