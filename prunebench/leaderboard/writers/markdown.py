@@ -36,7 +36,8 @@ Does a pruned network still look where it looked? Generated from records;
 - **Pruned**: the fraction really removed of weights, parameters or MACs, whatever level was asked
   for.
 - **Seeds** are the unit of evidence: a rank takes five of every row involved, a mark or a trust
-  horizon three. Rows with fewer are *preliminary*; their intervals are of images only.
+  horizon three. Rows with fewer are *preliminary*, and their intervals are of images only; so are
+  rows whose seeds are not 0 to n − 1, since somebody may have chosen them.
 - **Score**: Sp2PS at the protocol's compressions, counted as far as the network is accurate (fully
   down to 1 point below the better of the baseline and `none`, not at all from 3 points on); what is
   not accurate counts as random weights.

@@ -71,7 +71,7 @@ def _table(section: Section, axis: str) -> Table:
         box=SIMPLE_HEAD,
         padding=0,
         caption=f"Sp2PS by CAM, ✓ above its threshold; latency relative to the baseline; "
-        f"{EARLY} preliminary: fewer than {LEAST_TO_JUDGE} seeds{more}",
+        f"{EARLY} preliminary: fewer than {LEAST_TO_JUDGE} seeds, or not 0 to n − 1{more}",
         caption_justify="left",
     )
     for title in ("", "pruner", "level"):

@@ -36,10 +36,6 @@ def rows(sections: tuple[Section, ...]) -> list[BoardEntry]:
     return list(list_entries(sections))
 
 
-def is_ranked(entry: BoardEntry) -> bool:
-    return entry.place is not None and entry.place.ranked
-
-
 def settled(page: Any) -> None:
     """Waits until the page has taken what was done before: its own timers are all shorter."""
     page.evaluate("() => new Promise((done) => setTimeout(done, 250))")
@@ -81,7 +77,7 @@ def test_all_rows_are_there_in_the_boards_order(
     assert page.locator("#board-info").get_attribute("aria-live") == "polite"
 
 
-@pytest.mark.parametrize("title", ["Sp2PS grad-cam++", "Latency CPU b1 ratio", "Change", "Rank"])
+@pytest.mark.parametrize("title", ["Sp2PS grad-cam++", "Latency CPU b1 ratio", "Change"])
 def test_numbers_sort_as_numbers_and_what_is_missing_comes_last(
     title: str, visit: Callable[..., Visit], published: Path
 ) -> None:
@@ -109,9 +105,6 @@ def test_filters_leave_the_rows_that_python_would_choose(
 
     page.check("[name=pareto]")
     assert names(page) == expected(lambda entry: entry.pareto is True)
-    page.click("button[type=reset]")
-    page.check("[name=ranked]")
-    assert names(page) == expected(is_ranked)
     page.click("button[type=reset]")
     page.select_option("[name=axis]", "masked")
     assert names(page) == expected(lambda entry: entry.row.first.axis == "masked")
@@ -223,16 +216,6 @@ def test_another_page_is_in_the_address_too(
     until(page, lambda: names(page) == third)
 
 
-def test_marks_and_gaps_have_words(visit: Callable[..., Visit], published: Path) -> None:
-    page = visit().open(published, "index.html")
-    marks = page.locator("td.mark").all_inner_texts()
-    words = {word for mark in marks for word in mark.split("\n") if len(word) > 3}
-    assert any("not trusted" in mark for mark in marks), words
-    missing = page.locator("#board .missing").first
-    assert missing.get_attribute("title")
-    assert missing.locator(".unseen").text_content() == f"none: {missing.get_attribute('title')}"
-
-
 def test_the_link_is_copied(visit: Callable[..., Visit], published: Path) -> None:
     page = visit().open(published, "index.html#axis=dense")
     page.click("#copy")
@@ -268,12 +251,12 @@ def test_the_first_part_is_shown_before_the_last_is_there(
 def test_a_value_may_have_the_name_of_a_column(
     visit: Callable[..., Visit], tmp_path: Path, write: Callable[[list[Any], Path], Path]
 ) -> None:
-    from synthetic import suite
+    from worlds import world
 
     taken = ("group", "pareto", "role", "plugin", "pruner", "rank", "level", "axis", "__proto__")
     of_cams = ("trusted/grad-cam", "rescaled/grad-cam")
     more = {name: Value(mean=0.25) for name in (*taken, *of_cams)}
-    records = suite(floors=True)
+    records = world({"good": 0.97, "bad": 0.6})
     spoilt = [one.model_copy(update={"values": {**one.values, **more}}) for one in records]
     plain = visit().open(write(records, tmp_path / "plain"), "index.html#rows=1000")
     columns = "columns=network,verdict,accuracy,compression,cost,quality,rescaled&rows=1000"

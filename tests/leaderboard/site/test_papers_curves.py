@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from typing import Any
 
 import pytest
 from drawing import experiment, measured
+from synthetic import floor, record
 
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.papers.regenerated import regenerate
@@ -37,6 +39,21 @@ def test_values_stand_over_the_level_from_the_control_on() -> None:
     assert "95% confidence intervals (images only: bootstrap over images)" in first.caption
     (low, high) = first.figure["layout"]["yaxis"]["range"]
     assert low < 0 < 1 < high < 1.1
+
+
+def test_controls_are_bands_beside_the_curves() -> None:
+    common = {"conditions": measured()[0].conditions, "suite_excerpt": {}}
+    beside = [floor(0.2, **common), record("twin", None, role="twin", axis="none", **common)]
+    first, _ = drawn([*measured(), *beside])
+    lines = {unescape(trace["name"]): trace["y"] for trace in first.figure["data"]}
+    assert lines["random weights, Sp2PS"] == [0.2, 0.2]
+    assert lines["twin: another seed's baseline, Sp2PS"] == [0.9, 0.9]
+    assert "random weights, accuracy" not in lines
+    assert not any("none" in name for name in lines)  # the curves start there
+    bands = [(band["y0"], band["y1"]) for band in first.figure["layout"]["shapes"]]
+    assert (0.19, 0.21) in bands
+    assert "random weights, Sp2PS 0.200" in first.alt
+    assert len(first.lines) == 4
 
 
 def test_words_and_table_have_the_numbers() -> None:

@@ -170,7 +170,7 @@ def test_two_thousand_records_make_a_board() -> None:
     ]
     assert len(records) > 2000
     assert len(board(records)) == 15
-    assert to_markdown(board(records)).count("\n<details>") == 15
+    assert to_markdown(board(records)).count("\n### ") == 15
 
 
 def test_horizons_are_in_the_board() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.leaderboard.board.rows import Row
+from prunebench.leaderboard.board.roles import list_shown
+from prunebench.leaderboard.board.rows import Estimate, Row
 from prunebench.leaderboard.papers.cards.figures import Curves
 from prunebench.leaderboard.papers.cards.work import PublishedExperiment, Quantity
-from prunebench.leaderboard.papers.numbers import Number, find_scale
+from prunebench.leaderboard.papers.numbers import Number, compare_number, find_scale
 from prunebench.leaderboard.papers.regenerated import RegeneratedFigure, RegeneratedFigures
 from prunebench.leaderboard.site.links import link_row
 from prunebench.leaderboard.site.papers.points import CurvePoint, FigureCurve, list_curves
@@ -20,6 +21,7 @@ from prunebench.leaderboard.site.papers.text import (
     title_row,
 )
 from prunebench.leaderboard.site.plots import BELOW, label, make_figure
+from prunebench.leaderboard.site.pruners.controls import DrawnControl, draw_control
 from prunebench.leaderboard.site.pruners.lines import style_line
 from prunebench.leaderboard.writers.cells import plain
 
@@ -77,16 +79,24 @@ def _draw(
     points = [point for curve in curves for point in curve.points]
     across, up = quantities[asked.x], quantities[asked.y[0]]
     several = len(asked.y) > 1
+    controls = list(_draw_controls(asked, found, quantities, [point.x for point in points]))
+    traces = [each.trace for each in controls]
     plot = make_figure(
-        [_trace(curve, asked, across, up) for curve in curves],
+        [*(_trace(curve, asked, across, up) for curve in curves), *traces],
         title_axis(across),
         asked.axis or ", ".join(title_axis(quantities[key]) for key in asked.y),
         xaxis=_make_axis(across, [point.x for point in points], to_end=False),
-        yaxis=_make_axis(up, [point.value for point in points], to_end=True),
+        yaxis=_make_axis(
+            up,
+            [*(point.value for point in points), *(y for trace in traces for y in trace["y"])],
+            to_end=True,
+        ),
+        shapes=[each.band for each in controls if each.band],
         legend=BELOW,
         hovermode="closest",
     )
-    said = "; ".join(_describe_curve(curve, quantities[curve.key], across) for curve in curves)
+    lines = [_describe_curve(curve, quantities[curve.key], across) for curve in curves]
+    said = "; ".join([*lines, *(each.words for each in controls)])
     what = " and ".join(quantities[key].title for key in asked.y) if several else up.title
     return DrawnCurves(
         f"{asked.source[0].upper()}{asked.source[1:]}: {asked.title}",
@@ -96,6 +106,27 @@ def _draw(
         tuple(title_axis(quantities[key]) for key in (asked.x, *asked.y)),
         tuple(_list_numbers(experiment, asked, curves)),
     )
+
+
+def _draw_controls(
+    asked: Curves,
+    found: RegeneratedFigures,
+    quantities: Mapping[str, Quantity],
+    places: Sequence[float],
+) -> Iterator[DrawnControl]:
+    """Draw what the scale means, but for the control from which all curves start."""
+    section = found.place.section
+    for key in asked.y:
+        reading, of = quantities[key].reading, quantities[key]
+        if reading is None or reading.of_baseline:
+            continue
+        for row in list_shown(section.rows):
+            value = compare_number(key, of, None, row, section.baseline)
+            at = compare_number(asked.x, quantities[asked.x], None, row, section.baseline).ours
+            if row is not found.start and value.ours is not None:
+                told = Estimate(value.ours, value.low, value.high)
+                under = f", {of.title}" if len(asked.y) > 1 else ""
+                yield draw_control(row, told, at or 0.0, (min(places), max(places)), under)
 
 
 def _trace(curve: FigureCurve, asked: Curves, across: Quantity, up: Quantity) -> dict[str, Any]:

@@ -44,18 +44,30 @@ def draw_controls(
     """
     for row in list_shown(rows):
         found = row.get(name)
-        if found.mean is None:
-            continue
-        title = describe_reference(row.first) or ""
-        if named:
-            title += f" ({name.partition('/')[2]})"
-        words = f"{title} {found.mean:.3f}"
-        if row.first.role == "small":
+        if found.mean is not None:
             place = row.reached.weights if axis == "masked" else row.reached.macs
-            yield DrawnControl(_draw_point(title, place, found), None, words)
-        else:
-            role = row.first.role
-            yield DrawnControl(_draw_line(title, role, span, found), _band(role, found), words)
+            under = f" ({name.partition('/')[2]})" if named else ""
+            yield draw_control(row, found, place, span, under)
+
+
+def draw_control(
+    row: Row, found: Estimate, place: float, span: Sequence[float], under: str = ""
+) -> DrawnControl:
+    """Draw one control: a small network as a point, any other as a band.
+
+    Args:
+        row: The control.
+        found: Its value in the figure's units; it has a mean.
+        place: Where a small network stands.
+        span: The ends of the figure.
+        under: What of its several values it is, after its name.
+    """
+    role = row.first.role
+    title = f"{describe_reference(row.first)}{under}"
+    words = f"{title} {found.mean or 0:.3f}"
+    if role == "small":
+        return DrawnControl(_draw_point(title, place, found), None, words)
+    return DrawnControl(_draw_line(title, role, span, found), _band(role, found), words)
 
 
 def _draw_line(title: str, role: str, span: Sequence[float], found: Estimate) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def tell_score(place: PrunerRank | None) -> str | None:
 def list_remarks(shown: ShownRow) -> Iterator[str]:
     """Yield what to know before a row is compared with others."""
     if reason := find_seed_objection((shown.row,), LEAST_TO_JUDGE):
-        yield f"preliminary: {plain(reason)}; intervals are of images only"
+        few = len(shown.row.records) < LEAST_TO_JUDGE
+        yield f"preliminary: {plain(reason)}{'; intervals are of images only' if few else ''}"
     if shown.budget:
         yield from shown.budget.describe()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.leaderboard.board.rows import Estimate, Row
+from prunebench.leaderboard.board.rows import IMAGES_ONLY, Estimate, Row, is_over_seeds
 from prunebench.leaderboard.site.plots import COLOURS, label, make_figure
 from prunebench.leaderboard.site.row.curves import RowFigure
 from prunebench.leaderboard.writers.cells import plain
@@ -56,6 +56,8 @@ def _make_subset(
 def _figure(cam: str, found: Sequence[SubsetScore]) -> RowFigure:
     shown = found[:MOST_BARS]
     lowest = min(found, key=lambda part: part.value.mean or 0.0)
+    over_seeds = all(is_over_seeds(part.value) for part in found if part.value.interval)
+    interval = "95% confidence interval" + ("" if over_seeds else f", {IMAGES_ONLY}")
     return {
         "title": f"Under {plain(cam)}",
         "alt": f"Sp2PS under {plain(cam)} of {len(found)} parts of the images; lowest: "
@@ -73,7 +75,7 @@ def _figure(cam: str, found: Sequence[SubsetScore]) -> RowFigure:
             },
         ),
         "table": {
-            "head": ["Images", "Sp2PS", "95% confidence interval"],
+            "head": ["Images", "Sp2PS", interval],
             "rows": [[part.name, f"{part.value.mean:.3f}", _bounds(part.value)] for part in found],
         },
     }
