@@ -66,6 +66,8 @@ def find_standing(rows: Sequence[Row], trained: Trained, *, headline: bool) -> S
     accuracy = baseline.get("accuracy").mean if baseline else None
     if baseline is None or accuracy is None:
         return Standing("demonstration", "the accuracy of its baseline is not known")
+    if all(row.first.role != "compressed" for row in rows):
+        return Standing("study", "it has no pruners: it shows what its network reaches")
     training = baseline.first.training
     longest = _find_longest(baseline.first, trained) if training else None
     if longest is not None and accuracy < longest - MOST_BELOW - CLOSE:

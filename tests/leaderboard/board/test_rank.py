@@ -194,6 +194,12 @@ def test_a_baseline_below_what_its_network_reaches_ranks_nobody() -> None:
     assert section([*records, trained_longer(0.9, epochs=20)]).standing.kind == "demonstration"
 
 
+def test_the_network_trained_longer_is_no_demonstration() -> None:
+    (found,) = board([trained_longer()])
+    assert found.standing.kind == "study"
+    assert found.standing.closed == "it has no pruners: it shows what its network reaches"
+
+
 def test_given_weights_that_chose_on_seen_images_rank_nobody() -> None:
     seen = training(2, from_scratch=False, keep="best")
     records = [
