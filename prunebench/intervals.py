@@ -124,12 +124,18 @@ def paired_drop(base: ArrayLike, pruned: ArrayLike, seed: int = 0) -> Interval:
     return mean_interval(differences, seed, method="paired bootstrap over images")
 
 
-def seed_interval(means: ArrayLike, bounds: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
+def seed_interval(
+    means: ArrayLike,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    chosen_from: int = 1,
+) -> Interval:
     """Return the mean over seeds with Student's t-interval.
 
     Args:
         means: One mean a seed; NaN where a seed's mean is undefined.
         bounds: The range of the metric, which the interval does not leave.
+        chosen_from: How many such means this one was picked out of, by its value: the interval is
+            then wide enough for all of them at once (Bonferroni).
 
     Raises:
         RequestError: Fewer than three seeds have a mean.
@@ -142,7 +148,7 @@ def seed_interval(means: ArrayLike, bounds: tuple[float, float] = (-np.inf, np.i
             f"an interval over seeds needs at least {LEAST_SEEDS} seeds with a mean, found {n}"
         )
     mean = float(defined.mean())
-    half = _find_half_width(defined, (1 + CONFIDENCE) / 2)
+    half = _find_half_width(defined, 1 - (1 - CONFIDENCE) / (2 * chosen_from))
     low, high = max(mean - half, min(bounds[0], mean)), min(mean + half, max(bounds[1], mean))
     return Interval(mean, low, high, n, len(given) - n, "t-interval over seeds")
 

@@ -36,9 +36,9 @@ def digest_network(architecture: Mapping[str, Any], content: Any) -> str:
     """Return a digest of what a network is before it is trained, 16 hexadecimal digits.
 
     Args:
-        architecture: As stored. Its normalisation is left out: it is that of the data.
+        architecture: As stored, with how the network sees images.
         content: Digest of given weights; None for none.
     """
-    built = {name: value for name, value in architecture.items() if name not in ("mean", "std")}
+    built = dict(architecture)
     text = json.dumps([built, content], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -97,6 +97,18 @@ class Section:
         }
 
     @cached_property
+    def listed(self) -> frozenset[str]:
+        """The pruners that are tested against each other."""
+        every = (place for ranking in self.rankings.values() for place in ranking.places)
+        return frozenset(place.pruner for place in every if place.listed)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The protocol's pruners that nobody has run here."""
+        wanted = self.headline.pruners if self.headline else ()
+        return tuple(pruner for pruner in wanted if pruner not in self.listed)
+
+    @cached_property
     def horizons(self) -> tuple[Horizon, ...]:
         """Trust horizons, by axis, pruner, method and threshold."""
         return tuple(

@@ -58,8 +58,12 @@ class Blocks:
         of 14 pruners that are evenly spread over 0.15 where residuals deviate by 0.01 (pooled:
         80%; ``tests/leaderboard/board/test_simulated_worlds.py``).
         """
-        own = (self.own[:, None] + self.own[None]) / 2
-        return self._exceed(self.scores.mean(1)[:, None] - self.scores.mean(1)[None], own)
+        means = self.scores.mean(1)
+        return np.asarray(np.abs(means[:, None] - means[None]) > self.find_margins() + 1e-12)
+
+    def find_margins(self) -> Floats:
+        """Return how far two means must differ to be told apart, pruners × pruners."""
+        return self._find_margins((self.own[:, None] + self.own[None]) / 2)
 
     def separate_entry(self, entry: Floats) -> NDArray[np.bool_]:
         """Tell from which pruners an entry differs that is not one of them, and changes nothing.
@@ -71,13 +75,13 @@ class Blocks:
         blocks = self.scores.mean(0) - self.scores.mean()
         residual = entry - entry.mean() - blocks
         own = ((residual**2).sum() / (seeds - 1) + self.own) / 2
-        return self._exceed(entry.mean() - self.scores.mean(1), own, more=1)
+        differences = np.abs(entry.mean() - self.scores.mean(1))
+        return np.asarray(differences > self._find_margins(own, more=1) + 1e-12)
 
-    def _exceed(self, differences: Floats, own: Floats, more: int = 0) -> NDArray[np.bool_]:
+    def _find_margins(self, own: Floats, more: int = 0) -> Floats:
         count, seeds = self.scores.shape
-        variance = np.maximum(self.pooled, own)
         critical = find_critical(count + more, (count - 1) * (seeds - 1))
-        return np.asarray(np.abs(differences) > critical * np.sqrt(variance / seeds) + 1e-12)
+        return np.asarray(critical * np.sqrt(np.maximum(self.pooled, own) / seeds))
 
 
 @lru_cache(maxsize=256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from prunebench.intervals import LEAST_SEEDS, seed_interval
@@ -42,7 +42,7 @@ class PeerDifference:
 
 
 def find_counterpart(
-    row: Row, rows: Sequence[Row], references: References
+    row: Row, rows: Sequence[Row], references: References, listed: Collection[str]
 ) -> PeerDifference | None:
     """Compare a network that no level was asked of with what its section has at the same place.
 
@@ -53,6 +53,7 @@ def find_counterpart(
         row: A row of the section.
         rows: All rows of the section.
         references: Its controls.
+        listed: The protocol's pruners: entries from elsewhere move nobody's difference.
 
     Returns:
         None for rows that have levels, or are controls.
@@ -69,9 +70,9 @@ def find_counterpart(
     place = row.pruned
     if not GRID[axis][0] - NEAR <= place <= GRID[axis][-1] + NEAR:
         return PeerDifference(None, reason=f"no counterpart: it lost {place:.0%} of {what}")
-    lines = dict(group_by_pruner(rows, axis))
-    scored = [score_pruner(pruner, levels, references, axis) for pruner, levels in lines.items()]
-    scored = [score for score in scored if score.by_seed]
+    lines = [line for line in group_by_pruner(rows, axis) if line[0] in listed]
+    scored = [score_pruner(pruner, levels, references, axis) for pruner, levels in lines]
+    scored = [score for score in scored if set(_seeds(row)) <= score.by_seed.keys()]
     if not scored:
         return PeerDifference(None, reason="no counterpart: no pruner has a score")
     keeps = {seed: _keep_of_pruners(scored, references, seed, place) for seed in _seeds(row)}

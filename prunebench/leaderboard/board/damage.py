@@ -22,8 +22,9 @@ class ClassChange:
 
     Attributes:
         index: Which class.
-        change: Mean over seeds, a fraction; below 0 it was lost.
-        low: Lower bound of the 95% t-interval over seeds; None with fewer than three.
+        change: Mean over seeds against ``none``, a fraction; below 0 it was lost.
+        low: Lower bound of the 95% t-interval over seeds, wide enough for all classes that it was
+            picked from; None with fewer than three.
         high: Upper bound.
     """
 
@@ -54,14 +55,17 @@ class Exemplars:
     pictures: tuple[Changed, ...] = ()
 
 
-def find_worst_class(row: Row, baseline: Row | None) -> ClassChange | None:
+def find_worst_class(row: Row, control: Row | None, rows: int = 1) -> ClassChange | None:
     """Return the class whose recall fell most, by the mean over seeds; None where unknown.
+
+    It is picked by its value, so that the interval is wide enough for all classes at once.
 
     Args:
         row: A row.
-        baseline: That of its section.
+        control: ``none``, which had the same fine-tuning.
+        rows: How many rows the caller picks one of, by its worst class.
     """
-    pairs = _pair(row, baseline)
+    pairs = _pair(row, control)
     if not pairs or any(not one.recalls or not other.recalls for one, other in pairs):
         return None
     if len({len(record.recalls) for pair in pairs for record in pair}) > 1:
@@ -76,7 +80,7 @@ def find_worst_class(row: Row, baseline: Row | None) -> ClassChange | None:
     worst = int(np.argmin(means))
     if len(pairs) < LEAST_SEEDS:
         return ClassChange(worst, float(means[worst]))
-    found = seed_interval(changes[:, worst], (-1.0, 1.0))
+    found = seed_interval(changes[:, worst], (-1.0, 1.0), int(known.sum()) * rows)
     return ClassChange(worst, float(means[worst]), found.low, found.high)
 
 
@@ -97,7 +101,8 @@ def find_exemplars(row: Row, baseline: Row | None) -> Exemplars | None:
     theirs = _stack([_read_predicted(record) for _, record in pairs])
     if ours is None or theirs is None or ours.shape != theirs.shape:
         return None
-    found = (ours == ours[0]).all(0) & (ours[0] != _vote(theirs))
+    voted = _vote(theirs)
+    found = (ours == ours[0]).all(0) & (ours[0] != voted) & (voted >= 0)
     places = tuple(int(place) for place in np.flatnonzero(found))
     return Exemplars(places, len(found), _split_sp2ps(row.records, found), _list_pictures(row))
 
@@ -137,8 +142,9 @@ def _stack(rows: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | 
 
 
 def _vote(predicted: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the class that most predict; of several, the lowest."""
-    return np.array([np.bincount(column).argmax() for column in predicted.astype(int).T])
+    """Return the class that more than half predict; −1 where there is none."""
+    counts = [np.bincount(column) for column in predicted.astype(int).T]
+    return np.array([c.argmax() if 2 * c.max() > len(predicted) else -1 for c in counts])
 
 
 def _split_sp2ps(

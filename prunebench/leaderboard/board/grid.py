@@ -42,16 +42,14 @@ def is_of_protocol(level: float | None, round: int | None, axis: Axis) -> bool:
 
 
 def read_point(points: Sequence[Point], at: float) -> Point | None:
-    """Read what is known at one place of the grid.
+    """Read what is known at one place of the grid: measured there, or between two neighbours.
 
     Args:
         points: Of one pruner under one seed, ``none`` at 0 among them.
         at: The place, above 0.
 
     Returns:
-        The nearest network within 2 points; else what lies between two neighbours at most 21
-        points apart, as accurate as the less accurate of them; None beyond the last network, and
-        in a wider gap.
+        None beyond the last network, and in a wide gap.
 
     Example:
         >>> points = [Point(0, 1.0, 1), Point(0.2, 0.9, 1), Point(0.4, 0.7, 0.5)]
@@ -60,15 +58,32 @@ def read_point(points: Sequence[Point], at: float) -> Point | None:
         >>> read_point(points, 0.5) is None
         True
     """
-    near = min(points, key=lambda point: (abs(point.pruned - at), point.pruned), default=None)
-    if near is None:
-        return None
-    if abs(near.pruned - at) <= NEAR + CLOSE:
-        return near
-    left = max((p for p in points if p.pruned < at), key=lambda p: p.pruned, default=None)
-    right = min((p for p in points if p.pruned > at), key=lambda p: p.pruned, default=None)
+    return find_measured(points, at) or interpolate(points, at)
+
+
+def find_measured(points: Sequence[Point], at: float) -> Point | None:
+    """Return the network within 2 points of a place; of several the most accurate one."""
+    near = [point for point in points if abs(point.pruned - at) <= NEAR + CLOSE]
+    return max(near, key=lambda point: (point.weight, point.value), default=None)
+
+
+def interpolate(points: Sequence[Point], at: float) -> Point | None:
+    """Return what lies between two neighbours at most 21 points apart.
+
+    It is as accurate as the less accurate of them.
+    """
+    left = max((p for p in points if p.pruned < at), key=_by_place, default=None)
+    right = min((p for p in points if p.pruned > at), key=_by_place_first, default=None)
     if left is None or right is None or right.pruned - left.pruned > WIDEST_GAP + CLOSE:
         return None
     share = (at - left.pruned) / (right.pruned - left.pruned)
     value = left.value + share * (right.value - left.value)
     return Point(at, round(value, 12), min(left.weight, right.weight))
+
+
+def _by_place(point: Point) -> tuple[float, float, float]:
+    return point.pruned, point.weight, point.value
+
+
+def _by_place_first(point: Point) -> tuple[float, float, float]:
+    return point.pruned, -point.weight, -point.value

@@ -116,7 +116,7 @@ def _follow(
     control, bars = references.control, dict(references.bars)
     reason = (
         find_seed_objection((references.baseline, control, *levels), LEAST_TO_JUDGE)
-        or find_undefined((control, *levels), (name,))
+        or find_undefined((control,), (name,))
         or (len(levels) < LEAST_LEVELS and f"it has {len(levels)} of {LEAST_LEVELS} levels")
         or None
     )
@@ -130,6 +130,8 @@ def _follow(
         return HorizonOutcome("not measurable", cause=_as_cause(start))
     last: float | None = None
     for row in levels:
+        if undefined := find_undefined((row,), (name,)):
+            return HorizonOutcome(None, last, reason=undefined)
         cause = find_cause(row, bars, name, none, threshold)
         if cause is None:
             last = _place(row)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from prunebench.leaderboard.board.rows import Row
 from prunebench.plugins.cards import find_registry
@@ -18,6 +19,8 @@ class Headline(BaseModel):
     Attributes:
         suite: Its name, as records tell it.
         title: What people call it.
+        dataset: The data set's name.
+        model: The model's name.
         cams: Explanation methods that scores average.
         pruners: Labels of the pruners that are tested against each other.
     """
@@ -26,6 +29,8 @@ class Headline(BaseModel):
 
     suite: str
     title: str
+    dataset: str
+    model: str
     cams: tuple[str, ...]
     pruners: tuple[str, ...]
 
@@ -40,15 +45,15 @@ class Protocol(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^\d{4}\.\d{2}$")]
     headlines: tuple[Headline, ...]
 
     def find_headline(self, rows: list[Row]) -> Headline | None:
         """Return the headline suite that the controls of a section are of; None for a study."""
-        suites = {
-            record.suite for row in rows if row.first.role == "control" for record in row.records
-        }
-        return next((each for each in self.headlines if each.suite in suites), None)
+        controls = [one for row in rows if row.first.role == "control" for one in row.records]
+        told = {(one.suite, one.dataset.split("(")[0], one.model.split("(")[0]) for one in controls}
+        found = (each for each in self.headlines if (each.suite, each.dataset, each.model) in told)
+        return next(found, None)
 
 
 @lru_cache(maxsize=1)

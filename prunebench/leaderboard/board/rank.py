@@ -95,7 +95,8 @@ def rank(
     scores = [
         score_pruner(p, levels, references, axis) for p, levels in group_by_pruner(rows, axis)
     ]
-    listed = _list_own(scores, references) if listed is None else set(listed)
+    entered = _list_own(scores, references)
+    listed = entered if listed is None else entered & set(listed)
     reasons = {s.pruner: s.reason or closed or _find_objection(s, references) for s in scores}
     eligible = [score for score in scores if reasons[score.pruner] is None]
     compared = [score for score in eligible if score.pruner in listed]
@@ -116,9 +117,9 @@ def rank(
             own = np.array([score.by_seed[seed] for seed in seeds])
             found[score.pruner] = _find_places(own.mean(), means, blocks.separate_entry(own), own=0)
     if not apart.any():
-        found = {name: places for name, places in found.items() if name not in set(listed)}
-        reasons |= {score.pruner: NOT_TOLD_APART for score in compared}
-    places = [_place(s, listed, reasons[s.pruner], found.get(s.pruner)) for s in scores]
+        found = {}
+        reasons |= {score.pruner: NOT_TOLD_APART for score in eligible}
+    places = [_place(s, listed, reasons[s.pruner], found.get(s.pruner), seeds) for s in scores]
     return AxisRanking(
         axis,
         references.cams,
@@ -130,10 +131,13 @@ def rank(
 
 
 def _list_own(scores: Sequence[Score], references: References) -> set[str]:
-    """Return the pruners of the suite that the control is of."""
-    suites = {record.suite for record in references.control.records} if references.control else ()
+    """Return the pruners all of whose records are of the suite that the control is of."""
+    control = references.control
+    suites = {record.suite for record in control.records} if control else set()
     return {
-        s.pruner for s in scores if any(r.suite in suites for row in s.rows for r in row.records)
+        score.pruner
+        for score in scores
+        if all(record.suite in suites for row in score.rows for record in row.records)
     }
 
 
@@ -162,8 +166,11 @@ def _place(
     listed: Collection[str],
     reason: str | None,
     places: tuple[int, int] | None = None,
+    seeds: Sequence[int] = (),
 ) -> PrunerRank:
-    values = list(score.by_seed.values())
+    """Return a pruner's place, with the score of the seeds that it rests on."""
+    shared = set(seeds) if set(seeds) <= score.by_seed.keys() else set()
+    values = [value for seed, value in score.by_seed.items() if not shared or seed in shared]
     mean = sum(values) / len(values) if values else None
     interval = seed_interval(values, (0.0, 1.0)) if len(values) >= LEAST_SEEDS else None
     first, last = places or (None, None)

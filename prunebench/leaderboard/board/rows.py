@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from statistics import quantiles
 from typing import Any
@@ -113,13 +113,21 @@ class Row:
         """All values over the seeds, by name."""
         names = sorted({name for record in self.records for name in record.values})
         return {
-            name: combine_seeds(
-                [_find_value(record, name) for record in self.records],
-                [record.seed for record in self.records],
-                _find_bounds(name),
+            name: self._settle(
+                combine_seeds(
+                    [_find_value(record, name) for record in self.records],
+                    [record.seed for record in self.records],
+                    _find_bounds(name),
+                )
             )
             for name in names
         }
+
+    def _settle(self, found: Estimate) -> Estimate:
+        """Return an estimate without an interval where the seeds' values hang together."""
+        if self.first.role != "twin" or len(self.records) == 1 or found.low is None:
+            return found
+        return replace(found, low=None, high=None, interval=None)
 
     def get(self, name: str) -> Estimate:
         """Return a value over the seeds; one without a mean where nobody measured it."""

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from prunebench.leaderboard.board.grid import GRID, Axis, Point, is_of_protocol, read_point
+from prunebench.leaderboard.board.grid import (
+    GRID,
+    Axis,
+    Point,
+    find_measured,
+    interpolate,
+    is_of_protocol,
+)
 from prunebench.leaderboard.board.references import References
 from prunebench.leaderboard.board.rows import Row, describe_row
 
@@ -53,7 +60,8 @@ def score_pruner(pruner: str, levels: Sequence[Row], references: References, axi
     missing: set[float] = set()
     for seed in seeds:
         points = list(locate_points(counted, references, seed))
-        cells = {at: read_point(points, at) for at in GRID[axis]}
+        floor = references.floors[seed] if _has_failed(counted, seed) else None
+        cells = {at: read_cell(points, at, floor) for at in GRID[axis]}
         missing |= {at for at, point in cells.items() if point is None}
         known = [point for point in cells.values() if point is not None]
         by_seed[seed] = score_cells(known, references.floors[seed])
@@ -62,6 +70,25 @@ def score_pruner(pruner: str, levels: Sequence[Row], references: References, axi
         told = ", ".join(f"{100 * at:g}%" for at in gone)
         return Score(pruner, {}, gone, f"its levels do not cover {told}", tuple(counted))
     return Score(pruner, by_seed, rows=tuple(counted))
+
+
+def read_cell(points: Sequence[Point], at: float, failed: float | None = None) -> Point | None:
+    """Read one place of the grid.
+
+    Args:
+        points: Of one pruner under one seed.
+        at: The place.
+        failed: Where a network of this seed could not be made, the floor: nobody knows where it
+            would have stood, so that nothing is interpolated.
+    """
+    found = find_measured(points, at) or interpolate(points, at)
+    if found is None or failed is None or find_measured(points, at):
+        return found
+    return Point(at, failed, 0.0)
+
+
+def _has_failed(levels: Iterable[Row], seed: int) -> bool:
+    return any(record.seed == seed for row in levels for record in row.failures)
 
 
 def judge_worth(point: Point, floor: float) -> float:

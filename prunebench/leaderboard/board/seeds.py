@@ -29,9 +29,20 @@ def find_seed_objection(rows: Iterable[Row | None], least: int) -> str | None:
             told = ", ".join(map(str, found[:6])) + (", …" if len(found) > 6 else "")
             wanted = f"0 to {len(found) - 1}: all that were run, none chosen"
             return f"{describe_row(row)} has the seeds {told}; expected {wanted}"
+        if reason := _find_shared_baseline(row):
+            return reason
         if len(found) < least:
             return f"{describe_row(row)} has {len(found)} of the {least} seeds that it takes"
     return None
+
+
+def _find_shared_baseline(row: Row) -> str | None:
+    """Say where several seeds are of one baseline, and so tell nothing of another."""
+    keys = [record.keys.get("baseline") for record in row.records]
+    told = [key for key in keys if isinstance(key, str)]
+    if len(set(told)) == len(told):
+        return None
+    return f"{describe_row(row)} has {len(told)} seeds but {len(set(told))} baselines"
 
 
 def is_preliminary(row: Row) -> bool:

@@ -70,6 +70,8 @@ def find_standing(rows: Sequence[Row], trained: Trained, *, headline: bool) -> S
         return Standing("study", "it has no pruners: it shows what its network reaches")
     training = baseline.first.training
     longest = _find_longest(baseline.first, trained) if training else None
+    if longest is not None and accuracy > longest + MOST_BELOW + CLOSE:
+        longest = None  # a longer training that came out worse shows nothing
     if longest is not None and accuracy < longest - MOST_BELOW - CLOSE:
         told = (
             f"its baseline reaches {accuracy:.1%}, the same network trained at least {LONGER} "
@@ -86,13 +88,12 @@ def find_standing(rows: Sequence[Row], trained: Trained, *, headline: bool) -> S
 
 
 def _find_longest(record: Record, trained: Trained) -> float | None:
+    """Return the best that the same network reached in a training long enough."""
     epochs = record.training.epochs if record.training else 0
-    enough = [
-        accuracy
-        for others, accuracy in trained.get(_identify(record), ())
-        if others >= LONGER * max(epochs, 1)
-    ]
-    return max(enough, default=None)
+    if not epochs:  # weights as they come: an adaptation is another training, not a longer one
+        return None
+    every = trained.get(_identify(record), ())
+    return max((reached for others, reached in every if others >= LONGER * epochs), default=None)
 
 
 def _identify(record: Record) -> Network:

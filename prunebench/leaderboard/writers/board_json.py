@@ -83,7 +83,7 @@ def _row(row: Row, section: Section) -> dict[str, Any]:
 
 def _beside(row: Row, section: Section, budgets: Mapping[str, Budget]) -> dict[str, Any]:
     """Return what a row is held against, what it damaged, and what it was given."""
-    counterpart = find_counterpart(row, section.rows, section.references)
+    counterpart = find_counterpart(row, section.rows, section.references, section.listed)
     budget = budgets.get(row.first.id)
     return {
         "counterpart": asdict(counterpart) if counterpart else None,
@@ -93,7 +93,7 @@ def _beside(row: Row, section: Section, budgets: Mapping[str, Budget]) -> dict[s
 
 
 def _damage(row: Row, section: Section) -> dict[str, Any]:
-    worst = find_worst_class(row, section.baseline)
+    worst = find_worst_class(row, section.references.control)
     exemplars = find_exemplars(row, section.baseline)
     return {
         "worst_class": asdict(worst) if worst else None,

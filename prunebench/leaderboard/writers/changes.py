@@ -12,8 +12,9 @@ from prunebench.leaderboard.board.protocol import Protocol
 from prunebench.leaderboard.board.rank import PrunerRank
 from prunebench.leaderboard.writers.cells import format_place, plain
 
-Places = dict[tuple[str, str, str], str]
-"""By suite, axis and pruner, the place as the board writes it."""
+Key = tuple[str, str, str, str]
+Places = dict[Key, str]
+"""By suite, model, axis and pruner, the place as the board writes it."""
 
 
 def keep_earlier(folder: Path, protocol: Protocol) -> None:
@@ -52,8 +53,8 @@ def list_changes(sections: Sequence[Section], folder: Path, protocol: Protocol) 
     return [f"{told}, under another protocol:", *(_tell(key, before, after) for key in changed)]
 
 
-def _tell(key: tuple[str, str, str], before: Places, after: Places) -> str:
-    suite, axis, pruner = key
+def _tell(key: Key, before: Places, after: Places) -> str:
+    suite, model, axis, pruner = key
     was, now = before.get(key), after.get(key)
     if was is None:
         why = "it was not on the board"
@@ -61,12 +62,13 @@ def _tell(key: tuple[str, str, str], before: Places, after: Places) -> str:
         why = "it is no longer on the board"
     else:
         why = "its records, or those it is compared with, are others"
-    return f"{plain(suite)}, {axis}: {plain(pruner)} from {was or '–'} to {now or '–'} ({why})."
+    moved = f"{plain(pruner)} from {was or '–'} to {now or '–'}"
+    return f"{plain(suite)}, {plain(model)}, {axis}: {moved} ({why})."
 
 
 def _list_places(sections: Sequence[Section]) -> Places:
     return {
-        (section.headline.suite, axis, place.pruner): format_place(place)
+        (section.headline.suite, section.first.model, axis, place.pruner): format_place(place)
         for section in sections
         if section.headline is not None
         for axis, ranking in section.rankings.items()
@@ -76,7 +78,9 @@ def _list_places(sections: Sequence[Section]) -> Places:
 
 def _list_places_of_json(board: dict[str, Any]) -> Places:
     return {
-        (section["suite"], ranking["axis"], place["pruner"]): format_place(_restore(place))
+        (section["suite"], section["model"], ranking["axis"], place["pruner"]): format_place(
+            _restore(place)
+        )
         for section in board.get("sections", ())
         if section.get("suite")
         for ranking in section["rankings"]

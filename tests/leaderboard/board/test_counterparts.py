@@ -24,7 +24,7 @@ def without_level(sp2ps: float, *, seeds: int = 5, **fields: Any) -> list[Record
 def counterpart(records: list[Record], pruner: str = "other") -> PeerDifference | None:
     section: Section = next(one for one in board(records) if one.control is not None)
     row = next(row for row in section.rows if row.first.pruner == pruner)
-    return find_counterpart(row, section.rows, section.references)
+    return find_counterpart(row, section.rows, section.references, section.listed)
 
 
 def test_a_student_is_held_against_what_pruners_keep_at_its_macs() -> None:
@@ -76,6 +76,13 @@ def test_two_seeds_give_no_interval() -> None:
     )
     assert found is not None
     assert (found.low, found.high, found.seeds) == (None, None, 2)
+
+
+def test_an_entry_from_elsewhere_moves_nobodys_difference() -> None:
+    records = world({"a": 0.9, "b": 0.7}) + without_level(0.85, reached=0.45)
+    strange = [r for r in world({"entry": 0.2}) if r.pruner == "entry"]
+    beside = [*records, *(r.model_copy(update={"suite": "elsewhere"}) for r in strange)]
+    assert counterpart(beside) == counterpart(records)
 
 
 def test_networks_with_levels_have_none() -> None:

@@ -53,6 +53,13 @@ def test_exemplars_are_where_all_seeds_agree_against_the_baselines() -> None:
     assert rest == pytest.approx(0.85, abs=0.003)
 
 
+def test_where_the_baselines_are_split_no_image_counts() -> None:
+    base = row("baseline", [images([3]), images([7]), images([1])])
+    found = find_exemplars(row("pruned", [images([7])] * 3), base)
+    assert found is not None
+    assert found.places == ()
+
+
 def test_undefined_maps_are_left_out_of_the_means() -> None:
     base = row("baseline", [images([0, 1])] * 3)
     pruned = row("pruned", [images([0, 2], [np.nan, 0.5])] * 2 + [images([0, 2], [0.8, 0.5])])

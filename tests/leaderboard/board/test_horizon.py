@@ -126,6 +126,17 @@ def test_a_network_that_could_not_be_made_ends_it() -> None:
     assert (found.at, found.next, found.cause) == (0.2, 0.4, "accuracy")
 
 
+def test_an_undefined_level_behind_the_bracket_hides_nothing() -> None:
+    bad = Value(mean=0.5, n=80, undefined=20)
+    records = [
+        r.model_copy(update={"values": {**r.values, "sp2ps/grad-cam": bad}})
+        if r.level == 0.6
+        else r
+        for r in line({0.2: 0.98, 0.4: 0.80, 0.6: 0.5})
+    ]
+    assert str(outcome(records)) == "[20%, 40%) (Sp2PS)"
+
+
 def test_methods_without_a_published_threshold_have_the_relative_one_alone() -> None:
     records = [
         baseline(),

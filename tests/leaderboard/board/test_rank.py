@@ -12,6 +12,7 @@ from synthetic import baseline, control, floor, record
 from worlds import FLOOR, trained_longer, training, world
 
 from prunebench.leaderboard.board import Section, board
+from prunebench.leaderboard.board.protocol import Headline, Protocol
 from prunebench.leaderboard.board.rank import NOT_TOLD_APART, AxisRanking, PrunerRank
 from prunebench.record import Record, Value
 
@@ -242,6 +243,86 @@ def test_an_entry_from_elsewhere_changes_nobodys_score_or_place(
     assert beside.smallest_difference == alone.smallest_difference
     found = place(beside, "entry")
     assert 1 <= (found.first or 0) <= (found.last or 0) <= 4
+
+
+def test_records_from_elsewhere_do_not_join_a_list_by_taking_its_label() -> None:
+    records = world({"a": 0.9, "b": 0.85}, noise=0.01)
+    stranger = [r.model_copy(update={"suite": "elsewhere"}) for r in entry("c", 0.3, 5)]
+    listed = protocol("a", "b", "c")
+    (alone, *_), (beside, *_) = board(records, listed), board([*records, *stranger], listed)
+    assert not place(beside.rankings["dense"], "c").listed
+    assert beside.absent == ("c",)
+    assert beside.rankings["dense"].places[:2] == alone.rankings["dense"].places
+
+
+def protocol(*pruners: str) -> Protocol:
+    named = Headline(
+        suite="quick",
+        title="Made up",
+        dataset="digits",
+        model="digits-cnn",
+        cams=("grad-cam",),
+        pruners=pruners,
+    )
+    return Protocol(name="2026.12", headlines=(named,))
+
+
+def test_a_suites_name_alone_makes_no_headline() -> None:
+    other = protocol("a", "b").headlines[0].model_copy(update={"model": "resnet8"})
+    (found, *_) = board(world({"a": 0.9, "b": 0.5}), Protocol(name="2026.12", headlines=(other,)))
+    assert found.headline is None
+
+
+def test_where_nothing_is_told_apart_an_entry_has_no_place_either() -> None:
+    records = world({"a": 0.9, "b": 0.9, "c": 0.9}, noise=0.02) + entry("entry", 0.3, 1)
+    assert not any(place.ranked for place in ranking(records).places)
+
+
+def test_seeds_of_one_baseline_are_no_evidence() -> None:
+    shared = [r.model_copy(update={"keys": {"baseline": "k"}}) for r in world({"a": 0.9, "b": 0.5})]
+    assert place(ranking(shared), "a").reason == "the baseline has 5 seeds but 1 baselines"
+
+
+def test_places_and_scores_are_of_the_same_seeds() -> None:
+    few, many = world({"b": 0.8}), world({"a": 0.9}, seeds=10)
+    late = [
+        r.model_copy(update={"values": record("x", sp2ps=0.5).values})
+        if r.pruner == "a" and r.seed >= 5
+        else r
+        for r in many
+    ]
+    found = ranking([*late, *(r for r in few if r.pruner == "b")])
+    assert places(found) == {"a": (1, 1), "b": (2, 2)}
+    assert place(found, "a").score == pytest.approx(0.9)
+    assert place(found, "a").seeds == 5
+
+
+def test_a_longer_training_that_failed_shows_nothing() -> None:
+    records = world({"a": 0.9, "b": 0.5}, shown_good=False)
+    found = section([*records, trained_longer(0.10)]).standing
+    assert found.closed == "nobody trained its network 3 times as long, to show that it is good"
+
+
+def test_given_weights_as_they_come_are_not_shown_good_by_an_adaptation() -> None:
+    as_it_comes = training(0, from_scratch=False, keep=None)
+    records = [
+        r.model_copy(update={"training": as_it_comes}) if r.role == "baseline" else r
+        for r in world({"a": 0.9, "b": 0.5}, shown_good=False)
+    ]
+    found = section([*records, trained_longer(0.9, epochs=3)]).standing
+    assert found.kind == "study"
+    assert found.closed is not None
+
+
+def test_another_control_does_not_take_the_place_of_none() -> None:
+    records = world({"a": 0.9, "b": 0.5})
+    other = [
+        control(0.97, 0.99, seed=s, seeds=range(5)).model_copy(
+            update={"pruner": "aaa", "id": f"o{s}"}
+        )
+        for s in range(5)
+    ]
+    assert section([*records, *other]).rankings == section(records).rankings
 
 
 @pytest.mark.slow

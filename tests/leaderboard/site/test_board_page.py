@@ -208,7 +208,14 @@ def test_the_page_begins_with_headlines_and_folds_demonstrations(tmp_path: Path)
         {
             "name": "2026.12",
             "headlines": [
-                {"suite": "quick", "title": "Digits", "cams": ["grad-cam"], "pruners": ["a", "b"]}
+                {
+                    "suite": "quick",
+                    "title": "Digits",
+                    "dataset": "digits",
+                    "model": "digits-cnn",
+                    "cams": ["grad-cam"],
+                    "pruners": ["a", "b"],
+                }
             ],
         }
     )

@@ -13,7 +13,14 @@ from prunebench.leaderboard.board import Section, board
 from prunebench.leaderboard.board.protocol import Headline, Protocol
 from prunebench.leaderboard.publish import write_board
 
-HEADLINE = Headline(suite="quick", title="Made up", cams=("grad-cam",), pruners=("a", "b", "c"))
+HEADLINE = Headline(
+    suite="quick",
+    title="Made up",
+    dataset="digits",
+    model="digits-cnn",
+    cams=("grad-cam",),
+    pruners=("a", "b", "c"),
+)
 
 
 def protocol(name: str) -> Protocol:
@@ -40,9 +47,12 @@ def test_a_later_protocol_keeps_the_earlier_board_and_tells_what_changed(
     text = write(tmp_path, {"a": 0.7, "b": 0.9, "c": 0.5}, "2027.06", monkeypatch)
     assert (tmp_path / "board-2026.12.json").read_text(encoding="utf-8") == kept
     assert "- Since 2026.12, under another protocol:" in text
-    assert "- quick, dense: a from 1 to 2 (its records, or those it is compared with" in text
-    assert "- quick, dense: b from 2 to 1" in text
-    assert "- quick, dense: c from – to 3 (it was not on the board)." in text
+    assert (
+        "- quick, digits-cnn, dense: a from 1 to 2 (its records, or those it is compared with"
+        in text
+    )
+    assert "- quick, digits-cnn, dense: b from 2 to 1" in text
+    assert "- quick, digits-cnn, dense: c from – to 3 (it was not on the board)." in text
     # Written again, it says the same: the earlier board stays what it was.
     assert write(tmp_path, {"a": 0.7, "b": 0.9, "c": 0.5}, "2027.06", monkeypatch) == text
 

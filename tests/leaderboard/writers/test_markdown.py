@@ -51,7 +51,7 @@ def test_a_row_shows_what_it_measured() -> None:
 
 
 def test_five_seeds_have_a_rank_and_a_mark() -> None:
-    text = to_markdown(board(world({"l1-filter": 0.97, "b": 0.8})))
+    text = to_markdown(board(world({"l1-filter": 0.97, "b": 0.8}, noise=0.001)))
     line = next(line for line in table_lines(text) if "| l1-filter" in line)
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     assert cells[:4] == ["1", "l1-filter", "10%", "5"]
@@ -189,7 +189,14 @@ HEADLINE = Protocol.model_validate(
     {
         "name": "2026.12",
         "headlines": [
-            {"suite": "quick", "title": "Digits", "cams": ["grad-cam"], "pruners": ["a", "b"]}
+            {
+                "suite": "quick",
+                "title": "Digits",
+                "dataset": "digits",
+                "model": "digits-cnn",
+                "cams": ["grad-cam"],
+                "pruners": ["a", "b"],
+            }
         ],
     }
 )

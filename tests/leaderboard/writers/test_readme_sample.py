@@ -14,7 +14,14 @@ NOTHING = Protocol(name="2026.12", headlines=())
 
 
 def headline(suite_name: str) -> Protocol:
-    told = {"suite": suite_name, "title": "Digits", "cams": ("grad-cam",), "pruners": ("a", "b")}
+    told = {
+        "suite": suite_name,
+        "title": "Digits",
+        "dataset": "digits",
+        "model": "digits-cnn",
+        "cams": ("grad-cam",),
+        "pruners": ("a", "b"),
+    }
     return Protocol.model_validate({"name": "2026.12", "headlines": (told,)})
 
 

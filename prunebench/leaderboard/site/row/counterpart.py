@@ -10,7 +10,7 @@ from prunebench.leaderboard.writers.cells import plain
 
 def describe_counterpart(row: Row, section: Section) -> str | None:
     """Say what a network without levels keeps more than its counterpart; None for other rows."""
-    found = find_counterpart(row, section.rows, section.references)
+    found = find_counterpart(row, section.rows, section.references, section.listed)
     if found is None:
         return None
     if found.difference is None:

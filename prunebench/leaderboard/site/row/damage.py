@@ -24,7 +24,7 @@ def describe_damage(row: Row, section: Section) -> dict[str, Any] | None:
     record = row.first
     if record.role not in (*SMALLER, "control"):
         return None
-    worst = find_worst_class(row, section.baseline)
+    worst = find_worst_class(row, section.references.control)
     found = find_exemplars(row, section.baseline)
     if worst is None and found is None:
         return None
@@ -45,7 +45,7 @@ def describe_damage(row: Row, section: Section) -> dict[str, Any] | None:
 
 def _tell_class(worst: ClassChange, record: Record) -> str:
     if worst.change >= 0:
-        return "No class lost recall against the baseline."
+        return "No class lost recall against `none`."
     change = f"{_points(worst.change)} points (too few seeds for an interval)"
     if worst.low is not None and worst.high is not None:
         between = f"[{_points(worst.low)}, {_points(worst.high)}]"
