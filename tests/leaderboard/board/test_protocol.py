@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
 from prunebench.leaderboard.board.grid import GRID
 from prunebench.leaderboard.board.protocol import Headline, load_protocol, read_protocol
 from prunebench.leaderboard.board.seeds import LEAST_TO_RANK
 from prunebench.suite import Suite, load_suite
 
+REPOSITORY = Path(__file__).parent.parent.parent.parent
 SUITES = REPOSITORY / "benchmarks" / "board"
 PROTOCOL = load_protocol()
 
