@@ -48,6 +48,7 @@ from prunebench.networks import Architecture, Network
 from prunebench.networks.network import make_masks_permanent
 from prunebench.plugins import KINDS, Entry, choose, entries
 from prunebench.plugins.preparing import prepared
+from prunebench.plugins.recipe import Recipe
 from prunebench.seeding import seeded
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "outputs.json"
@@ -178,7 +179,9 @@ def of_pruner(entry: Entry, parameters: dict[str, Any], folder: Path) -> Golden:
     pruner = choose("pruners", entry.name, parameters).plugin
 
     levels = 1 if pruner.levels == "rounds" else None
-    context = make_context(network, network, noise_data(), 7, round=levels)
+    # The baseline's recipe is for those alone that follow it; again one epoch.
+    recipe = Recipe(epochs=1, lr=1e-3) if pruner.from_scratch else None
+    context = make_context(network, network, noise_data(), 7, round=levels, recipe=recipe)
     context = prepared(pruner.prepare(), network.module, context)
     found = pruner.compress(network.module, 0.5, context)
     module = found.module if isinstance(found, Network) else found
