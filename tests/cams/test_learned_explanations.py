@@ -48,13 +48,26 @@ def test_what_is_learnt_of_the_baseline_serves_explainer_and_pruner(toy_suite: W
 
 
 def test_each_network_is_learnt_anew_and_others_pay_nothing(toy_suite: Write) -> None:
-    plain = {t.network.key: t for t in trials(toy_suite())}
-    for trial in trials(toy_suite(cams=f"[grad-cam, toy-cam, {{{AEM}}}]")):
-        before = {cell.step.key for cell in plain[trial.network.key].cells}
-        assert before <= {cell.step.key for cell in trial.cells}
-        learnt = [c.step.parent("maps") for c in trial.cells if c.cam and "aem" in c.cam]
-        for maps in learnt:
+    plain = {(t.role, t.network.key): t for t in trials(toy_suite())}
+    found = trials(toy_suite(cams=f"[grad-cam, toy-cam, {{{AEM}}}]"))
+    explainers = []
+    for trial in found:
+        ours = {cell.step.key: cell for cell in trial.cells}
+        if trial.role == "retrained":  # under another seed, and nothing else is paid for
+            assert trial.network == found[0].network
+            before = set()
+        else:
+            before = {cell.step.key for cell in plain.pop((trial.role, trial.network.key)).cells}
+        assert before <= ours.keys()
+        added = [ours[key].step.parent("maps") for key in ours.keys() - before]
+        assert added
+        assert {maps.name for maps in added} == {"aem-rbf"}
+        for maps in added:
             assert maps.parent("prepared:selector").parent("network") == trial.network
+        explainers.append({key for maps in added for key in ancestors(maps, "prepared")})
+    assert plain == {}
+    assert [trial.role for trial in found].count("retrained") == 1
+    assert len(set().union(*explainers)) == sum(map(len, explainers)) == 2 * len(found)
 
 
 @pytest.mark.slow
