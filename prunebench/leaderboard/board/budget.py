@@ -22,11 +22,14 @@ class Budget:
         images_seen: Training images seen since the baseline; the most of any seed.
         others: Median over the other pruners on its axis, each by the median of its levels; None
             where it is the only one.
+        peers: The other pruners that saw as many, within 10%: with them it is compared at equal
+            budget.
     """
 
     reads_explanations: bool
     images_seen: int
     others: float | None = None
+    peers: tuple[str, ...] = ()
 
     @property
     def exceeds(self) -> bool:
@@ -42,6 +45,9 @@ class Budget:
             yield f"saw {times:.3g} times the training images of the others"
         elif self.exceeds:
             yield f"saw {self.images_seen:,} training images, the others none"
+        if self.exceeds:
+            equal = ", ".join(self.peers) or "no other pruner"
+            yield f"at equal budget it is compared with {equal}"
 
 
 def find_budgets(rows: Sequence[Row]) -> dict[str, Budget]:
@@ -60,7 +66,14 @@ def find_budgets(rows: Sequence[Row]) -> dict[str, Budget]:
         for name, levels in pruners:
             others = [images for other, images in seen.items() if other != name]
             middle = float(median(others)) if others else None
+            peers = tuple(
+                other for other in seen if other != name and _is_equal(seen[other], seen[name])
+            )
             for row in levels:
                 reads = any(record.reads_explanations for record in row.records)
-                found[row.first.id] = Budget(reads, row.images_seen, middle)
+                found[row.first.id] = Budget(reads, row.images_seen, middle, peers)
     return found
+
+
+def _is_equal(images: float, others: float) -> bool:
+    return max(images, others) <= MOST * min(images, others)

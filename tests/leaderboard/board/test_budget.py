@@ -12,6 +12,9 @@ from prunebench.record import Record
 OTHERS = [record(name, images_seen=1000) for name in ("a", "b", "c")]
 
 
+ALONE = "at equal budget it is compared with no other pruner"
+
+
 def describe(records: list[Record], pruner: str = "x") -> list[str]:
     (section,) = board([baseline(), control(images_seen=9), *records])
     row = next(row for row in section.rows if row.first.pruner == pruner)
@@ -23,8 +26,8 @@ def describe(records: list[Record], pruner: str = "x") -> list[str]:
     [
         (1000, []),
         (1100, []),
-        (1101, ["saw 1.1 times the training images of the others"]),
-        (2500, ["saw 2.5 times the training images of the others"]),
+        (1101, ["saw 1.1 times the training images of the others", ALONE]),
+        (2500, ["saw 2.5 times the training images of the others", ALONE]),
         (10, []),
     ],
 )
@@ -45,7 +48,13 @@ def test_the_other_axis_and_the_own_levels_do_not_count() -> None:
 
 def test_others_that_saw_none_are_no_divisor() -> None:
     found = describe([record("a"), record("x", images_seen=2000)])
-    assert found == ["saw 2,000 training images, the others none"]
+    assert found == ["saw 2,000 training images, the others none", ALONE]
+
+
+def test_who_saw_as_many_is_named() -> None:
+    same = record("same", images_seen=2400)
+    found = describe([*OTHERS, record("x", images_seen=2500), same])
+    assert found[1] == "at equal budget it is compared with same"
 
 
 def test_reading_explanations_is_told() -> None:

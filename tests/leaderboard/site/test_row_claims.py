@@ -92,7 +92,10 @@ def test_the_title_is_followed_by_what_to_know_before_comparing(tmp_path: Path) 
         for each in world({"l1-filter": 0.9, "b": 0.7})
     ]
     found = content_of(records, tmp_path, "l1-filter")
-    assert found["remarks"] == ["saw 9 times the training images of the others"]
+    assert found["remarks"] == [
+        "saw 9 times the training images of the others",
+        "at equal budget it is compared with no other pruner",
+    ]
     assert found["rank"] == "rank 1 of 2 on the axis dense"
     assert found["score"] == "score 0.900, [0.900, 0.900] over 5 seeds"
     one = [each for each in records if each.seed == 0]
