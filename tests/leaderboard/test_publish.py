@@ -227,6 +227,7 @@ def test_the_json_tells_counterparts_damage_and_budgets(tmp_path: Path) -> None:
     assert rows["student"]["counterpart"]["difference"] == pytest.approx(0.05)
     assert rows["student"]["budget"] == {
         "reads_explanations": False,
+        "peers": [],
         "images_seen": 500,
         "others": 0.0,
     }
