@@ -39,6 +39,5 @@ def digest_network(architecture: Mapping[str, Any], content: Any) -> str:
         architecture: As stored, with how the network sees images.
         content: Digest of given weights; None for none.
     """
-    built = dict(architecture)
-    text = json.dumps([built, content], sort_keys=True)
+    text = json.dumps([architecture, content], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from prunebench.leaderboard.board.grid import CLOSE
 from prunebench.leaderboard.board.rows import Row
 
 FREE = 0.01
 """Accuracy that may be lost at no cost, a fraction: 1 point."""
 LOST = 0.03
 """Loss from which on a network no longer counts as accurate at all: 3 points."""
-CLOSE = 1e-9
 
 
 def find_bars(*references: Row | None) -> dict[int, float]:

@@ -67,7 +67,7 @@ class Section:
 
     @cached_property
     def references(self) -> References:
-        """What the pruners are held against."""
+        """Controls that the pruners are held against."""
         return find_references(self.rows, self.headline.cams if self.headline else None)
 
     @cached_property

@@ -15,7 +15,7 @@ MOST = 1.1
 
 @dataclass(frozen=True)
 class Budget:
-    """What a row's method was given that others were not.
+    """Resources that a row's method was given and others were not.
 
     Attributes:
         reads_explanations: Whether it chooses by explanations what it removes.
@@ -33,7 +33,7 @@ class Budget:
 
     @property
     def exceeds(self) -> bool:
-        """Whether it saw over 10% more training images than the others."""
+        """True where it saw over 10% more training images than the others."""
         return self.others is not None and self.images_seen > MOST * self.others
 
     def describe(self) -> Iterator[str]:

@@ -23,7 +23,7 @@ COLLAPSED = f"lost more than {100 * MOST_LOST:.0f} points of accuracy"
 
 @dataclass(frozen=True)
 class TwofoldCorrelation:
-    """How a value goes with accuracy, with collapsed networks and without.
+    """Correlations of a value with accuracy, with collapsed networks and without.
 
     Attributes:
         every: Over all networks.
@@ -35,7 +35,7 @@ class TwofoldCorrelation:
 
     @property
     def collapsed(self) -> int:
-        """How many networks are left out of the second."""
+        """Number of networks that are left out of the second."""
         return self.every.points - self.working.points
 
     def explain_disagreement(self) -> str | None:

@@ -26,7 +26,7 @@ class Blocks:
 
     @property
     def residuals(self) -> Floats:
-        """What neither pruner nor seed explains, pruners × seeds."""
+        """Residuals that neither pruner nor seed explains, pruners × seeds."""
         rows = self.scores.mean(1, keepdims=True)
         return np.asarray(self.scores - rows - self.scores.mean(0) + self.scores.mean())
 

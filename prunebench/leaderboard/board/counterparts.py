@@ -7,14 +7,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from prunebench.intervals import LEAST_SEEDS, seed_interval
-from prunebench.leaderboard.board.grid import GRID, NEAR, Axis, read_point
+from prunebench.leaderboard.board.grid import GRID, NEAR, Axis
 from prunebench.leaderboard.board.references import References
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.board.score import (
     Score,
     group_by_pruner,
+    has_failed,
     judge_worth,
     locate_points,
+    read_cell,
     score_pruner,
 )
 
@@ -97,7 +99,8 @@ def _keep_of_pruners(
         return None
     found = []
     for score in scored:
-        point = read_point(list(locate_points(score.rows, references, seed)), place)
+        points = list(locate_points(score.rows, references, seed))
+        point = read_cell(points, place, floor if has_failed(score.rows, seed) else None)
         if point is None:
             return None
         found.append(judge_worth(point, floor))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from prunebench.intervals import seed_bounds
 from prunebench.leaderboard.board.accuracy_bar import is_accurate
-from prunebench.leaderboard.board.grid import Axis
+from prunebench.leaderboard.board.grid import CLOSE, Axis
 from prunebench.leaderboard.board.references import References, list_cams
 from prunebench.leaderboard.board.rows import Row
 from prunebench.leaderboard.board.score import group_by_pruner
@@ -19,9 +19,9 @@ from prunebench.trust import THRESHOLDS
 MOST_LOST = 0.05
 """Sp2PS that may be lost against ``none`` within the relative horizon."""
 LEAST_LEVELS = 3
-CLOSE = 1e-9
 
 Versus = Literal["published", "none - 0.05"]
+Cause = Literal["sp2ps", "accuracy"]
 State = Literal["between", "below the first level", "beyond the last level", "not measurable"]
 
 
@@ -40,7 +40,7 @@ class HorizonOutcome:
     state: State | None
     at: float | None = None
     next: float | None = None
-    cause: Literal["sp2ps", "accuracy"] | None = None
+    cause: Cause | None = None
     reason: str | None = None
 
     def __str__(self) -> str:
@@ -123,66 +123,70 @@ def _follow(
     if reason or control is None:
         return HorizonOutcome(None, reason=reason)
     none = {record.seed: record.mean(name) for record in control.records}
-    start = find_cause(control, bars, name, none, threshold)
-    if isinstance(start, str) and start not in ("sp2ps", "accuracy"):
-        return HorizonOutcome(None, reason=start)
-    if start:
-        return HorizonOutcome("not measurable", cause=_as_cause(start))
+    start = judge_level(control, bars, name, none, threshold)
+    if start.unknown:
+        return HorizonOutcome(None, reason=start.unknown)
+    if start.cause:
+        return HorizonOutcome("not measurable", cause=start.cause)
     last: float | None = None
     for row in levels:
         if undefined := find_undefined((row,), (name,)):
             return HorizonOutcome(None, last, reason=undefined)
-        cause = find_cause(row, bars, name, none, threshold)
-        if cause is None:
-            last = _place(row)
-            continue
-        if cause not in ("sp2ps", "accuracy"):
-            return HorizonOutcome(None, last, reason=cause)
-        state: State = "below the first level" if last is None else "between"
-        return HorizonOutcome(state, last, _place(row), _as_cause(cause))
+        found = judge_level(row, bars, name, none, threshold)
+        if found.unknown:
+            return HorizonOutcome(None, last, reason=found.unknown)
+        if found.cause:
+            state: State = "below the first level" if last is None else "between"
+            return HorizonOutcome(state, last, _place(row), found.cause)
+        last = _place(row)
     return HorizonOutcome("beyond the last level", last)
 
 
-def find_cause(
+class LevelVerdict(NamedTuple):
+    """Whether a level holds.
+
+    Attributes:
+        cause: What gives way; None where it holds, or that is not known.
+        unknown: What is missing to tell.
+    """
+
+    cause: Cause | None = None
+    unknown: str | None = None
+
+
+def judge_level(
     row: Row,
     bars: Mapping[int, float],
     name: str,
     none: Mapping[int, float | None],
     threshold: float | None,
-) -> str | None:
-    """Return what gives way at a level: ``sp2ps`` or ``accuracy``; None if it holds.
+) -> LevelVerdict:
+    """Return whether a level holds, or what gives way there.
 
     Accuracy gives way where its mean over seeds is more than 1 point below the bar; Sp2PS where it
     cannot be told, with 95% confidence over seeds, to be at or above the threshold (or, without
     one, to have lost less than 0.05 against ``none`` under the same seed).
-
-    Returns:
-        Another text where a value is missing, which says so.
     """
     accurate = is_accurate(row, dict(bars))
     if accurate is None:
-        return "the accuracy is not known"
+        return LevelVerdict(unknown="the accuracy is not known")
     if not accurate:
-        return "accuracy"
+        return LevelVerdict("accuracy")
     values, references = [], []
     for record in row.records:
         value, reference = record.mean(name), none.get(record.seed)
         if value is None or reference is None:
-            return f"{name} is missing"
+            return LevelVerdict(unknown=f"{name} is missing")
         values.append(value)
         references.append(reference)
     if threshold is not None:
-        return None if seed_bounds(values)[0] >= threshold - CLOSE else "sp2ps"
+        return LevelVerdict(None if seed_bounds(values)[0] >= threshold - CLOSE else "sp2ps")
     losses = [reference - value for value, reference in zip(values, references, strict=True)]
-    return None if seed_bounds(losses)[1] < MOST_LOST + CLOSE else "sp2ps"
+    return LevelVerdict(None if seed_bounds(losses)[1] < MOST_LOST + CLOSE else "sp2ps")
 
 
 def _place(row: Row) -> float:
     return round(max(row.pruned, 0.0), 12)
-
-
-def _as_cause(text: str) -> Literal["sp2ps", "accuracy"]:
-    return "sp2ps" if text == "sp2ps" else "accuracy"
 
 
 def _percent(fraction: float | None) -> str:

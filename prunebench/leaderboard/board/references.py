@@ -81,21 +81,13 @@ def find_references(rows: Sequence[Row], cams: Sequence[str] | None = None) -> R
         rows: Rows of one section.
         cams: Explanation methods of its protocol; by default those of the control.
     """
-    baseline, floor = find_role(rows, "baseline"), find_role(rows, "floor")
-    control = _find_control(rows)
+    baseline, control, floor = (find_role(rows, role) for role in ("baseline", "control", "floor"))
     chosen = list_cams(control) if cams is None else tuple(cams)
     bars = find_bars(baseline, control)
     found = References(baseline, control, floor, chosen, bars, {})
     floors = {record.seed: found.average(record) for record in (floor.records if floor else ())}
     known = {seed: value for seed, value in floors.items() if value is not None}
     return References(baseline, control, floor, chosen, bars, known)
-
-
-def _find_control(rows: Sequence[Row]) -> Row | None:
-    """Return ``none``, or another control where there is no such."""
-    controls = [row for row in rows if row.first.role == "control"]
-    named = [row for row in controls if row.first.pruner == "none"]
-    return next(iter([*named, *controls]), None)
 
 
 def list_cams(control: Row | None) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from prunebench.leaderboard.board.grid import (
     Axis,
     Point,
     find_measured,
-    interpolate,
     is_of_protocol,
+    read_point,
 )
 from prunebench.leaderboard.board.references import References
 from prunebench.leaderboard.board.rows import Row, describe_row
@@ -60,7 +60,7 @@ def score_pruner(pruner: str, levels: Sequence[Row], references: References, axi
     missing: set[float] = set()
     for seed in seeds:
         points = list(locate_points(counted, references, seed))
-        floor = references.floors[seed] if _has_failed(counted, seed) else None
+        floor = references.floors[seed] if has_failed(counted, seed) else None
         cells = {at: read_cell(points, at, floor) for at in GRID[axis]}
         missing |= {at for at, point in cells.items() if point is None}
         known = [point for point in cells.values() if point is not None]
@@ -81,13 +81,14 @@ def read_cell(points: Sequence[Point], at: float, failed: float | None = None) -
         failed: Where a network of this seed could not be made, the floor: nobody knows where it
             would have stood, so that nothing is interpolated.
     """
-    found = find_measured(points, at) or interpolate(points, at)
+    found = read_point(points, at)
     if found is None or failed is None or find_measured(points, at):
         return found
     return Point(at, failed, 0.0)
 
 
-def _has_failed(levels: Iterable[Row], seed: int) -> bool:
+def has_failed(levels: Iterable[Row], seed: int) -> bool:
+    """Return whether any network of a seed could not be made."""
     return any(record.seed == seed for row in levels for record in row.failures)
 
 

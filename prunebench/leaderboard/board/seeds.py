@@ -42,7 +42,8 @@ def _find_shared_baseline(row: Row) -> str | None:
     told = [key for key in keys if isinstance(key, str)]
     if len(set(told)) == len(told):
         return None
-    return f"{describe_row(row)} has {len(told)} seeds but {len(set(told))} baselines"
+    count = len(set(told))
+    return f"{describe_row(row)} has {len(told)} seeds but {count} baseline{'s' * (count > 1)}"
 
 
 def is_preliminary(row: Row) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from prunebench.leaderboard.board.grid import CLOSE
 from prunebench.leaderboard.board.rows import Row, find_role
 from prunebench.record import Record
 
@@ -17,7 +18,6 @@ LONGER = 3
 """How many times as long the same network must have been trained to show what it can reach."""
 MOST_BELOW = 0.01
 """How far a good baseline may be below that, a fraction: 1 point."""
-CLOSE = 1e-9
 
 Network = tuple[str, str, str]
 Trained = Mapping[Network, Sequence[tuple[int, float]]]

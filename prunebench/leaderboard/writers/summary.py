@@ -11,7 +11,7 @@ from prunebench.leaderboard.board import Section
 from prunebench.leaderboard.board.accuracy_bar import is_accurate
 from prunebench.leaderboard.board.comparisons import Blocks
 from prunebench.leaderboard.board.damage import ClassChange, find_exemplars, find_worst_class
-from prunebench.leaderboard.board.grid import GRID, Axis
+from prunebench.leaderboard.board.grid import GRID, NEAR, Axis
 from prunebench.leaderboard.board.horizon import Horizon
 from prunebench.leaderboard.board.rank import AxisRanking, PrunerRank
 from prunebench.leaderboard.board.rows import Row, find_role, format_level
@@ -24,8 +24,6 @@ WHAT = {"dense": "MACs", "masked": "weights"}
 HOW = {"dense": "Channels removed", "masked": "Weights set to zero"}
 LARGE = 0.05
 """A difference in Sp2PS from which accuracy alone would not have told."""
-NEAR_MACS = 0.02
-"""How near the MACs of two networks are that are called of one shape."""
 
 
 def summarise(section: Section) -> list[str]:
@@ -193,7 +191,7 @@ def _tell_small(section: Section, rows: Sequence[Row]) -> Iterator[str]:
             for row in rows
             if row.first.pruner_name == "l1-filter"
             and row.first.level == small.first.level
-            and abs(row.reached.macs - small.reached.macs) <= NEAR_MACS
+            and abs(row.reached.macs - small.reached.macs) <= NEAR
         ]
         if not rivals:
             continue

@@ -280,7 +280,7 @@ def test_where_nothing_is_told_apart_an_entry_has_no_place_either() -> None:
 
 def test_seeds_of_one_baseline_are_no_evidence() -> None:
     shared = [r.model_copy(update={"keys": {"baseline": "k"}}) for r in world({"a": 0.9, "b": 0.5})]
-    assert place(ranking(shared), "a").reason == "the baseline has 5 seeds but 1 baselines"
+    assert place(ranking(shared), "a").reason == "the baseline has 5 seeds but 1 baseline"
 
 
 def test_places_and_scores_are_of_the_same_seeds() -> None:
