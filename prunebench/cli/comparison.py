@@ -23,7 +23,10 @@ def compare(
     pruned: Annotated[str, typer.Argument(help="FACTORY[@WEIGHTS]")],
     data: Annotated[Path, typer.Option(help="folder of images; one folder a class gives labels")],
     classes: Annotated[int | None, typer.Option(help="number of classes")] = None,
-    size: Annotated[str, typer.Option(help="images are resized to this: 224 or 224x160")] = "224",
+    size: Annotated[
+        str | None,
+        typer.Option(help="images are resized to this, such as 224 or 224x160; default 224"),
+    ] = None,
     mean: Annotated[
         str | None,
         typer.Option(help="channel means; by default the baseline plugin's, or ImageNet's"),

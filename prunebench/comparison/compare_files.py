@@ -13,18 +13,13 @@ from prunebench.comparison.compare import Comparison, compare
 from prunebench.comparison.image_folder import load_images
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
+from prunebench.model_files.model_text import ModelText, parse_model
+from prunebench.model_files.opened_model import InputShape, OpenedModel, open_model
+from prunebench.model_files.told import Told, read_told
 from prunebench.networks.classifier import make_classifier
-from prunebench.networks.factory import (
-    build_module,
-    find_source_file,
-    load_weights,
-    parse_model,
-    read_weights,
-)
-from prunebench.networks.layout import Layout
-from prunebench.plugins import choose
+from prunebench.networks.distillation import make_translation
 
-DEFAULT_CLASSES = 1000  # ImageNet's, as torchvision's models assume
+DEFAULT_SIZE = (224, 224)
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -34,7 +29,7 @@ def compare_files(
     data: Path,
     *,
     classes: int | None = None,
-    size: str = "224",
+    size: str | None = None,
     mean: str | None = None,
     std: str | None = None,
     target_layer: str | None = None,
@@ -43,16 +38,17 @@ def compare_files(
     limit: int | None = None,
     unsafe_pickle: bool = False,
 ) -> Comparison:
-    """Compare two models given as ``FACTORY[@WEIGHTS]``.
+    """Compare two models given as ``FACTORY[@WEIGHTS]``, or as files that hold whole networks.
 
     Args:
         baseline: The model before compression.
         pruned: The model after compression.
         data: A folder of images. Where its subfolders are as many as classes, they are labels.
         classes: Number of outputs; by default read off the weights, else 1000.
-        size: ``224``, or height and width as ``224x160``.
-        mean: Channel means, separated by commas; by default those that the baseline's plugin
-            demands, else ImageNet's.
+        size: ``224``, or height and width as ``224x160``; by default what is told beside the
+            baseline's weights, else 224.
+        mean: Channel means, separated by commas; by default those told beside the baseline's
+            weights or by its plugin, else ImageNet's.
         std: Channel deviations, likewise.
         target_layer: A layer, or the baseline's and the pruned model's, separated by a comma.
         cams: Explanation methods.
@@ -63,46 +59,73 @@ def compare_files(
     Raises:
         RequestError: Models, weights, images or options do not fit together.
     """
-    shape = _read_size(size)
-    demanded = _find_normalisation(baseline)
-    means = demanded.mean if mean is None else _read_numbers(mean, "--mean")
-    deviations = demanded.std if std is None else _read_numbers(std, "--std")
-    images, names = load_images(data, shape, means, deviations, limit)
-    channels = images.shape[1]
-    before = _load_module(baseline, classes, channels, shape, unsafe_pickle)
-    after = _load_module(pruned, classes, channels, shape, unsafe_pickle)
-    outputs = _count_classes(before, images)
-    layers = tuple(target_layer.split(",")) if target_layer else ()
-    if len(layers) > 2:
-        raise RequestError(f"{target_layer!r} names more than two layers", where="--target-layer")
-    wanted = (layers[0], layers[-1]) if layers else (_find_layer(baseline), _find_layer(pruned))
+    models = parse_model(baseline), parse_model(pruned)
+    told = read_told(models[0]), read_told(models[1])
+    shape = _read_size(size) if size else told[0].size or DEFAULT_SIZE
+    seen = _choose_normalisation(told[0], mean, std)
+    images, names = load_images(data, shape, seen.mean, seen.std, limit)
+    inputs = InputShape(images.shape[1], shape, classes or told[0].classes)
+    before, after = (_open(model, inputs, unsafe_pickle) for model in models)
+    _translate(after.module, seen, told[1], given=mean is not None or std is not None)
+    outputs = _count_classes(before.module, images)
+    labels, about_labels = _find_labels(data, names, outputs)
     found = compare(
-        before,
-        after,
+        before.module,
+        after.module,
         images,
-        labels=_find_labels(data, names, outputs),
+        labels=labels,
         cams=cams,
-        target_layer=wanted,
-        layout=(_find_layout(baseline), _find_layout(pruned)),
+        target_layer=_read_layers(target_layer, before, after),
+        layout=(before.layout, after.layout),
         class_policy=class_policy,  # type: ignore[arg-type]  # compare checks it
         names=names,
     )
-    numbers = [", ".join(f"{value:g}" for value in values) for values in (means, deviations)]
+    numbers = [", ".join(f"{value:g}" for value in values) for values in (seen.mean, seen.std)]
+    source = f" ({told[0].source})" if told[0].source and mean is None else ""
     return replace(
         found,
         about=(
             f"Baseline: `{baseline}`; pruned: `{pruned}`",
+            *(
+                f"{name} network: {note}"
+                for name, model in (("Baseline", before), ("Pruned", after))
+                for note in model.notes
+            ),
             f"Images: `{data}`, resized to {shape[0]}×{shape[1]}, mean {numbers[0]}, deviation "
-            f"{numbers[1]}",
-        ),
-        warnings=found.warnings
-        + tuple(
-            f"the {name} network `{text}` is given no weights; unless its factory loads some, they "
-            "are random"
-            for name, text in (("baseline", baseline), ("pruned", pruned))
-            if parse_model(text)[1] is None
+            f"{numbers[1]}{source}",
+            about_labels,
         ),
     )
+
+
+def _open(model: ModelText, inputs: InputShape, unsafe_pickle: bool) -> OpenedModel:
+    return open_model(model, inputs, unsafe_pickle=unsafe_pickle)
+
+
+def _choose_normalisation(told: Told, mean: str | None, std: str | None) -> Normalisation:
+    default = told.normalisation or IMAGENET
+    return Normalisation(
+        default.mean if mean is None else _read_numbers(mean, "--mean"),
+        default.std if std is None else _read_numbers(std, "--std"),
+    )
+
+
+def _translate(pruned: nn.Module, seen: Normalisation, told: Told, given: bool) -> None:
+    """Let the pruned network see images as it was trained to, where its file tells so."""
+    own = told.normalisation
+    if own is None or given or own == seen or len(own.mean) != len(seen.mean):
+        return
+    translate = make_translation(seen, own)
+    pruned.register_forward_pre_hook(lambda _module, images: (translate(images[0]),))
+
+
+def _read_layers(
+    text: str | None, before: OpenedModel, after: OpenedModel
+) -> tuple[str | None, str | None]:
+    layers = tuple(text.split(",")) if text else ()
+    if len(layers) > 2:
+        raise RequestError(f"{text!r} names more than two layers", where="--target-layer")
+    return (layers[0], layers[-1]) if layers else (before.target_layer, after.target_layer)
 
 
 def _count_classes(baseline: nn.Module, images: Tensor) -> int:
@@ -113,54 +136,24 @@ def _count_classes(baseline: nn.Module, images: Tensor) -> int:
     return predict_logits(network, "baseline", images[:1], batch_size=1).shape[1]
 
 
-def _find_normalisation(text: str) -> Normalisation:
-    factory, _ = parse_model(text)
-    if find_source_file(factory):
-        return IMAGENET
-    demanded: Normalisation | None = choose("models", factory).plugin.normalisation()
-    return demanded or IMAGENET
-
-
-def _find_layout(text: str) -> Layout:
-    factory, _ = parse_model(text)
-    if find_source_file(factory):
-        return "maps"
-    found: Layout = choose("models", factory).plugin.layout()
-    return found
-
-
-def _find_layer(text: str) -> str | None:
-    """Return the target layer of a model that gives tokens; None where the last maps do."""
-    factory, _ = parse_model(text)
-    if _find_layout(text) == "maps":
-        return None
-    found: str = choose("models", factory).plugin.target_layer()
-    return found
-
-
-def _load_module(
-    text: str, classes: int | None, channels: int, size: tuple[int, int], unsafe_pickle: bool
-) -> nn.Module:
-    factory, weights = parse_model(text)
-    state = read_weights(weights, unsafe_pickle=unsafe_pickle) if weights else None
-    outputs = classes or _count_outputs(state) or DEFAULT_CLASSES
-    module = build_module(factory, {}, outputs, channels, size)
-    if state is not None:
-        load_weights(module, state, str(weights))
-    return module.eval()
-
-
-def _count_outputs(state: dict[str, Tensor] | None) -> int | None:
-    """Count the classes that weights were trained for: the rows of the last matrix."""
-    matrices = [tensor for tensor in (state or {}).values() if tensor.ndim == 2]
-    return len(matrices[-1]) if matrices else None
-
-
-def _find_labels(root: Path, names: list[str], outputs: int) -> Tensor | None:
+def _find_labels(root: Path, names: list[str], outputs: int) -> tuple[Tensor | None, str]:
+    """Find the labels that folders give, and say in a sentence what was found."""
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
-    if len(folders) != outputs or any("/" not in name for name in names):
-        return None
-    return torch.tensor([folders.index(name.partition("/")[0]) for name in names])
+    if splits := sorted({"train", "test", "val", "validation"} & set(folders)):
+        raise RequestError(
+            f"holds the splits {', '.join(splits)}, and comparing needs the images of one; give "
+            f"{root / splits[0]}",
+            where=str(root),
+        )
+    if not folders or any("/" not in name for name in names):
+        return None, "No labels, since images are not in one folder a class; so no accuracy"
+    if len(folders) != outputs:
+        return None, (
+            f"No labels, since there are {len(folders)} folders for {outputs} classes; so no "
+            "accuracy"
+        )
+    labels = torch.tensor([folders.index(name.partition("/")[0]) for name in names])
+    return labels, f"Labels: the folders in the order of their names, `{folders[0]}` is class 0"
 
 
 def _read_size(text: str) -> tuple[int, int]:

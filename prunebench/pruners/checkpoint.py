@@ -9,14 +9,16 @@ from pydantic import Field, field_validator
 
 from prunebench.errors import RequestError
 from prunebench.input_files import is_file
-from prunebench.networks.factory import Code, find_source_file, parse_model, read_code, read_source
+from prunebench.model_files.model_text import parse_model
+from prunebench.networks.factory import Code, find_source_file, read_code, read_source
 from prunebench.plugins import choose
 from prunebench.plugins.context import Context
 from prunebench.pruners.pruner import Pruner
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
+    from prunebench.model_files.layer_sizes import Attributes
     from prunebench.networks import Network
 
 
@@ -31,7 +33,8 @@ class CheckpointPruner(Pruner):
 
     model: str = Field(
         description="FACTORY[@WEIGHTS]: a model plugin's name, torchvision/NAME or "
-        "file.py:function; weights in safetensors or a state dict of torch.save"
+        "file.py:function; weights in safetensors or a state dict of torch.save, of layers as "
+        "large as the factory's or smaller"
     )
     parameters: dict[str, Any] = Field({}, description="parameters of the model plugin or function")
     mean: tuple[float, ...] = Field((), description="channel means; the baseline's by default")
@@ -41,7 +44,11 @@ class CheckpointPruner(Pruner):
     @field_validator("model")
     @classmethod
     def _readable(cls, model: str) -> str:
-        parse_model(model)
+        if not parse_model(model).factory:
+            raise ValueError(
+                f"{model!r} is a file without a factory; write FACTORY@{model}: suites store "
+                "networks without pickle, and must be able to build them again"
+            )
         return model
 
     @classmethod
@@ -50,13 +57,16 @@ class CheckpointPruner(Pruner):
         model = parameters.get("model")
         if not isinstance(model, str):
             return parameters
-        factory, weights = parse_model(model)
-        factory = str(folder / factory) if find_source_file(factory) else factory
-        return parameters | {"model": f"{factory}@{folder / weights}" if weights else factory}
+        factory, weights, part = parse_model(model)
+        factory = str(folder / factory) if factory and find_source_file(factory) else factory
+        if weights is None:
+            return parameters | {"model": factory}
+        anchored = f"{folder / weights}#{part}" if part else f"{folder / weights}"
+        return parameters | {"model": f"{factory}@{anchored}" if factory else anchored}
 
     def files(self) -> list[Path]:
         """List the weights and the source file of ``file.py:function``."""
-        factory, weights = parse_model(self.model)
+        factory, weights, _ = parse_model(self.model)
         found = [path for path in (weights, find_source_file(factory)) if path]
         for path in found:
             if not is_file(path):
@@ -65,16 +75,17 @@ class CheckpointPruner(Pruner):
 
     def changed_parameters(self) -> dict[str, Any]:
         """Return these as for all plugins; of paths, the name without its folders."""
-        factory, weights = parse_model(self.model)
+        factory, weights, part = parse_model(self.model)
         source = find_source_file(factory)
         named = factory if source is None else f"{source.name}:{factory.rpartition(':')[2]}"
         shown = f"{named}@{weights.name}" if weights else named
+        shown += f"#{part}" if part else ""
         changed = super().changed_parameters() | {"model": shown}
         return {key: value for key, value in changed.items() if key != "name"}
 
     def code(self) -> tuple[Code, ...]:
         """Return the function of ``file.py:function`` and its text as it is now."""
-        factory, _ = parse_model(self.model)
+        factory = parse_model(self.model).factory
         if find_source_file(factory) is None:
             return ()
         return (read_code(factory, self.model_dump(mode="json")["parameters"]),)
@@ -95,7 +106,7 @@ class CheckpointPruner(Pruner):
         from prunebench.pruners.weights.masks import mask_zeros
         from prunebench.seeding import seeded
 
-        factory, _ = parse_model(self.model)
+        factory = parse_model(self.model).factory
         _, channels, height, width = context.example.shape
         mean, std = self._choose_normalisation(channels)
         architecture = Architecture(
@@ -110,9 +121,11 @@ class CheckpointPruner(Pruner):
         )
         with seeded(context.seed, "weights that will be replaced"):
             module = architecture.build()
-        self._load_weights(module)
+        resized = self._load_weights(module, context.example.cpu())
         module.to(context.device)
         check_network(module, context.example, context.classes, f"the network {self.model}")
+        if resized:
+            architecture = architecture.model_copy(update={"resized": resized})
         return Network(module, architecture, mask_zeros(module))
 
     def check(self, network: nn.Module, context: Context) -> None:
@@ -128,27 +141,22 @@ class CheckpointPruner(Pruner):
                 )
         if bool(self.mean) != bool(self.std):
             raise RequestError("pruner 'checkpoint': give both 'mean' and 'std', or neither")
-        factory, _ = parse_model(self.model)
+        factory = parse_model(self.model).factory
         if self.mean or find_source_file(factory):
             return self.mean, self.std
         demanded = choose("models", factory, self.parameters).plugin.normalisation()
         return (demanded.mean, demanded.std) if demanded else ((), ())
 
-    def _load_weights(self, module: nn.Module) -> None:
-        from prunebench.networks.factory import load_weights, read_weights
+    def _load_weights(self, module: nn.Module, example: Tensor) -> Attributes:
+        """Load the weights; return the sizes of layers that are smaller than the factory's."""
+        from prunebench.model_files.loaded_weights import fit_weights, load_weights
+        from prunebench.model_files.weights import read_network
 
-        factory, weights = parse_model(self.model)
+        factory, weights, part = parse_model(self.model)
         if weights:
-            state = read_weights(weights)
-            try:
-                load_weights(module, state, where=str(weights))
-            except RequestError as error:
-                raise RequestError(
-                    f"{error.message} (for a network whose layers lost channels, give a "
-                    "file.py:function that builds it in its new sizes)",
-                    where=error.where,
-                ) from None
-        elif find_source_file(factory) is None:
+            found = read_network(weights, part)
+            return fit_weights(module.eval(), found, example, where=str(weights)).resized
+        if find_source_file(factory) is None:
             published = choose("models", factory, self.parameters).plugin.pretrained()
             if published is None:
                 raise RequestError(
@@ -156,3 +164,4 @@ class CheckpointPruner(Pruner):
                     "file of its weights"
                 )
             load_weights(module, published, where=factory)
+        return {}

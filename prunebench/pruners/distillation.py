@@ -89,8 +89,9 @@ class DistillationPruner(Nesting, Pruner):
         return student
 
     def _build_student(self, context: Context) -> Network:
+        from prunebench.model_files.loaded_weights import load_weights
+        from prunebench.model_files.weights import read_weights
         from prunebench.networks import Architecture, Network
-        from prunebench.networks.factory import load_weights, read_weights
         from prunebench.pruners.output_check import check_network
         from prunebench.seeding import seeded
 

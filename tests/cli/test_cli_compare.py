@@ -91,6 +91,7 @@ def test_a_whole_pickle_is_read_only_when_asked_and_with_a_warning(
         ("nets.py:word", [], ["expected a torch.nn.Module"]),
         ("nets.py:small@gone.pt", [], ["gone.pt: no such file"]),
         ("digits-cnn@after.safetensors", [], ["the weights do not fit the model"]),
+        ("after.safetensors", [], ["without the network they belong to", "give FACTORY@after.saf"]),
         ("resnet21", [], ["unknown model 'resnet21'"]),
         ("nets.py:grey", [], ["pruned network: cannot take images of 3×16×16"]),
         ("nets.py:small", ["--size", "big"], ["--size"]),

@@ -26,7 +26,8 @@ from prunebench.comparison.image_folder import load_images
 from prunebench.datasets.image_files import FORMATS
 from prunebench.datasets.parquet import Parquet
 from prunebench.errors import RequestError
-from prunebench.networks.factory import load_weights, read_weights
+from prunebench.model_files.loaded_weights import load_weights
+from prunebench.model_files.weights import read_weights
 from prunebench.plugins import choose
 from prunebench.store import Store, StoreError
 

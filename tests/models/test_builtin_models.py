@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
+from prunebench.model_files.loaded_weights import load_weights
+from prunebench.model_files.weights import read_weights
 from prunebench.models import Model
-from prunebench.networks.factory import load_weights, read_weights
 from prunebench.plugins import choose
 
 # name: (image, parameters, weights of convolutions and linear layers, map of the target layer)

@@ -11,11 +11,11 @@ import torch
 from prunebench.cams.target_layer import check_target_layer, tell_token_grids, watch_outputs
 from prunebench.cams.tracer import trace
 from prunebench.errors import RequestError
+from prunebench.model_files.loaded_weights import load_weights
 from prunebench.models import Model
 from prunebench.models import timm as plugin
 from prunebench.models.networks import timm as networks
 from prunebench.models.networks.meta_networks import PROBE_CLASSES, build_on_meta
-from prunebench.networks.factory import load_weights
 from prunebench.networks.layout import contradicts, to_maps
 from prunebench.plugins import choose
 

@@ -9,10 +9,10 @@ from torchvision import models
 from torchvision.models._api import WeightsEnum
 
 from prunebench.errors import RequestError
+from prunebench.model_files.loaded_weights import load_weights
 from prunebench.models import Model
 from prunebench.models.networks import torchvision as networks
 from prunebench.models.networks.meta_networks import pass_shapes
-from prunebench.networks.factory import load_weights
 from prunebench.networks.layout import to_maps
 from prunebench.plugins import choose
 

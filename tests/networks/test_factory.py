@@ -10,7 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from prunebench.errors import RequestError
-from prunebench.networks.factory import build_module, load_weights, read_weights
+from prunebench.model_files.loaded_weights import load_weights
+from prunebench.model_files.weights import read_weights
+from prunebench.networks.factory import build_module
 
 SOURCE = """
 from __future__ import annotations
@@ -141,6 +143,13 @@ def test_a_layer_called_module_keeps_its_name(tmp_path: Path) -> None:
     assert read_weights(tmp_path / "a.pt").keys() == state.keys()
 
 
+class OwnNetwork(nn.Linear):
+    """A class that is no library's."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+
+
 class Payload:
     """Touches a file when it is unpickled."""
 
@@ -154,7 +163,7 @@ class Payload:
 def test_pickled_objects_are_refused_and_do_not_run(tmp_path: Path) -> None:
     torch.save(Payload(tmp_path / "ran"), tmp_path / "a.pt")
     (tmp_path / "b.pt").write_bytes(pickle.dumps(Payload(tmp_path / "ran"), protocol=2))
-    torch.save(network(), tmp_path / "c.pt")
+    torch.save(OwnNetwork(), tmp_path / "c.pt")
     for name in ("a.pt", "b.pt", "c.pt"):
         with pytest.raises(RequestError, match=f"{name}: cannot be read as weights"):
             read_weights(tmp_path / name)

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from prunebench.errors import RequestError
+from prunebench.model_files.model_text import parse_model
 from prunebench.networks import network as networks
-from prunebench.networks.factory import parse_model
 from prunebench.plugins import choose
 from prunebench.pruners.checkpoint import CheckpointPruner
 from prunebench.pruners.weights.magnitude import L1Unstructured
@@ -50,11 +50,14 @@ def refused(method: CheckpointPruner, context: Any, match: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("resnet20", ("resnet20", None)),
-        ("resnet20@w.pt", ("resnet20", Path("w.pt"))),
-        ("torchvision/resnet18@a/b@2.pt", ("torchvision/resnet18", Path("a/b@2.pt"))),
-        ("me@home/net.py:build", ("me@home/net.py:build", None)),
-        ("me@home/net.py:build@x.safetensors", ("me@home/net.py:build", Path("x.safetensors"))),
+        ("resnet20", ("resnet20", None, "")),
+        ("resnet20@w.pt", ("resnet20", Path("w.pt"), "")),
+        ("resnet20@w.pt#model_ema", ("resnet20", Path("w.pt"), "model_ema")),
+        ("torchvision/resnet18@a/b@2.pt", ("torchvision/resnet18", Path("a/b@2.pt"), "")),
+        ("me@home/net.py:build", ("me@home/net.py:build", None, "")),
+        ("me@home/net.py:build@x.safetensors", ("me@home/net.py:build", Path("x.safetensors"), "")),
+        ("nets/pruned.ONNX", ("", Path("nets/pruned.ONNX"), "")),
+        ("pruned.pt#ema", ("", Path("pruned.pt"), "ema")),
     ],
 )
 def test_factory_and_weights_are_told_apart(text: str, expected: Any) -> None:
@@ -155,12 +158,30 @@ def test_misfit_weights_are_refused_with_a_way_out(
 ) -> None:
     weights = tmp_path / "w.pt"
     torch.save(trained.state_dict(), weights)
-    method = CheckpointPruner(model=f"{source}:build@{weights}", parameters={"width": 7})
+    method = CheckpointPruner(model=f"{source}:build@{weights}", parameters={"width": 5})
     refused(
-        method, make_context(trained), r"'0.weight' is \(6, 3, 3, 3\) in the file.*file.py:function"
+        method, make_context(trained), r"'0.weight' is \(6, 3, 3, 3\) in the file.*never larger"
     )
     torch.save({"other": torch.zeros(1)}, weights)
     refused(method, make_context(trained), "the file lacks '0.bias'")
+
+
+def test_layers_may_be_smaller_than_the_factory_s(
+    source: Path, trained: nn.Module, tmp_path: Path, make_context: Any
+) -> None:
+    torch.save(trained.state_dict(), tmp_path / "w.pt")
+    context = make_context(trained)
+    model = f"{source}:build@{tmp_path / 'w.pt'}"
+    found = CheckpointPruner(model=model, parameters={"width": 7}).compress(trained, 0.0, context)
+    assert torch.equal(found.module(context.example), trained(context.example))
+    assert found.architecture.resized["0"] == {"out_channels": 6}
+    again = networks.from_tensors(found.architecture, networks.to_tensors(found))
+    assert torch.equal(again.module(context.example), trained(context.example))
+
+
+def test_a_file_without_a_factory_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"write FACTORY@.*must be able to build them again"):
+        CheckpointPruner(model=str(tmp_path / "whole.pt"))
 
 
 def test_wrong_number_of_classes_is_refused(tmp_path: Path, make_context: Any) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from prunebench.model_files.loaded_weights import load_weights
+from prunebench.model_files.weights import read_weights
 from prunebench.models.cifar_resnet import ResNet20
 from prunebench.models.networks.cifar_resnet import CifarResNet
-from prunebench.networks.factory import load_weights, read_weights
 from prunebench.plugins.preparing import prepared
 from prunebench.plugins.recipe import Recipe
 from prunebench.pruners.filters.channel_sums import sum_by_channel

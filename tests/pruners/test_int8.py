@@ -453,7 +453,8 @@ def test_in_a_suite(toy_suite: Callable[..., Path], tmp_path: Path) -> None:
 def test_a_trained_network_keeps_its_predictions_and_its_maps(
     shared_data: Callable[[str], Path], shared_weights: Callable[[str], Path]
 ) -> None:
-    from prunebench.networks.factory import load_weights, read_weights
+    from prunebench.model_files.loaded_weights import load_weights
+    from prunebench.model_files.weights import read_weights
 
     data = choose("datasets", "parquet", {"path": shared_data("cifar10-jpeg")}).plugin.load()
     look = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

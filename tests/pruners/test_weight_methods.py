@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from prunebench.data import Data, Normalisation, Split
 from prunebench.errors import RequestError
 from prunebench.execution.stages.context import make_context as context_of_data
+from prunebench.model_files.loaded_weights import load_weights
+from prunebench.model_files.weights import read_weights
 from prunebench.networks import Architecture, Network
-from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import make_masks_permanent
 from prunebench.networks.prunable_layers import find_prunable_layers
 from prunebench.plugins import choose

@@ -8,9 +8,10 @@ from torch import nn
 
 from prunebench.data import Data
 from prunebench.execution.stages.workspace import Result, Workspace
+from prunebench.model_files.loaded_weights import load_weights
+from prunebench.model_files.weights import read_weights
 from prunebench.models import Model
 from prunebench.networks import Architecture, Network
-from prunebench.networks.factory import load_weights, read_weights
 from prunebench.networks.network import to_tensors
 from prunebench.networks.training import train
 from prunebench.networks.training_state import Curve

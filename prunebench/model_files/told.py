@@ -1,0 +1,127 @@
+"""What files tell of a network's input: normalisation, size, channels and number of classes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prunebench.data import Normalisation
+from prunebench.errors import RequestError
+from prunebench.input_files import is_file, is_folder, read_bytes, spell
+from prunebench.model_files.model_text import ModelText
+from prunebench.networks.factory import find_source_file
+from prunebench.plugins import choose
+
+LARGEST_CONFIG = 10_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is told of a network's input; None where nothing is.
+
+    Attributes:
+        normalisation: Mean and deviation of its channels.
+        size: Height and width of its images.
+        classes: Number of its outputs.
+        source: Who tells it, for the report.
+    """
+
+    normalisation: Normalisation | None = None
+    size: tuple[int, int] | None = None
+    classes: int | None = None
+    source: str = ""
+
+
+def read_told(model: ModelText) -> Told:
+    """Read what the model's plugin, or the files beside its weights, tell of its input.
+
+    Args:
+        model: The model as it is asked for.
+
+    Raises:
+        RequestError: There is no such plugin, or a configuration cannot be read.
+    """
+    if model.file is not None:
+        folder = model.file if is_folder(model.file) else model.file.parent
+        if is_folder(model.file) or model.file.stem in ("model", "pytorch_model"):
+            told = read_hub_config(folder)
+            if told != Told():
+                return told
+    if model.factory and find_source_file(model.factory) is None:
+        demanded = choose("models", model.factory).plugin.normalisation()
+        if demanded is not None:
+            return Told(demanded, source=f"the model plugin {model.factory}")
+    return Told()
+
+
+def read_hub_config(folder: Path) -> Told:
+    """Read timm's ``config.json`` or transformers' ``preprocessor_config.json`` in a folder."""
+    for name, read in (
+        ("preprocessor_config.json", _read_preprocessor),
+        ("config.json", _read_timm),
+    ):
+        path = folder / name
+        if is_file(path):
+            config = read_json(path)
+            try:
+                told = read(config, spell(path))
+            except (KeyError, TypeError, ValueError) as error:
+                raise RequestError(
+                    f"is not as the hub's libraries write it ({type(error).__name__}: {error})",
+                    where=spell(path),
+                ) from None
+            if told != Told():
+                return told
+    return Told()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        RequestError: It is none.
+    """
+    try:
+        found = json.loads(read_bytes(path, LARGEST_CONFIG))
+    except ValueError as error:
+        raise RequestError(f"cannot be read as JSON: {error}", where=spell(path)) from None
+    if not isinstance(found, dict):
+        raise RequestError("holds no JSON object", where=spell(path))
+    return found
+
+
+def _read_timm(config: dict[str, Any], source: str) -> Told:
+    own = config.get("pretrained_cfg")
+    if not isinstance(own, dict) or "mean" not in own:
+        return Told()
+    size = own.get("input_size")
+    return Told(
+        _make_normalisation(own["mean"], own["std"]),
+        (int(size[1]), int(size[2])) if size else None,
+        int(config["num_classes"]) if "num_classes" in config else None,
+        source,
+    )
+
+
+def _read_preprocessor(config: dict[str, Any], source: str) -> Told:
+    normalisation = None
+    if config.get("do_normalize", True) and "image_mean" in config:
+        normalisation = _make_normalisation(config["image_mean"], config["image_std"])
+    crop = config.get("crop_size") if config.get("do_center_crop") else None
+    return Told(normalisation, _read_size(crop or config.get("size")), None, source)
+
+
+def _make_normalisation(mean: Any, std: Any) -> Normalisation:
+    return Normalisation(tuple(map(float, mean)), tuple(map(float, std)))
+
+
+def _read_size(size: Any) -> tuple[int, int] | None:
+    if isinstance(size, int):
+        return size, size
+    if not isinstance(size, dict):
+        return None
+    edge = size.get("shortest_edge")
+    height, width = size.get("height", edge), size.get("width", edge)
+    return (int(height), int(width)) if height and width else None

@@ -1,0 +1,90 @@
+"""Files of torch.save, read without running what is in them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import warnings
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunebench.errors import RequestError
+from prunebench.input_files import spell
+
+INERT: tuple[Any, ...] = (argparse.Namespace, OrderedDict, defaultdict, dict, set)
+"""Containers of training scripts, which run nothing when they are read."""
+LIBRARIES = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.", "timm.")
+"""Modules whose layers are read: classes installed here; a file only sets their attributes."""
+
+
+def read_torch_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
+    """Read what torch.save wrote: tensors in containers, or whole networks of known layers.
+
+    Args:
+        path: The file.
+        unsafe_pickle: Read whatever it holds, which can run any code: only for files you made.
+
+    Raises:
+        RequestError: It cannot be read, or it needs ``unsafe_pickle``.
+    """
+    where = spell(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of networks saved by another version of torch
+            if unsafe_pickle:
+                return torch.load(path, map_location="cpu", weights_only=False)
+            with torch.serialization.safe_globals([*INERT, *_find_library_layers(path)]):
+                return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes without sense raise anything
+        if unsafe_pickle:
+            raise RequestError(
+                f"cannot be read ({type(error).__name__}: {_shorten(error)}); the module that "
+                "defines the network's classes must be importable from here",
+                where=where,
+            ) from error
+        strange = _find_strange_classes(path)
+        hint = (
+            f"it holds objects of {', '.join(strange)}, which may run code when they are read: "
+            "give --unsafe-pickle if you made the file, or save only the network's state dict"
+            if strange
+            else "expected safetensors, or what torch.save wrote"
+        )
+        raise RequestError(
+            f"cannot be read as weights ({type(error).__name__}); {hint}", where=where
+        ) from error
+
+
+def _find_library_layers(path: Path) -> Iterator[Any]:
+    for name in _list_classes(path):
+        module, _, kind = name.rpartition(".")
+        if not f"{module}.".startswith(LIBRARIES):
+            continue
+        try:
+            found = getattr(importlib.import_module(module), kind)
+        except (ImportError, AttributeError):
+            continue
+        if isinstance(found, type) and issubclass(found, nn.Module):
+            yield found, name
+
+
+def _find_strange_classes(path: Path) -> list[str]:
+    known = {name for _, name in _find_library_layers(path)}
+    inert = {f"{kind.__module__}.{kind.__qualname__}" for kind in INERT}
+    return [name for name in _list_classes(path) if name not in known | inert][:3]
+
+
+def _list_classes(path: Path) -> list[str]:
+    """List what a file names beyond tensors, without reading it; nothing of an old format."""
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # no archive, or a damaged one: reading it says so
+        return []
+
+
+def _shorten(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
