@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -34,17 +34,33 @@ def check_request(
         raise RequestError(f"{len(names)} names for {images} images; expected one an image")
 
 
-def check_same_classes(classes: Sequence[int]) -> None:
-    """Check that the baseline and the pruned network have equally many classes.
+def check_same_classes(classes: Mapping[str, int]) -> None:
+    """Check that all networks have as many classes as the baseline.
+
+    Args:
+        classes: How many, by what the network is called; the baseline's first.
 
     Raises:
         RequestError: They have not.
     """
-    if classes[0] != classes[1]:
-        raise RequestError(
-            f"the baseline tells {classes[0]} classes apart and the pruned network "
-            f"{classes[1]}; only networks with the same classes can be compared"
-        )
+    expected = next(iter(classes.values()))
+    for name, found in classes.items():
+        if found != expected:
+            network = name if name.startswith("control") else f"{name} network"
+            raise RequestError(
+                f"the baseline tells {expected} classes apart and the {network} {found}; only "
+                "networks with the same classes can be compared"
+            )
+
+
+def check_class_names(names: Sequence[str] | None, classes: int) -> None:
+    """Check that each class has a name, where there are names.
+
+    Raises:
+        RequestError: There are more or fewer.
+    """
+    if names and len(names) != classes:
+        raise RequestError(f"{len(names)} class names: the networks have {classes} classes")
 
 
 def check_labels(labels: Tensor, classes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -24,16 +25,20 @@ from prunebench.cams.explained_batches import Explained, explain_batches, split_
 from prunebench.cams.explaining import choose_layer, learn_on
 from prunebench.comparison.checks import (
     ClassPolicy,
+    check_class_names,
     check_labels,
     check_request,
     check_same_classes,
     predict_logits,
 )
+from prunebench.comparison.controls import Controls, read_controls
+from prunebench.comparison.costs import measure_costs
 from prunebench.comparison.measures import (
     average_scores,
     choose_pictures,
     measure_accuracy,
     pair_maps,
+    tabulate_controls,
     tabulate_images,
 )
 from prunebench.comparison.result import Comparison
@@ -67,6 +72,9 @@ def compare(
     names: Sequence[str] | None = None,
     batch_size: int = 64,
     layout: Layout | tuple[Layout, Layout] = "maps",
+    controls: Controls | None = None,
+    class_names: Sequence[str] | None = None,
+    cost: bool = False,
     quiet: bool = False,
 ) -> Comparison:
     """Compare where two networks look, image by image.
@@ -91,6 +99,14 @@ def compare(
         batch_size: Images a batch; it changes nothing but speed and memory.
         layout: How the target layer's output is read as maps (see ``explain``), one for both
             networks or (baseline's, pruned's).
+        controls: Networks to read the result against, by label: each is compared with the
+            baseline by the same measures. The word ``random`` in a network's place
+            (``{"random": "random"}``) is the baseline with random weights, what maps have in
+            common by chance; the baseline fine-tuned like the pruned network, or another seed's,
+            says how far training alone moves them.
+        class_names: What the classes are called on the page; their indices by default.
+        cost: Count parameters and MACs of both networks and time them in turns, which takes some
+            seconds and differs from run to run.
         quiet: Show no progress.
 
     Raises:
@@ -120,21 +136,19 @@ def compare(
     if labels is not None:
         labels = read_classes(labels, len(images), "labels").to(images.device)
     check_request(len(images), labels, class_policy, names)
-    layouts = layout if isinstance(layout, tuple) else (layout, layout)
-    names_of_layers = _name_layers((baseline, pruned), target_layer)
-    modules = _make_classifiers((baseline, pruned), images)
-    classes = [
-        predict_logits(module, name, images[:1], 1).shape[1]
-        for module, name in zip(modules, NETWORKS, strict=True)
-    ]
-    layers = _choose_layers(modules, names_of_layers, layouts, images)
-    check_same_classes(classes)
-    if labels is not None:
-        check_labels(labels, classes[0])
-    results = _explain_both(
-        modules, layers, layouts, images, labels, chosen, class_policy, batch_size, quiet
+    networks = _choose_networks(
+        {"baseline": baseline, "pruned": pruned}, controls or {}, images, target_layer, layout
     )
-    logits = [result.logits for result in results]
+    classes = {
+        network.name: predict_logits(network.module, network.name, images[:1], 1).shape[1]
+        for network in networks
+    }
+    check_same_classes(classes)
+    check_class_names(class_names, classes["baseline"])
+    if labels is not None:
+        check_labels(labels, classes["baseline"])
+    results = _explain_all(networks, images, labels, chosen, class_policy, batch_size, quiet)
+    logits = [result.logits for result in results[:2]]
     predictions = [each.argmax(1) for each in logits]
     pairs = pair_maps(results)
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
@@ -144,22 +158,42 @@ def compare(
         per_image=per_image,
         agreement=float((predictions[0] == predictions[1]).double().mean()),
         accuracy=None if labels is None else measure_accuracy(logits, labels),
-        layers=layers,
+        layers=(networks[0].layer, networks[1].layer),
         class_policy=class_policy,
-        pictures=choose_pictures(per_image, pairs, images),
-        uncut=tuple(result.uncut for result in results),
+        pictures=choose_pictures(per_image, pairs, images, logits, labels),
+        uncut=tuple(result.uncut for result in results[:2]),
         about=(SEVERAL,) if labels is not None and labels.dim() == 2 else (),
-        warnings=_describe_dependences(modules, images),
+        warnings=_describe_dependences(networks[:2], images),
+        controls=tabulate_controls(results, list(controls or {}), size, labels),
+        class_names=tuple(class_names or ()),
+        cost=measure_costs(baseline, pruned, images[:batch_size], quiet) if cost else None,
     )
+
+
+@dataclass(frozen=True)
+class ExplainedNetwork:
+    """A network of a comparison, ready to be explained.
+
+    Attributes:
+        name: What messages call it: ``baseline``, ``pruned``, or ``control`` and its label.
+        module: As ``make_classifier`` made it.
+        layer: Its target layer.
+        layout: How the layer's output is read as maps.
+    """
+
+    name: str
+    module: nn.Module
+    layer: str
+    layout: Layout
 
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Say in a refusal which of the two networks it is about."""
+    """Say in a refusal which network it is about."""
     try:
         yield
     except RequestError as error:
-        where = f"{name} network"
+        where = name if name.startswith("control") else f"{name} network"
         raise RequestError(error.message, where=error.where or where) from error.__cause__
 
 
@@ -187,73 +221,77 @@ def _name_layers(
     return found[0], found[1]
 
 
-def _make_classifiers(
-    modules: tuple[nn.Module, nn.Module], images: Tensor
-) -> tuple[nn.Module, nn.Module]:
-    found = []
-    for module, name in zip(modules, NETWORKS, strict=True):
-        with _naming(name):
-            found.append(make_classifier(module, to_module(images[:1], unwrap(module))))
-    return found[0], found[1]
-
-
-def _choose_layers(
-    modules: tuple[nn.Module, nn.Module],
-    wanted: tuple[str | None, str | None],
-    layouts: tuple[Layout, Layout],
+def _choose_networks(
+    modules: dict[str, nn.Module],
+    controls: Controls,
     images: Tensor,
-) -> tuple[str, str]:
-    """Return the baseline's and the pruned network's target layer."""
-    found = []
-    for module, name, layer, layout in zip(modules, NETWORKS, wanted, layouts, strict=True):
+    target_layer: Layer | tuple[Layer | None, Layer | None] | None,
+    layout: Layout | tuple[Layout, Layout],
+) -> list[ExplainedNetwork]:
+    """Return baseline, pruned network and controls, each with its target layer.
+
+    A control is explained at the layer that was asked for in the baseline.
+    """
+    baseline, pruned = modules.values()
+    layers = _name_layers((baseline, pruned), target_layer)
+    layouts = layout if isinstance(layout, tuple) else (layout, layout)
+    read = read_controls(controls, baseline)
+    modules = modules | {f"control {label!r}": module for label, module in read.items()}
+    classifiers = {}
+    for name, module in modules.items():
         with _naming(name):
-            found.append(choose_layer(module, layer, images, layout))
-    return found[0], found[1]
-
-
-def _describe_dependences(modules: tuple[nn.Module, nn.Module], images: Tensor) -> tuple[str, ...]:
+            classifiers[name] = make_classifier(module, to_module(images[:1], unwrap(module)))
     found = []
-    for module, name in zip(modules, NETWORKS, strict=True):
-        if depends := describe_dependence(module, to_module(images[:1], module)):
+    for name, module in classifiers.items():
+        index = 1 if name == "pruned" else 0
+        with _naming(name):
+            layer = choose_layer(module, layers[index], images, layouts[index])
+        found.append(ExplainedNetwork(name, module, layer, layouts[index]))
+    return found
+
+
+def _describe_dependences(networks: Sequence[ExplainedNetwork], images: Tensor) -> tuple[str, ...]:
+    found = []
+    for network in networks:
+        if depends := describe_dependence(network.module, to_module(images[:1], network.module)):
             found.append(
-                f"the maps of the {name} network do not depend on the image alone, but on {depends}"
+                f"the maps of the {network.name} network do not depend on the image alone, but on "
+                f"{depends}"
             )
     return tuple(found)
 
 
-def _explain_both(
-    modules: tuple[nn.Module, nn.Module],
-    layers: tuple[str, str],
-    layouts: tuple[Layout, Layout],
+def _explain_all(
+    networks: Sequence[ExplainedNetwork],
     images: Tensor,
     labels: Tensor | None,
     cams: dict[str, Cam],
     class_policy: ClassPolicy,
     batch_size: int,
     quiet: bool,
-) -> tuple[Explained, Explained]:
-    """Return maps, logits and explained classes of the baseline and of the pruned network."""
-    prepared = [learn_on(images, module, cams, quiet) for module in modules]
+) -> list[Explained]:
+    """Return maps, logits and explained classes of each network, the baseline's first."""
+    prepared = [learn_on(images, network.module, cams, quiet) for network in networks]
     results: list[Explained] = []
-    with counting(2 * len(images), "images explained", quiet) as progress:
-        for index, name in enumerate(NETWORKS):
+    with counting(len(networks) * len(images), "images explained", quiet) as progress:
+        for index, network in enumerate(networks):
             classes = labels if class_policy == "label" else None
             if class_policy != "own" and results:
                 classes = results[0].classes
-            with _naming(name):
+            with _naming(network.name):
                 found = explain_batches(
-                    modules[index],
-                    layers[index],
+                    network.module,
+                    network.layer,
                     split_batches(images, classes, batch_size),
                     cams,
-                    layout=layouts[index],
+                    layout=network.layout,
                     prepared=prepared[index],
                     # As in a suite, each network draws random maps of its own.
                     seed=index,
                     progress=partial(_advance, progress, index * len(images)),
                 )
             results.append(found)
-    return results[0], results[1]
+    return results
 
 
 def _advance(progress: Callable[[int], None], before: int, done: int) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
+from prunebench.comparison.costs import ComparedCosts
 from prunebench.comparison.figure import Picture
-from prunebench.comparison.verdict import conclude, give_reasons
 from prunebench.intervals import Interval
 
 
@@ -47,7 +47,14 @@ class ComparedNetworks:
         uncut: For both networks, why it could not be cut at its target layer (see ``Tracer``);
             empty where it could.
         about: What was compared, where that is known: models, images.
-        warnings: What makes the comparison meaningless, such as random weights.
+        warnings: What makes the comparison doubtful, such as maps that depend on chance.
+        withheld: Why no verdict is given, such as a baseline that was never trained; empty where
+            one is.
+        controls: One row a control and explanation method: how alike the control's maps are to the
+            baseline's, with the columns of ``scores``, the share of equal predictions
+            (``agreement``) and the control's ``accuracy``. Empty where there are none.
+        class_names: What the classes are called; empty where not known.
+        cost: What both networks cost, where that was measured.
     """
 
     scores: pd.DataFrame
@@ -60,17 +67,16 @@ class ComparedNetworks:
     uncut: tuple[str, ...] = ("", "")
     about: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    withheld: str = ""
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    class_names: tuple[str, ...] = ()
+    cost: ComparedCosts | None = None
 
     @property
     def images(self) -> int:
         """The number of images compared."""
         return int(self.per_image["image"].nunique())
 
-    @property
-    def verdict(self) -> str:
-        """Whether the pruned network still looks where the baseline looked, and why.
-
-        The lower end of the interval of Sp2PS is held against the published threshold of each
-        method that has one.
-        """
-        return " ".join([conclude(self.scores), *give_reasons(self.scores, self.images)])
+    def name_class(self, index: int) -> str:
+        """Return the name of a class, or ``class 3`` where it has none."""
+        return self.class_names[index] if self.class_names else f"class {index}"

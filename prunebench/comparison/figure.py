@@ -29,6 +29,10 @@ class Picture:
         maps: For each explanation method the baseline's and the pruned network's map, H×W.
         sp2ps: For each method, how alike the two are; NaN where undefined.
         predictions: The baseline's and the pruned network's class.
+        confidences: The probability that each gives to its own prediction, in [0, 1].
+        explained: The class that is explained (in each network, where these differ: the
+            baseline's).
+        label: The true class, or several with spaces between; empty where not known.
     """
 
     title: str
@@ -36,6 +40,9 @@ class Picture:
     maps: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
     sp2ps: dict[str, float]
     predictions: tuple[int, int]
+    confidences: tuple[float, float] = (np.nan, np.nan)
+    explained: int | None = None
+    label: str = ""
 
 
 def draw(pictures: Sequence[Picture]) -> Figure:
@@ -81,7 +88,7 @@ def draw(pictures: Sequence[Picture]) -> Figure:
 
 
 def _show_image(axis: Axes, picture: Picture) -> None:
-    pixels = _normalise_pixels(picture.pixels)
+    pixels = normalise_pixels(picture.pixels)
     axis.imshow(pixels, cmap="gray" if pixels.ndim == 2 else None, vmin=0, vmax=1)
     title = picture.title
     if len(title) > LONGEST_TITLE:
@@ -91,7 +98,7 @@ def _show_image(axis: Axes, picture: Picture) -> None:
     axis.set_title(f"{title}\n{change}", fontsize=8)
 
 
-def _normalise_pixels(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalise_pixels(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Undo an unknown normalisation as far as the eye needs: the image from 0 to 1."""
     span = np.ptp(pixels)
     scaled = (pixels - pixels.min()) / (span if span > 0 else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -28,13 +29,13 @@ Pairs = dict[str, tuple[Tensor, Tensor]]
 """By method the baseline's and the pruned network's maps, N×h×w each."""
 
 
-def pair_maps(results: tuple[Explained, Explained]) -> Pairs:
-    """Return by method the baseline's and the pruned network's maps, N×h×w each."""
+def pair_maps(results: Sequence[Explained]) -> Pairs:
+    """Return by method the first two networks' maps, N×h×w each."""
     return {cam: (maps, results[1].maps[cam]) for cam, maps in results[0].maps.items()}
 
 
 def tabulate_images(
-    results: tuple[Explained, Explained],
+    results: Sequence[Explained],
     size: tuple[int, int],
     names: Sequence[str] | None,
     labels: Tensor | None,
@@ -42,12 +43,12 @@ def tabulate_images(
     """Return one row an image and method; see ``Comparison.per_image``.
 
     Args:
-        results: What was found of the baseline and of the pruned network.
+        results: What was found of the baseline and of the pruned network; others are not read.
         size: Height and width of the images, at which maps are compared.
         names: Names of the images, where they have some.
         labels: True classes, N or N×K, where they are known.
     """
-    logits = [result.logits for result in results]
+    logits = [result.logits for result in results[:2]]
     before, after = (each.argmax(1) for each in logits)
     if several := labels is not None and labels.dim() == 2:
         logits = [_pair_with_no(each, results[1].classes) for each in logits]
@@ -144,14 +145,50 @@ def measure_accuracy(logits: Sequence[Tensor], labels: Tensor) -> Accuracies:
     return Accuracies(float(before.mean()), float(after.mean()), paired_drop(before, after))
 
 
-def choose_pictures(per_image: pd.DataFrame, pairs: Pairs, images: Tensor) -> tuple[Picture, ...]:
+def tabulate_controls(
+    results: Sequence[Explained],
+    labels_of_controls: Sequence[str],
+    size: tuple[int, int],
+    labels: Tensor | None,
+) -> pd.DataFrame:
+    """Return one row a control and method; see ``Comparison.controls``.
+
+    Args:
+        results: What was found of the baseline, the pruned network and the controls, in order.
+        labels_of_controls: What the controls are called.
+        size: Height and width of the images.
+        labels: True classes, N or N×K, where they are known.
+    """
+    rows = {}
+    for label, result in zip(labels_of_controls, results[2:], strict=True):
+        pair = (results[0], result)
+        same = results[0].logits.argmax(1) == result.logits.argmax(1)
+        scores = average_scores(tabulate_images(pair, size, None, labels), pair_maps(pair))
+        scores["agreement"] = float(same.double().mean())
+        right = None if labels is None else measure_accuracy([r.logits for r in pair], labels)
+        scores["accuracy"] = np.nan if right is None else right.pruned
+        rows[label] = scores
+    return pd.concat(rows, names=["control"]) if rows else pd.DataFrame()
+
+
+def choose_pictures(
+    per_image: pd.DataFrame,
+    pairs: Pairs,
+    images: Tensor,
+    logits: Sequence[Tensor],
+    labels: Tensor | None,
+) -> tuple[Picture, ...]:
     """Return the images whose attention moved most, by the mean of Sp2PS over the methods.
 
     Args:
         per_image: As ``tabulate_images`` made it.
         pairs: The maps it was made of.
         images: Normalised images, N×C×H×W.
+        logits: Of both networks, N×K each.
+        labels: True classes, N or N×K, where they are known.
     """
+    several = labels is not None and labels.dim() == 2
+    shares = [each.sigmoid() if several else each.softmax(1) for each in logits]
     moved = per_image.groupby("image")["sp2ps"].mean().dropna().sort_values(kind="stable")
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
     pictures = []
@@ -161,16 +198,17 @@ def choose_pictures(per_image: pd.DataFrame, pairs: Pairs, images: Tensor) -> tu
             cam: tuple(upsample(each[index][None], size)[0].cpu().numpy() for each in pair)
             for cam, pair in pairs.items()
         }
+        first = rows.iloc[0]
         pictures.append(
             Picture(
-                title=str(rows["name"].iloc[0]) if "name" in rows else f"#{index}",
+                title=str(first["name"]) if "name" in rows else f"#{index}",
                 pixels=images[index].detach().float().cpu().numpy(),
                 maps=cast(Any, maps),
                 sp2ps=dict(zip(rows["cam"], rows["sp2ps"], strict=True)),
-                predictions=(
-                    int(rows["prediction_baseline"].iloc[0]),
-                    int(rows["prediction_pruned"].iloc[0]),
-                ),
+                predictions=(int(first["prediction_baseline"]), int(first["prediction_pruned"])),
+                confidences=(float(shares[0][index].max()), float(shares[1][index].max())),
+                explained=int(first["class"]),
+                label=str(first["label"]) if "label" in rows else "",
             )
         )
     return tuple(pictures)

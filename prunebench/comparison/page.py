@@ -1,123 +1,89 @@
-"""The page of a comparison: verdict, tables and how it was measured."""
+"""The page of a comparison as markdown: the facts of the HTML page, briefer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from html import escape
+from typing import TYPE_CHECKING
 
-import numpy as np
 from tabulate import tabulate
 
-from prunebench.comparison.verdict import conclude, give_reasons
-from prunebench.trust import SOURCE
+from prunebench.comparison.advice import explain_speed, list_advice
+from prunebench.comparison.answer import give_answer
+from prunebench.comparison.chance import describe_controls
+from prunebench.comparison.classes import compare_classes, find_worst_by_maps
+from prunebench.comparison.tables import (
+    Rows,
+    describe_class_rule,
+    describe_method,
+    describe_timing,
+    make_change_rows,
+    make_class_rows,
+    make_control_rows,
+    make_cost_rows,
+    make_prediction_rows,
+    make_score_rows,
+)
+from prunebench.comparison.verdict import conclude, list_reasons
 
 if TYPE_CHECKING:
     from prunebench.comparison.compared import ComparedNetworks
 
-EXPLAINED = {
-    "baseline": "the class that the baseline predicts, in both networks",
-    "label": "the true class, in both networks",
-    "own": "each network's own prediction",
-}
-
 
 def write_page(found: ComparedNetworks) -> str:
     """Return the page of a comparison as markdown, without the figure."""
-    base, pruned = found.layers
-    layer = f"`{base}`" if base == pruned else f"`{base}` (baseline), `{pruned}` (pruned)"
+    classes = compare_classes(found)
     lines = [
         "# Does the pruned network still look where it looked?",
         "",
         *(f"**Warning: {warning}.**\n" for warning in found.warnings),
-        f"**{conclude(found.scores)}**",
+        f"**{conclude(found)}**",
         "",
-        *(f"- {reason}" for reason in give_reasons(found.scores, found.images)),
+        *_list_grounds(found),
         "",
         "## Attention preserved",
         "",
-        _format_table(_make_score_rows(found)),
+        _format_table(make_score_rows(found)),
         "",
+        *_show_controls(found),
         "## Predictions",
         "",
-        _format_table(_make_prediction_rows(found)),
+        _format_table(make_prediction_rows(found)),
         "",
-        _format_table(_make_change_rows(found)),
-        "",
-        "## How it was measured",
-        "",
-        *(f"- {line}." for line in found.about),
-        f"- {found.images} images; explained: {EXPLAINED[found.class_policy]}; target layer: "
-        f"{layer}.",
-        "- All scores lie at 1 for maps that are equal. Sp2PS is the harmonic mean of SAM and "
-        "SSIM of each image, averaged over images.",
-        "- Intervals are 95% bootstrap intervals over images; they say nothing about other "
-        "training runs.",
-        "- An image is undefined where neither network's map shows anything; it counts in no "
-        "mean. Above 5% of such images no verdict is given.",
-        f"- Thresholds: {SOURCE}.",
-        *(
-            f"- The {name} network could not be cut at its target layer, so that methods that "
-            f"run it again ran all of it (slower, with the same result): {reason}."
-            for name, reason in zip(("baseline", "pruned"), found.uncut, strict=True)
-            if reason
-        ),
+        _format_table(make_change_rows(found)),
         "",
     ]
+    if classes:
+        worst = make_class_rows(find_worst_by_maps(classes))
+        lines += ["## Worst classes", "", _format_table(worst), ""]
+        lines += [describe_class_rule(found, classes), ""]
+    if found.cost is not None:
+        why = explain_speed(found.cost)
+        notes = [f"- {note}." for note in (*found.cost.notes, *([why.rstrip(".")] if why else []))]
+        lines += ["## Cost", "", _format_table(make_cost_rows(found.cost)), ""]
+        lines += [describe_timing(found.cost), "", *notes, *([""] if notes else [])]
+    if advice := list_advice(found, classes):
+        lines += ["## What to try", "", *(f"- {_escape(line)}" for line in advice), ""]
+    lines += ["## How it was measured", "", *(f"- {line}" for line in describe_method(found)), ""]
     return "\n".join(lines)
 
 
-def _make_score_rows(found: ComparedNetworks) -> list[dict[str, str]]:
-    return [
-        {
-            "method": str(cam),
-            "Sp2PS": _format_number(row["sp2ps"]),
-            "95% interval": " to ".join(
-                _format_number(row[end]) for end in ("sp2ps_low", "sp2ps_high")
-            ),
-            "threshold": _format_number(row["threshold"], 2),
-            "trusted": {True: "yes", False: "no", None: "–"}[row["trusted"]],
-            "SSIM": _format_number(row["ssim"]),
-            "SAM": _format_number(row["sam"]),
-            "IoU": _format_number(row["iou"]),
-            "soft IoU": _format_number(row["soft_iou"]),
-            "PE-score": _format_number(row["pe_score"]),
-            "undefined": str(row["undefined"]),
-            "empty maps": f"{row['zero_map_fraction_baseline']:.1%} / "
-            f"{row['zero_map_fraction_pruned']:.1%}",
-        }
-        for cam, row in found.scores.iterrows()
-    ]
+def _list_grounds(found: ComparedNetworks) -> list[str]:
+    if found.withheld:
+        return []
+    return [f"{give_answer(found)}\n", *(f"- {reason}" for reason in list_reasons(found))]
 
 
-def _make_prediction_rows(found: ComparedNetworks) -> list[dict[str, str]]:
-    row = {"same prediction": f"{found.agreement:.1%}"}
-    if found.accuracy is not None:
-        drop = found.accuracy.drop
-        row["accuracy of the baseline"] = f"{found.accuracy.baseline:.1%}"
-        row["of the pruned network"] = f"{found.accuracy.pruned:.1%}"
-        points = [_format_number(None if x is None else 100 * x, 1) for x in (drop.low, drop.high)]
-        row["drop (points)"] = (
-            f"{100 * (found.accuracy.baseline - found.accuracy.pruned):.1f} "
-            f"({points[0]} to {points[1]})"
-        )
-    return [row]
+def _show_controls(found: ComparedNetworks) -> list[str]:
+    if len(found.controls):
+        return [_format_table(make_control_rows(found)), ""]
+    return [*describe_controls(found.scores, found.controls), ""]
 
 
-def _make_change_rows(found: ComparedNetworks) -> list[dict[str, str]]:
-    """Return Sp2PS where the prediction was kept and where it flipped."""
-    rows = []
-    for change in ("kept", "flipped"):
-        part = found.per_image[found.per_image["change"] == change]
-        means = part.groupby("cam")["sp2ps"].mean()
-        rows.append(
-            {"prediction": change, "images": str(part["image"].nunique())}
-            | {f"Sp2PS {cam}": _format_number(means.get(cam)) for cam in found.scores.index}
-        )
-    return rows
+def _format_table(rows: Rows) -> str:
+    escaped = [{name: _escape(text) for name, text in row.items()} for row in rows]
+    return tabulate(escaped, headers="keys", tablefmt="github", disable_numparse=True)
 
 
-def _format_number(value: Any, digits: int = 3) -> str:
-    return "–" if value is None or np.isnan(value) else f"{value:.{digits}f}"
-
-
-def _format_table(rows: list[dict[str, str]]) -> str:
-    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+def _escape(text: str) -> str:
+    """Keep names of classes and methods from being read as cells or markup."""
+    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")

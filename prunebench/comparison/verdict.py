@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from prunebench.comparison.chance import describe_controls, find_chance
 from prunebench.trust import MOST_UNDEFINED, THRESHOLDS
 
+if TYPE_CHECKING:
+    from prunebench.comparison.compared import ComparedNetworks
 
-def conclude(scores: pd.DataFrame) -> str:
-    """Return in one sentence whether attention was preserved.
 
-    Args:
-        scores: See ``Comparison.scores``.
-    """
-    verdicts = [found for found in scores["trusted"] if found is not None]
+def give_verdict(found: ComparedNetworks) -> str:
+    """Return whether attention was preserved, and one sentence for each reason."""
+    if found.withheld:
+        return conclude(found)
+    return " ".join([conclude(found), *list_reasons(found)])
+
+
+def conclude(found: ComparedNetworks) -> str:
+    """Return in one sentence whether attention was preserved."""
+    if found.withheld:
+        return f"No verdict: {found.withheld.rstrip('.')}."
+    verdicts = list(judge_methods(found).values())
+    verdicts = [verdict for verdict in verdicts if verdict is not None]
     if not verdicts:
         return "No verdict."
     if all(verdicts):
@@ -26,14 +36,25 @@ def conclude(scores: pd.DataFrame) -> str:
     return "Not trusted: the pruned network no longer looks where the baseline looked."
 
 
-def give_reasons(scores: pd.DataFrame, images: int) -> list[str]:
-    """Return one sentence an explanation method: its Sp2PS against its published threshold.
+def judge_methods(found: ComparedNetworks) -> dict[str, bool | None]:
+    """Return by explanation method whether attention was preserved; None: no verdict.
 
-    Args:
-        scores: See ``Comparison.scores``.
-        images: Number of images compared.
+    A published threshold is reached by maps that are alike by chance, too: a method by which
+    random weights do as well is not trusted.
     """
-    return [_give_reason(str(cam), row, images) for cam, row in scores.iterrows()]
+    chance = find_chance(found.scores, found.controls)
+    return {
+        str(cam): False if cam in chance else verdict
+        for cam, verdict in found.scores["trusted"].items()
+    }
+
+
+def list_reasons(found: ComparedNetworks) -> list[str]:
+    """Return a sentence for each method (Sp2PS against its threshold) and for each control."""
+    reasons = [_give_reason(str(cam), row, found.images) for cam, row in found.scores.iterrows()]
+    return reasons + (
+        describe_controls(found.scores, found.controls) if len(found.controls) else []
+    )
 
 
 def _give_reason(cam: str, row: pd.Series[Any], images: int) -> str:

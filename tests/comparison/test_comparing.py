@@ -226,6 +226,7 @@ def test_page_is_saved_whole(tmp_path: Path, channels: int) -> None:
     found = compare(base, pruned, images, torch.tensor([0, 1, 2]), "grad-cam", names=names)
     page = found.save(tmp_path / "new" / "folder")
     assert sorted(p.name for p in page.parent.iterdir()) == [
+        "comparison.html",
         "comparison.md",
         "comparison.png",
         "per_image.csv",
