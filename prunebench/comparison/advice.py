@@ -77,8 +77,9 @@ def list_advice(found: ComparedNetworks, classes: list[ComparedClass]) -> list[s
     )
     if lost and find_change(found) in ("noise", "rose"):
         advice.append(
-            "Accuracy is kept and attention is not: fine-tune at a lower learning rate, prune at a "
-            "lower level, or take a pruner that the board ranks higher, which may keep both."
+            "Accuracy is kept, as far as these images tell, and attention is not: fine-tune at a "
+            "lower learning rate, prune at a lower level, or take a pruner that the board ranks "
+            "higher, which may keep both."
         )
     elif lost and find_change(found) == "fell":
         advice.append(

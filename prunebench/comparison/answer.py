@@ -78,7 +78,7 @@ def _describe_accuracy(found: ComparedNetworks) -> str:
     if mean < 0:
         mean, low, high = -mean, -high, -low
     points = f"{format_points(mean)} points ({format_points(low)} to {format_points(high)})"
-    noise = ", which is noise" if change == "noise" else ""
+    noise = ", which is within noise" if change == "noise" else ""
     return f"accuracy {verb} by {points}{noise}"
 
 
@@ -99,4 +99,6 @@ def _describe_attention(found: ComparedNetworks, verdicts: dict[str, bool | None
     share = float((values < row["threshold"]).mean())
     others = " and ".join(other for other in decided if verdicts[other])
     divided = f"; {others} finds it kept" if others else ""
-    return f"on {share:.0%} of the images the network looks elsewhere {shown}{divided}"
+    return (
+        f"on {share:.0%} of the images its maps are less alike than the threshold {shown}{divided}"
+    )

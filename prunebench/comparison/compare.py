@@ -152,7 +152,12 @@ def compare(
     predictions = [each.argmax(1) for each in logits]
     pairs = pair_maps(results)
     size = cast(tuple[int, int], tuple(images.shape[-2:]))
-    per_image = tabulate_images(results, size, names, labels)
+    with counting((len(results) - 1) * len(images) * len(chosen), "maps compared", quiet) as show:
+        progress = _add_up(show)
+        per_image = tabulate_images(results, size, names, labels, progress)
+        scores_of_controls = tabulate_controls(
+            results, list(controls or {}), size, labels, progress
+        )
     return Comparison(
         scores=average_scores(per_image, pairs),
         per_image=per_image,
@@ -164,7 +169,7 @@ def compare(
         uncut=tuple(result.uncut for result in results[:2]),
         about=(SEVERAL,) if labels is not None and labels.dim() == 2 else (),
         warnings=_describe_dependences(networks[:2], images),
-        controls=tabulate_controls(results, list(controls or {}), size, labels),
+        controls=scores_of_controls,
         class_names=tuple(class_names or ()),
         cost=measure_costs(baseline, pruned, images[:batch_size], quiet) if cost else None,
     )
@@ -292,6 +297,18 @@ def _explain_all(
                 )
             results.append(found)
     return results
+
+
+def _add_up(show: Callable[[int], None]) -> Callable[[int], None]:
+    """Return a function that is told of each part, for one that is told how much is done."""
+    done = 0
+
+    def add(part: int) -> None:
+        nonlocal done
+        done += part
+        show(done)
+
+    return add
 
 
 def _advance(progress: Callable[[int], None], before: int, done: int) -> None:

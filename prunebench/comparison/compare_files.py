@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
+from prunebench.comparison.baseline_check import check_baseline
 from prunebench.comparison.checks import predict_logits
 from prunebench.comparison.compare import Comparison, compare
+from prunebench.comparison.controls import load_controls
+from prunebench.comparison.folder_labels import find_labels, list_folders
+from prunebench.comparison.gate import NO_LABELS
 from prunebench.comparison.image_folder import load_images
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
@@ -37,6 +41,9 @@ def compare_files(
     class_policy: str = "baseline",
     limit: int | None = None,
     unsafe_pickle: bool = False,
+    controls: Sequence[str] = (),
+    cost: bool = False,
+    labelled: bool = False,
 ) -> Comparison:
     """Compare two models given as ``FACTORY[@WEIGHTS]``, or as files that hold whole networks.
 
@@ -55,6 +62,9 @@ def compare_files(
         class_policy: ``baseline``, ``label`` or ``own``.
         limit: Images at most.
         unsafe_pickle: Read whole pickles.
+        controls: ``random``, or ``LABEL=MODEL``; see ``compare``.
+        cost: Count and time both networks.
+        labelled: Refuse images without labels.
 
     Raises:
         RequestError: Models, weights, images or options do not fit together.
@@ -67,8 +77,11 @@ def compare_files(
     inputs = InputShape(images.shape[1], shape, classes or told[0].classes)
     before, after = (_open(model, inputs, unsafe_pickle) for model in models)
     _translate(after.module, seen, told[1], given=mean is not None or std is not None)
-    outputs = _count_classes(before.module, images)
-    labels, about_labels = _find_labels(data, names, outputs)
+    classifier = _make_baseline(before.module, images)
+    outputs = predict_logits(classifier, "baseline", images[:1], batch_size=1).shape[1]
+    labels, about_labels = find_labels(data, names, outputs)
+    if labelled and labels is None:
+        raise RequestError(NO_LABELS, where=str(data))
     found = compare(
         before.module,
         after.module,
@@ -79,6 +92,14 @@ def compare_files(
         layout=(before.layout, after.layout),
         class_policy=class_policy,  # type: ignore[arg-type]  # compare checks it
         names=names,
+        controls=load_controls(
+            controls,
+            before.module,
+            load=lambda text: _open(parse_model(text), inputs, unsafe_pickle).module,
+            build=lambda: _build_anew(models[0].factory, replace(inputs, classes=outputs)),
+        ),
+        class_names=None if labels is None else list_folders(data),
+        cost=cost,
     )
     numbers = [", ".join(f"{value:g}" for value in values) for values in (seen.mean, seen.std)]
     source = f" ({told[0].source})" if told[0].source and mean is None else ""
@@ -95,11 +116,26 @@ def compare_files(
             f"{numbers[1]}{source}",
             about_labels,
         ),
+        withheld=found.withheld
+        or _find_doubt(before, after)
+        or ("" if labels is None else check_baseline(classifier, images, labels, seen)),
     )
+
+
+def _find_doubt(before: OpenedModel, after: OpenedModel) -> str:
+    """Say which network is not trained; empty if none."""
+    doubts = {"baseline": before.doubt, "pruned network": after.doubt}
+    return next((f"the {name} {doubt}" for name, doubt in doubts.items() if doubt), "")
 
 
 def _open(model: ModelText, inputs: InputShape, unsafe_pickle: bool) -> OpenedModel:
     return open_model(model, inputs, unsafe_pickle=unsafe_pickle)
+
+
+def _build_anew(factory: str, inputs: InputShape) -> nn.Module:
+    if not factory:
+        raise RequestError("a file that holds a whole network cannot build it with other weights")
+    return open_model(ModelText(factory), inputs).module
 
 
 def _choose_normalisation(told: Told, mean: str | None, std: str | None) -> Normalisation:
@@ -128,32 +164,11 @@ def _read_layers(
     return (layers[0], layers[-1]) if layers else (before.target_layer, after.target_layer)
 
 
-def _count_classes(baseline: nn.Module, images: Tensor) -> int:
+def _make_baseline(baseline: nn.Module, images: Tensor) -> nn.Module:
     try:
-        network = make_classifier(baseline, images)
+        return make_classifier(baseline, images)
     except RequestError as error:
         raise RequestError(error.message, where="baseline network") from error.__cause__
-    return predict_logits(network, "baseline", images[:1], batch_size=1).shape[1]
-
-
-def _find_labels(root: Path, names: list[str], outputs: int) -> tuple[Tensor | None, str]:
-    """Find the labels that folders give, and say in a sentence what was found."""
-    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
-    if splits := sorted({"train", "test", "val", "validation"} & set(folders)):
-        raise RequestError(
-            f"holds the splits {', '.join(splits)}, and comparing needs the images of one; give "
-            f"{root / splits[0]}",
-            where=str(root),
-        )
-    if not folders or any("/" not in name for name in names):
-        return None, "No labels, since images are not in one folder a class; so no accuracy"
-    if len(folders) != outputs:
-        return None, (
-            f"No labels, since there are {len(folders)} folders for {outputs} classes; so no "
-            "accuracy"
-        )
-    labels = torch.tensor([folders.index(name.partition("/")[0]) for name in names])
-    return labels, f"Labels: the folders in the order of their names, `{folders[0]}` is class 0"
 
 
 def _read_size(text: str) -> tuple[int, int]:

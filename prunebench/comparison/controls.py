@@ -7,7 +7,7 @@ how far training alone moves them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
 
@@ -56,6 +56,49 @@ def read_controls(controls: Controls, baseline: nn.Module) -> dict[str, nn.Modul
                 "the baseline with random weights"
             )
     return found
+
+
+def load_controls(
+    texts: Iterable[str],
+    baseline: nn.Module,
+    load: Callable[[str], nn.Module],
+    build: Callable[[], nn.Module],
+) -> dict[str, nn.Module]:
+    """Load the controls of a command line: ``random``, or ``LABEL=MODEL``.
+
+    Args:
+        texts: What was asked for.
+        baseline: The network before pruning.
+        load: Loads a model.
+        build: Builds the baseline's architecture with the weights that its code begins with.
+
+    Raises:
+        RequestError: One cannot be read or loaded, or two have one label.
+    """
+    found: dict[str, nn.Module] = {}
+    for text in texts:
+        label, equals, model = text.partition("=")
+        label = label.strip()
+        if label in found:
+            raise RequestError(f"two controls are called {label!r}", where="--control")
+        if equals:
+            found[label] = load(model)
+        elif label == FLOOR:
+            found[label] = draw_random(baseline, _build_anew(build))
+        else:
+            raise RequestError(
+                f"{text!r}; expected random, or LABEL=MODEL such as twin=FACTORY@WEIGHTS",
+                where="--control",
+            )
+    return found
+
+
+def _build_anew(build: Callable[[], nn.Module]) -> nn.Module | None:
+    with drawing():
+        try:
+            return build()
+        except RequestError:  # a network that came without its code
+            return None
 
 
 def draw_random(baseline: nn.Module, built: nn.Module | None = None) -> nn.Module:

@@ -16,6 +16,10 @@ from prunebench.trust import MOST_UNDEFINED
 if TYPE_CHECKING:
     from prunebench.comparison.compared import ComparedNetworks
 
+NO_LABELS = (
+    "a bound on the drop of accuracy needs labels: give labels=..., or on the command line one "
+    "folder of images a class, as many as the networks have classes"
+)
 AGREEMENT = "agreement"
 MAX_DROP = "max_drop"
 BOUNDED = (*(name for name in MEASURES if name != "sam"), AGREEMENT)
@@ -47,14 +51,16 @@ class CheckedCondition:
     Attributes:
         condition: The bound, of one explanation method where it bounds maps.
         met: Whether it is met.
-        found: The worse end of the interval, or the mean; None where there is no value.
+        mean: What was found; None where there is no value.
+        end: The worse end of its interval, or the mean again: what is held against the bound.
         images: Images that the value is of.
         reason: Why there is no value; empty where there is one.
     """
 
     condition: Condition
     met: bool
-    found: float | None
+    mean: float | None
+    end: float | None
     images: int
     reason: str = ""
 
@@ -64,13 +70,16 @@ class CheckedCondition:
         condition = self.condition
         by = f" by {condition.cam}" if condition.cam else ""
         if condition.name == MAX_DROP:
-            wanted, found = f"at most {condition.bound:g} points", f"{self.found or 0:.2f} points"
-            name = "drop of accuracy"
+            name, wanted = "drop of accuracy", f"at most {condition.bound:g} points"
+            end, digits = "upper end", 2
         else:
-            wanted, found = f"at least {condition.bound:g}", f"{self.found or 0:.3f}"
-            name = condition.name
-        value = f"cannot be told ({self.reason})" if self.found is None else f"found {found}"
-        return f"{name}{by}: {value}, wanted {wanted}, {self.images} images"
+            name, wanted = condition.name, f"at least {condition.bound:g}"
+            end, digits = "lower end", 3
+        if self.mean is None or self.end is None:
+            found = f"cannot be told ({self.reason})"
+        else:
+            found = f"found {self.mean:.{digits}f} ({end} {self.end:.{digits}f})"
+        return f"{name}{by}: {found}, wanted {wanted}, {self.images} images"
 
 
 def list_conditions(least: Mapping[str, Least], max_drop: float | None) -> list[Condition]:
@@ -205,21 +214,19 @@ def _check_least(
         return _refuse(condition, total, f"{value.undefined} of {total} images have no map")
     low = value.mean if value.low is None else value.low
     # Rounding: maps that are equal reach 1.
-    return CheckedCondition(condition, low >= condition.bound - 1e-9, low, value.n)
+    return CheckedCondition(condition, low >= condition.bound - 1e-9, value.mean, low, value.n)
 
 
 def _check_drop(found: ComparedNetworks, condition: Condition) -> CheckedCondition:
     if found.accuracy is None:
-        raise RequestError(
-            "a bound on the drop of accuracy needs labels: give labels=..., or on the command "
-            "line one folder of images a class, as many as the networks have classes"
-        )
+        raise RequestError(NO_LABELS)
     drop = found.accuracy.drop
     if found.withheld or drop.mean is None:
         return _refuse(condition, found.images, f"no verdict: {found.withheld or 'no images'}")
-    points = 100 * (drop.mean if drop.high is None else drop.high)
-    return CheckedCondition(condition, points <= condition.bound + 1e-9, points, found.images)
+    mean = 100 * drop.mean
+    high = mean if drop.high is None else 100 * drop.high
+    return CheckedCondition(condition, high <= condition.bound + 1e-9, mean, high, found.images)
 
 
 def _refuse(condition: Condition, images: int, reason: str) -> CheckedCondition:
-    return CheckedCondition(condition, False, None, images, reason)
+    return CheckedCondition(condition, False, None, None, images, reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -39,6 +39,7 @@ def tabulate_images(
     size: tuple[int, int],
     names: Sequence[str] | None,
     labels: Tensor | None,
+    progress: Callable[[int], None] = lambda part: None,
 ) -> pd.DataFrame:
     """Return one row an image and method; see ``Comparison.per_image``.
 
@@ -47,6 +48,7 @@ def tabulate_images(
         size: Height and width of the images, at which maps are compared.
         names: Names of the images, where they have some.
         labels: True classes, N or N×K, where they are known.
+        progress: Called with the number of images that were measured since.
     """
     logits = [result.logits for result in results[:2]]
     before, after = (each.argmax(1) for each in logits)
@@ -66,7 +68,7 @@ def tabulate_images(
     }
     return pd.concat(
         [
-            pd.DataFrame({**columns, "cam": cam, **_measure(pair, confidences, size)})
+            pd.DataFrame({**columns, "cam": cam, **_measure(pair, confidences, size, progress)})
             for cam, pair in pair_maps(results).items()
         ],
         ignore_index=True,
@@ -87,7 +89,10 @@ def _list_labels(labels: Tensor) -> list[int] | list[str]:
 
 
 def _measure(
-    pair: tuple[Tensor, Tensor], confidences: Sequence[Tensor], size: tuple[int, int]
+    pair: tuple[Tensor, Tensor],
+    confidences: Sequence[Tensor],
+    size: tuple[int, int],
+    progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Return every measure by its name, N numbers each."""
     parts: list[tuple[Tensor, ...]] = []
@@ -98,6 +103,7 @@ def _measure(
         sp2ps = metrics.sp2ps_from(sam, ssim)
         pe_score = metrics.pe_score_from(ssim, iou, *(each[part] for each in confidences))
         parts.append((ssim, sam, sp2ps, iou, metrics.soft_iou(a, b), pe_score))
+        progress(len(a))
     found = (torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True))
     return dict(zip(MEASURES, found, strict=True))
 
@@ -150,6 +156,7 @@ def tabulate_controls(
     labels_of_controls: Sequence[str],
     size: tuple[int, int],
     labels: Tensor | None,
+    progress: Callable[[int], None] = lambda part: None,
 ) -> pd.DataFrame:
     """Return one row a control and method; see ``Comparison.controls``.
 
@@ -158,12 +165,15 @@ def tabulate_controls(
         labels_of_controls: What the controls are called.
         size: Height and width of the images.
         labels: True classes, N or N×K, where they are known.
+        progress: Called with the number of images that were measured since.
     """
     rows = {}
     for label, result in zip(labels_of_controls, results[2:], strict=True):
         pair = (results[0], result)
         same = results[0].logits.argmax(1) == result.logits.argmax(1)
-        scores = average_scores(tabulate_images(pair, size, None, labels), pair_maps(pair))
+        scores = average_scores(
+            tabulate_images(pair, size, None, labels, progress), pair_maps(pair)
+        )
         scores["agreement"] = float(same.double().mean())
         right = None if labels is None else measure_accuracy([r.logits for r in pair], labels)
         scores["accuracy"] = np.nan if right is None else right.pruned
