@@ -15,16 +15,15 @@ from prunebench.comparison.controls import load_controls
 from prunebench.comparison.folder_labels import find_labels, list_folders
 from prunebench.comparison.gate import NO_LABELS
 from prunebench.comparison.image_folder import load_images
-from prunebench.data import Normalisation
+from prunebench.data import Normalisation, usual_normalisation
 from prunebench.errors import RequestError
 from prunebench.model_files.model_text import ModelText, parse_model
-from prunebench.model_files.opened_model import InputShape, OpenedModel, open_model
+from prunebench.model_files.opened_model import InputShape, OpenedModel, find_channels, open_model
 from prunebench.model_files.told import Told, read_told
 from prunebench.networks.classifier import make_classifier
 from prunebench.networks.distillation import make_translation
 
 DEFAULT_SIZE = (224, 224)
-IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def compare_files(
@@ -55,7 +54,7 @@ def compare_files(
         size: ``224``, or height and width as ``224x160``; by default what is told beside the
             baseline's weights, else 224.
         mean: Channel means, separated by commas; by default those told beside the baseline's
-            weights or by its plugin, else ImageNet's.
+            weights or by its plugin, else ImageNet's, or 0.5 for grey images.
         std: Channel deviations, likewise.
         target_layer: A layer, or the baseline's and the pruned model's, separated by a comma.
         cams: Explanation methods.
@@ -72,7 +71,8 @@ def compare_files(
     models = parse_model(baseline), parse_model(pruned)
     told = read_told(models[0]), read_told(models[1])
     shape = _read_size(size) if size else told[0].size or DEFAULT_SIZE
-    seen = _choose_normalisation(told[0], mean, std)
+    channels = find_channels(models[0], unsafe_pickle=unsafe_pickle)
+    seen = _choose_normalisation(told[0], channels, mean, std)
     images, names = load_images(data, shape, seen.mean, seen.std, limit)
     inputs = InputShape(images.shape[1], shape, classes or told[0].classes)
     before, after = (_open(model, inputs, unsafe_pickle) for model in models)
@@ -138,8 +138,10 @@ def _build_anew(factory: str, inputs: InputShape) -> nn.Module:
     return open_model(ModelText(factory), inputs).module
 
 
-def _choose_normalisation(told: Told, mean: str | None, std: str | None) -> Normalisation:
-    default = told.normalisation or IMAGENET
+def _choose_normalisation(
+    told: Told, channels: int, mean: str | None, std: str | None
+) -> Normalisation:
+    default = told.normalisation or usual_normalisation(channels)
     return Normalisation(
         default.mean if mean is None else _read_numbers(mean, "--mean"),
         default.std if std is None else _read_numbers(std, "--std"),

@@ -69,6 +69,14 @@ def _check_names(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
     own = module.state_dict()
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     missing = [name for name in missing if not name.endswith(COUNTER)]
+    if behind := [name for name in extra if ".parametrizations." in name]:
+        # Their masks are not in the file: taken as they are, they would not be pruned.
+        raise RequestError(
+            f"holds {behind[0]!r}, a weight behind a parametrization of which the file does not "
+            "tell what it does; before saving, call the sparsifier's squash_mask() or "
+            "torch.nn.utils.parametrize.remove_parametrizations",
+            where=where,
+        )
     if missing or extra:
         found = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}, which the model lacks"
         raise RequestError(f"the weights do not fit the model: the file {found}", where=where)

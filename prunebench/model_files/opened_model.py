@@ -124,6 +124,15 @@ def _fill_factory(
     return _describe(module, model, _describe_fit(fit, model.factory))
 
 
+def find_channels(model: ModelText, *, unsafe_pickle: bool = False) -> int:
+    """Find the channels of a model's images in its first kernel: 1 for grey, else 3."""
+    if model.file is None or is_folder(model.file) or recognise(model.file) in GRAPHS:
+        return 3
+    state = read_network(model.file, model.part, unsafe_pickle=unsafe_pickle).state
+    kernels = [tensor for tensor in state.values() if tensor.ndim == 4]
+    return 1 if kernels and kernels[0].shape[1] == 1 else 3
+
+
 def count_outputs(state: dict[str, Tensor]) -> int | None:
     """Count the classes that weights were trained for: the rows of the last matrix."""
     matrices = [tensor for tensor in state.values() if tensor.ndim == 2]
