@@ -82,6 +82,13 @@ class Normalisation:
         return (pixels.float() / 255 - mean) / std
 
 
+def usual_normalisation(channels: int) -> Normalisation:
+    """Return ImageNet's statistics for colour images, as torchvision states them; 0.5 for grey."""
+    if channels == 3:
+        return Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    return Normalisation((0.5,) * channels, (0.5,) * channels)
+
+
 @dataclass(frozen=True)
 class Data:
     """A data set in three splits that share no image.

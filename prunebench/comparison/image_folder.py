@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from prunebench.data import Normalisation
-from prunebench.datasets.image_files import LARGEST_SIDE, Encoded, open_image
+from prunebench.datasets.image_files import LARGEST_SIDE, Encoded, open_image, resize_image
 from prunebench.errors import RequestError
 from prunebench.input_files import is_folder, spell
 
@@ -29,7 +28,8 @@ def load_images(
     """Read the images in a folder and its subfolders, in the order of their names.
 
     Each image is scaled bilinearly until it covers the size asked for, and cut around its
-    centre. There are as many channels as means: three for colour, one for grey.
+    centre, as the data set ``folder`` does. There are as many channels as means: three for
+    colour, one for grey.
 
     Args:
         folder: Where the files are (bmp, gif, jpeg, png, ppm, tiff, webp).
@@ -77,19 +77,5 @@ def _read_image(path: Path, mode: str, size: tuple[int, int]) -> Tensor:
     """Read one image, cut to size, uint8, 1×C×H×W."""
     with open_image(Encoded(path, spell(path))) as file:
         image = file.convert(mode)
-    height, width = size
-    scale = max(height / image.height, width / image.width)
-    # The part of the image that the network will see, in the image's own pixels.
-    half_width, half_height = width / scale / 2, height / scale / 2
-    x, y = image.width / 2, image.height / 2
-    box = (x - half_width, y - half_height, x + half_width, y + half_height)
-    cut = image.resize((width, height), Image.Resampling.BILINEAR, _clip_box(box, image.size))
-    pixels = torch.from_numpy(np.array(cut)).view(height, width, -1)
+    pixels = torch.from_numpy(np.array(resize_image(image, size, "crop"))).view(*size, -1)
     return pixels.permute(2, 0, 1)[None]
-
-
-def _clip_box(
-    box: tuple[float, float, float, float], size: tuple[int, int]
-) -> tuple[float, float, float, float]:
-    """Return a box without what rounding put outside the image."""
-    return max(box[0], 0), max(box[1], 0), min(box[2], size[0]), min(box[3], size[1])

@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -15,8 +15,8 @@ from prunebench.datasets.dataset import Dataset
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.data import Data, Split
-    from prunebench.datasets.image_files import Encoded
+    from prunebench.data import Data, Normalisation, Split
+    from prunebench.datasets.image_files import Encoded, Fit
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -41,6 +41,9 @@ class Examples:
 
 class EncodedDataset(Dataset):
     """Base of data sets whose images are files of their own, such as JPEG or PNG."""
+
+    fit: ClassVar[Fit] = "squash"
+    """How images are brought to ``size``; boxes are known to follow a squash alone."""
 
     path: Path = Field(description="the folder")
     validation: float = Field(
@@ -93,7 +96,7 @@ class EncodedDataset(Dataset):
 
     def load(self) -> Data:
         """Read the images, uint8 N×C×H×W: into memory, or to be decoded on demand."""
-        from prunebench.data import Data, Normalisation
+        from prunebench.data import Data
         from prunebench.datasets.image_files import read_image_size
         from prunebench.datasets.splits import divide
 
@@ -110,8 +113,14 @@ class EncodedDataset(Dataset):
             self._make_split(splits["validation"], size, in_memory),
             self._make_split(splits["test"], size, in_memory),
             class_names,
-            Normalisation(self._repeat(self.mean), self._repeat(self.std)),
+            self.normalisation(),
         )
+
+    def normalisation(self) -> Normalisation:
+        """Return how networks see the images, unless their weights demand something else."""
+        from prunebench.data import Normalisation
+
+        return Normalisation(self._repeat(self.mean), self._repeat(self.std))
 
     def _repeat(self, values: tuple[float, ...]) -> tuple[float, ...]:
         return values if len(values) == self.channels else values * self.channels
@@ -122,7 +131,8 @@ class EncodedDataset(Dataset):
         from prunebench.data import Split
         from prunebench.datasets.image_files import ImageFiles
 
-        files = ImageFiles(examples.images, self.channels, size, resize=self.size is not None)
+        fit = self.fit if self.size is not None else None
+        files = ImageFiles(examples.images, self.channels, size, resize=fit)
         boxes = None if examples.boxes is None else torch.tensor(examples.boxes).float()
         if boxes is not None and files.resize:
             down, across = (torch.tensor(size) / files.read_sizes()).unbind(1)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from prunebench.datasets.encoded_dataset import EncodedDataset, Examples
+from prunebench.datasets.encoded_dataset import EncodedDataset, Examples, Positive
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.input_files import is_folder, spell
+
+if TYPE_CHECKING:
+    from prunebench.data import Normalisation
+    from prunebench.datasets.image_files import Fit
 
 SUFFIXES = frozenset(
     [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
@@ -24,13 +29,32 @@ class Folder(EncodedDataset):
     ``PATH/validation`` (or ``val``). With ``PATH/CLASS`` alone the test images are cut off by a
     fixed permutation. Classes are numbered in the order of their folders' names. Files directly
     in a class's folder count if their suffix is that of an image; names that begin with a dot do
-    not. A link that leads out of the folder is refused.
+    not. A link that leads out of the folder is refused. With ``size``, an image is scaled until it
+    covers the size and cut around its centre, as ``prunebench compare`` does.
     """
 
+    version: ClassVar[int] = 2
+    fit: ClassVar[Fit] = "crop"
+
     path: Path = Field(description="folder of train/CLASS and test/CLASS, or of CLASS alone")
+    mean: tuple[float, ...] = Field(
+        (), description="mean of pixels in [0, 1], one a channel; ImageNet's, or 0.5 for grey"
+    )
+    std: tuple[Positive, ...] = Field(
+        (), description="deviation of pixels in [0, 1], one a channel; ImageNet's, or 0.5 for grey"
+    )
     test: float = Field(
         0.2, gt=0, lt=1, description="share of the images cut off for testing if there is no test/"
     )
+
+    def normalisation(self) -> Normalisation:
+        """Return mean and deviation as given; by default those of ImageNet, or 0.5 for grey."""
+        from prunebench.data import Normalisation, usual_normalisation
+
+        usual = usual_normalisation(self.channels)
+        return Normalisation(
+            self._repeat(self.mean) or usual.mean, self._repeat(self.std) or usual.std
+        )
 
     def files(self) -> list[Path]:
         """List all images of all splits."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ from prunebench.input_files import is_file
 # The usual ones; above all not EPS, for which Pillow runs another program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LARGEST_SIDE = 16_384  # pixels to which an image may be resized
+
+
+Fit = Literal["crop", "squash"]
+"""How an image is brought to another size; see ``resize_image``."""
 
 
 class Encoded(NamedTuple):
@@ -40,14 +44,14 @@ class ImageFiles:
         channels: 3 for RGB, 1 for grey (ITU-R 601-2 luma, as Pillow converts). Transparency is
             dropped; EXIF orientation is not applied.
         size: Height and width of every image.
-        resize: Whether images of another size are resized (bilinear with antialiasing, aspect
-            ratio not kept) instead of refused.
+        resize: How images of another size are resized (see ``resize_image``); None where they are
+            refused.
     """
 
     images: Sequence[Encoded]
     channels: int
     size: tuple[int, int]
-    resize: bool = False
+    resize: Fit | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -95,14 +99,38 @@ class ImageFiles:
             )
 
     def _decode(self, image: Encoded) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        height, width = self.size
         with open_image(image) as found:
             self._check(image, (found.height, found.width))
             converted = found.convert("RGB" if self.channels == 3 else "L")
-        if converted.size != (width, height):
-            converted = converted.resize((width, height), Image.Resampling.BILINEAR)
-        values = np.asarray(converted)
+        values = np.asarray(resize_image(converted, self.size, self.resize or "squash"))
         return values.transpose(2, 0, 1) if self.channels == 3 else values[None]
+
+
+def resize_image(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    """Resize an image, bilinear with antialiasing.
+
+    Args:
+        image: The image.
+        size: Height and width.
+        fit: ``crop`` scales it until it covers the size and cuts around its centre; ``squash``
+            keeps all of it, and not its aspect ratio.
+    """
+    height, width = size
+    if image.size == (width, height):
+        return image
+    if fit == "squash":
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    scale = max(height / image.height, width / image.width)
+    # The part of the image that is kept, in its own pixels.
+    half_width, half_height = width / scale / 2, height / scale / 2
+    x, y = image.width / 2, image.height / 2
+    box = (
+        max(x - half_width, 0),
+        max(y - half_height, 0),
+        min(x + half_width, image.width),
+        min(y + half_height, image.height),
+    )
+    return image.resize((width, height), Image.Resampling.BILINEAR, box)
 
 
 def read_image_size(image: Encoded) -> tuple[int, int]:

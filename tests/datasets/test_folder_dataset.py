@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from prunebench.data import Data, batches
+from prunebench.comparison.image_folder import load_images
+from prunebench.data import Data, batches, usual_normalisation
 from prunebench.datasets.folder import Folder
-from prunebench.datasets.image_files import ImageFiles
+from prunebench.datasets.image_files import Encoded, ImageFiles
 from prunebench.errors import RequestError
 from prunebench.store.digests import Digests
 
@@ -289,3 +290,16 @@ def test_the_folder_itself_may_be_a_link(plain: Path, tmp_path_factory: Any) -> 
     link = tmp_path_factory.mktemp("links") / "data"
     link.symlink_to(plain)
     assert len(Folder(path=link).files()) == 40
+
+
+def test_compare_sees_the_images_of_a_folder_as_a_suite_does(tmp_path: Path) -> None:
+    paths = [
+        draw(tmp_path / "dog" / "tall.png", 90, size=(9, 31)),
+        draw(tmp_path / "dog" / "wide.png", 40, size=(24, 10)),
+    ]
+    folder = Folder(path=tmp_path, size=8)
+    seen = folder.normalisation()
+    assert seen == usual_normalisation(3)
+    images, _ = load_images(tmp_path, 8, seen.mean, seen.std)
+    files = ImageFiles([Encoded(path, path.name) for path in paths], 3, (8, 8), folder.fit)
+    assert torch.equal(seen(files[torch.arange(2)]), images)
