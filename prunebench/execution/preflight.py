@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prunebench.errors import RequestError
+from prunebench.execution.given_weights import warn_of_normalisation
 from prunebench.execution.tasks import open_workspace
 from prunebench.plan.environment import Environment
 from prunebench.plan.trial import Setting
@@ -47,6 +48,7 @@ def check(
                 raise RequestError(f"the {split} split is empty", where=setting.dataset.label)
         network = build_untrained(setting.model, data, seed=0)
         _check_answers(network, setting.model.name)
+        warn_of_normalisation(setting, network, data)
         _check_pruners(suite, network, setting.model.plugin)
         if not setting.target_layer:
             continue  # nothing is explained
