@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from prunebench.errors import RequestError
 from prunebench.metrics.randomisation import randomise
 from prunebench.networks.network import make_masks_permanent
+from prunebench.networks.shared_weights import make_twin
 from prunebench.networks.wrappers import unwrap
 from prunebench.seeding import derive, seeded
 
@@ -114,7 +115,8 @@ def draw_random(baseline: nn.Module, built: nn.Module | None = None) -> nn.Modul
     """
     if built is not None and not _shares_weights(baseline, built):
         return built.eval()
-    network = deepcopy(unwrap(baseline))
+    # A twin can be copied where masks have made weights that deepcopy refuses.
+    network = deepcopy(make_twin(unwrap(baseline)))
     make_masks_permanent(network)
     with drawing():
         for index, layer in enumerate(network.modules()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -123,11 +122,9 @@ def measure_costs(
 
 
 def _make_plain(module: nn.Module) -> nn.Module:
-    """Copy a network without masks, which are multiplied anew in each forward pass."""
+    """Copy a network with zeros for its masks, which are multiplied anew in each forward pass."""
     network = make_twin(unwrap(module))
-    if any(name.endswith("_mask") for name, _ in network.named_buffers()):
-        network = deepcopy(unwrap(module)).eval().requires_grad_(False)
-        make_masks_permanent(network)
+    make_masks_permanent(network)
     return network
 
 
