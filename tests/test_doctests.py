@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import prunebench as pb
+from prunebench.testing import assert_preserved
 
 FUNCTIONS: list[Callable[..., Any]] = [
     pb.run,
+    assert_preserved,
     pb.compare,
     pb.explain,
     pb.load_suite,
