@@ -106,7 +106,7 @@ def compare(
     )
     checked = check_conditions(comparison, conditions)
     with refuse_unwritable(save):
-        comparison.save(save)
+        comparison.save(save, quiet=False)
     if json is not None:
         with refuse_unwritable(json):
             write_report(json, comparison, checked)

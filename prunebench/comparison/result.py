@@ -11,10 +11,16 @@ from prunebench.comparison.figure import draw
 from prunebench.comparison.gate import Least, check_conditions, list_conditions
 from prunebench.comparison.page import write_page
 from prunebench.comparison.page_html import render_page
+from prunebench.comparison.strips import list_strips
 from prunebench.comparison.verdict import give_verdict
+from prunebench.progress import counting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FIGURE = (
+    "## Where attention moved most\n\n![Images with the maps of both networks](comparison.png)\n"
+)
 
 
 class Comparison(ComparedNetworks):
@@ -77,27 +83,28 @@ class Comparison(ComparedNetworks):
         return render_page(self)
 
     def figure(self) -> Figure:
-        """Draw the images whose attention moved most, each with both networks' maps."""
-        return draw(self.pictures)
+        """Draw the images whose attention moved most, and Sp2PS beside that of the controls."""
+        return draw(self.pictures, list_strips(self) if len(self.controls) else ())
 
-    def save(self, folder: Path | str) -> Path:
+    def save(self, folder: Path | str, quiet: bool = True) -> Path:
         """Write comparison.html, comparison.md, comparison.png and per_image.csv.
 
         Args:
             folder: Where to; made if it is not there.
+            quiet: Show no progress.
 
         Returns:
             The path of comparison.md.
         """
         root = Path(folder)
         root.mkdir(parents=True, exist_ok=True)
-        self.figure().savefig(root / "comparison.png", dpi=150)
-        self.per_image.to_csv(root / "per_image.csv", index=False)
-        (root / "comparison.html").write_text(self.to_html(), encoding="utf-8", newline="\n")
         page = root / "comparison.md"
-        shown = (
-            "## Where attention moved most\n\n"
-            "![Images with the maps of both networks](comparison.png)\n"
-        )
-        page.write_text(f"{self.to_markdown()}\n{shown}", encoding="utf-8")
+        with counting(3, "files of the report", quiet) as progress:
+            self.figure().savefig(root / "comparison.png", dpi=150)
+            progress(1)
+            (root / "comparison.html").write_text(self.to_html(), encoding="utf-8", newline="\n")
+            progress(2)
+            page.write_text(f"{self.to_markdown()}\n{FIGURE}", encoding="utf-8")
+            self.per_image.to_csv(root / "per_image.csv", index=False)
+            progress(3)
         return page

@@ -133,3 +133,9 @@ def test_a_control_must_fit(images: Tensor) -> None:
     ]:
         with pytest.raises(RequestError, match=message):
             compare(trained(), trained(), images, controls=controls, quiet=True)  # type: ignore[arg-type]
+
+
+def test_the_figure_shows_controls_where_there_are_some(found: Comparison, images: Tensor) -> None:
+    names = [label.get_text() for label in found.figure().get_axes()[-2].get_yticklabels()]
+    names += [label.get_text() for label in found.figure().get_axes()[-1].get_yticklabels()]
+    assert {"grad-cam, random weights", "grad-cam, same", "grad-cam, pruned"} <= set(names)
