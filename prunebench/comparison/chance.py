@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 
 from prunebench.comparison.controls import FLOOR
+
+Stand = Literal["above", "overlapping", "below"]
+"""Where the pruned network's interval of Sp2PS lies, seen from a control's."""
+
+NOT_BEYOND = (
+    "the maps keep nothing beyond chance: the pruned network's interval does not lie above that of "
+    "random weights."
+)
+OF_CHANCE: dict[Stand | None, str] = {
+    "above": "the maps are more alike than those of random weights.",
+    "overlapping": NOT_BEYOND,
+    "below": NOT_BEYOND,
+    None: "nothing can be said of chance: there are no maps to compare.",
+}
+NO_MORE = "pruning moved the maps no more than the control {label!r} did."
+OF_TRAINING: dict[Stand | None, str] = {
+    "above": NO_MORE,
+    "overlapping": NO_MORE,
+    "below": "pruning moved the maps more than the control {label!r} did.",
+    None: "nothing can be said of the control {label!r}: there are no maps to compare.",
+}
 
 
 def find_chance(scores: pd.DataFrame, controls: pd.DataFrame) -> list[str]:
@@ -20,37 +41,27 @@ def find_chance(scores: pd.DataFrame, controls: pd.DataFrame) -> list[str]:
     Returns:
         The methods whose interval of Sp2PS overlaps that of random weights, or lies below it.
     """
-    if FLOOR not in list_labels(controls):
-        return []
-    return [
-        str(cam)
-        for cam, row in scores.iterrows()
-        if (low := _find_end(row, "low")) is not None
-        and (high := _find_end(read_control(controls, FLOOR, str(cam)), "high")) is not None
-        and low <= high
-    ]
+    stands = find_stands(scores, controls, FLOOR) if FLOOR in list_labels(controls) else {}
+    return [cam for cam, stand in stands.items() if stand != "above"]
 
 
-def find_matched(scores: pd.DataFrame, controls: pd.DataFrame) -> dict[str, list[str]]:
-    """Find the controls other than chance that the pruned network reaches, with the methods.
+def find_stands(scores: pd.DataFrame, controls: pd.DataFrame, label: str) -> dict[str, Stand]:
+    """Return where the pruned network stands, seen from a control, by explanation method.
 
     Args:
         scores: See ``Comparison.scores``.
         controls: See ``Comparison.controls``.
+        label: The control.
 
     Returns:
-        By control the methods whose interval of Sp2PS overlaps the control's, or lies above it.
+        The methods by which both have a value.
     """
-    found = {}
-    for label in list_labels(controls):
-        if label != FLOOR:
-            found[label] = [
-                str(cam)
-                for cam, row in scores.iterrows()
-                if (high := _find_end(row, "high")) is not None
-                and (low := _find_end(read_control(controls, label, str(cam)), "low")) is not None
-                and high >= low
-            ]
+    found: dict[str, Stand] = {}
+    for cam, row in scores.iterrows():
+        own, other = _read_ends(row), _read_ends(read_control(controls, label, str(cam)))
+        if own is not None and other is not None:
+            above, below = own[0] > other[1], own[1] < other[0]
+            found[str(cam)] = "above" if above else "below" if below else "overlapping"
     return found
 
 
@@ -76,33 +87,28 @@ def describe_controls(scores: pd.DataFrame, controls: pd.DataFrame) -> list[str]
             "No control was given, so these scores have no scale: random weights would say how "
             "alike maps are by chance, the baseline fine-tuned alike how far training moves them."
         ]
-    chance = find_chance(scores, controls)
-    sentences = []
-    if FLOOR in list_labels(controls):
-        sentences.append(
-            f"By {', '.join(chance)}, the maps keep nothing beyond chance: the intervals of the "
-            "pruned network and of random weights overlap."
-            if chance
-            else "The maps are more alike than those of random weights."
-        )
-    for label, cams in find_matched(scores, controls).items():
-        beyond = [cam for cam in cams if cam not in chance]
-        missed = [str(cam) for cam in scores.index if cam not in cams]
-        if beyond:
-            sentences.append(
-                f"By {', '.join(beyond)}, pruning moved the maps no more than the control "
-                f"{label!r} did."
-            )
-        if missed:
-            sentences.append(
-                f"By {', '.join(missed)}, pruning moved the maps more than the control {label!r} "
-                "did."
-            )
-    return sentences
+    return [
+        sentence
+        for label in list_labels(controls)
+        for sentence in _describe_control(scores, controls, label)
+    ]
 
 
-def _find_end(row: pd.Series[Any], end: str) -> float | None:
-    """Return an end of the interval, else the mean; None where nothing is defined."""
-    value = row[f"sp2ps_{end}"]
-    value = row["sp2ps"] if np.isnan(value) else value
-    return None if np.isnan(value) else float(value)
+def _describe_control(scores: pd.DataFrame, controls: pd.DataFrame, label: str) -> list[str]:
+    stands = find_stands(scores, controls, label)
+    sayings = OF_CHANCE if label == FLOOR else OF_TRAINING
+    # Where maps are alike by chance, no other control says anything.
+    passed = [] if label == FLOOR else find_chance(scores, controls)
+    groups: dict[str, list[str]] = {}
+    for cam in map(str, scores.index):
+        if cam not in passed:
+            groups.setdefault(sayings[stands.get(cam)], []).append(cam)
+    return [f"By {', '.join(cams)}, {said.format(label=label)}" for said, cams in groups.items()]
+
+
+def _read_ends(row: pd.Series[Any]) -> tuple[float, float] | None:
+    """Return the interval of Sp2PS, else the mean twice; None where nothing is defined."""
+    mean, low, high = (float(row[name]) for name in ("sp2ps", "sp2ps_low", "sp2ps_high"))
+    if np.isnan(mean):
+        return None
+    return (mean, mean) if np.isnan(low) else (low, high)

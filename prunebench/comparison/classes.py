@@ -41,16 +41,17 @@ class ComparedClass:
 def compare_classes(found: ComparedNetworks) -> list[ComparedClass]:
     """Return the classes with enough images, by the true class where there is one label an image.
 
-    Elsewhere by the class explained.
+    Elsewhere by the class explained. None where fewer than two have enough: there is no worst.
     """
     by = "label" if _has_single_labels(found) else "class"
     images = found.per_image.groupby("image", sort=True)
     table = images.first().assign(sp2ps=images["sp2ps"].mean())
-    return [
+    classes = [
         _compare_class(found.name_class(int(str(index))), rows, by == "label")
         for index, rows in table.groupby(by, sort=True)
         if len(rows) >= LEAST_IMAGES
     ]
+    return classes if len(classes) > 1 else []
 
 
 def find_worst_by_maps(classes: list[ComparedClass]) -> list[ComparedClass]:

@@ -55,7 +55,7 @@ def write_page(found: ComparedNetworks) -> str:
     if classes:
         worst = make_class_rows(find_worst_by_maps(classes))
         lines += ["## Worst classes", "", _format_table(worst), ""]
-        lines += [describe_class_rule(found, classes), ""]
+        lines += [describe_class_rule(classes), ""]
     if found.cost is not None:
         why = explain_speed(found.cost)
         notes = [f"- {note}." for note in (*found.cost.notes, *([why.rstrip(".")] if why else []))]

@@ -88,7 +88,7 @@ def render_fragment(found: ComparedNetworks, pictures: int | None = None) -> str
             scores=make_score_rows(found),
             worst_maps=make_class_rows(find_worst_by_maps(classes)),
             worst_accuracy=make_class_rows(find_worst_by_accuracy(classes)),
-            class_rule=describe_class_rule(found, classes) if classes else "",
+            class_rule=describe_class_rule(classes) if classes else "",
             images=[_describe_picture(each, found) for each in shown],
             methods=[_describe_maps(str(cam), shown, found) for cam in found.scores.index],
             cost=found.cost and make_cost_rows(found.cost),
@@ -118,7 +118,7 @@ def _describe_picture(picture: Picture, found: ComparedNetworks) -> dict[str, An
         "pixels": encode_image(picture.pixels),
         "before": f"{classes[0]}, {shares[0]}",
         "after": f"{classes[1]}, {shares[1]}",
-        "flipped": classes[0] != classes[1],
+        "flipped": picture.predictions[0] != picture.predictions[1],
         "truth": ", ".join(labels),
     }
 

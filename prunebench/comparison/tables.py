@@ -126,13 +126,13 @@ def make_class_rows(classes: list[ComparedClass]) -> Rows:
     ]
 
 
-def describe_class_rule(found: ComparedNetworks, classes: list[ComparedClass]) -> str:
-    """Say which classes are shown, and of which kind."""
-    of = "true class" if classes and classes[0].drop else "class explained"
+def describe_class_rule(classes: list[ComparedClass]) -> str:
+    """Say of which classes the worst are shown, and of which kind they are."""
+    of = "true class" if classes[0].drop else "class explained"
     return (
-        f"By the {of}; of {len(classes)} classes with at least {LEAST_IMAGES} of the "
-        f"{found.images} images. Sp2PS is the mean over the methods. The worst of many are partly "
-        "so by chance: their intervals do not allow for the choice."
+        f"Of the {len(classes)} classes with at least {LEAST_IMAGES} images, by the {of}. Sp2PS is "
+        "the mean over the methods. The worst of many are partly so by chance: their intervals do "
+        "not allow for the choice."
     )
 
 
@@ -183,9 +183,10 @@ def make_cost_rows(cost: ComparedCosts) -> Rows:
 def describe_timing(cost: ComparedCosts) -> str:
     """Say how and where the times were measured."""
     pairs = " and ".join(str(timed.pairs) for timed in cost.times) or "no"
+    few = " (of five pairs their range)" if any(each.pairs < 6 for each in cost.times) else ""
     return (
         f"Times are medians of {pairs} pairs of forward passes, both networks in turns in one "
-        f"process, with 95% intervals of the median: {cost.machine}."
+        f"process, with 95% intervals of the median{few}: {cost.machine}."
     )
 
 

@@ -42,6 +42,8 @@ def judge_methods(found: ComparedNetworks) -> dict[str, bool | None]:
     A published threshold is reached by maps that are alike by chance, too: a method by which
     random weights do as well is not trusted.
     """
+    if found.withheld:
+        return {str(cam): None for cam in found.scores.index}
     chance = find_chance(found.scores, found.controls)
     return {
         str(cam): False if cam in chance else verdict

@@ -99,6 +99,7 @@ def test_a_verdict_that_is_withheld_is_given_nowhere(found: Comparison, tmp_path
         assert f"No verdict: {reason}." in page
         assert "Not trusted" not in page
         assert "ship" not in page
+    assert "| no  " not in withheld.to_markdown()
     lines = withheld.check(sp2ps=0, max_drop=100)
     assert len(lines) == 2
     assert all(f"cannot be told (no verdict: {reason})" in line for line in lines)
@@ -129,6 +130,7 @@ def test_what_is_undefined_is_null(images: Tensor, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["scores"]["grad-cam"]["sp2ps"]["mean"] is None
     assert report["accuracy"] is None
+    assert "nothing can be said of chance" in blind.verdict
     assert report["passed"] is None
     assert "nan" not in blind.to_html().lower().replace("data:image", "").split("<svg")[0]
     (line,) = blind.check(sp2ps=0)
