@@ -19,19 +19,27 @@ FAILED = 3
 DEFAULT_CAMS = "grad-cam,grad-cam++,ablation-cam"
 
 
+MODEL = (
+    "FACTORY@WEIGHTS, such as torchvision/resnet18@weights.pt (#NAME chooses one of several "
+    "networks in it); or a file or folder that holds the whole network"
+)
+
+
 @comparison_commands.command()
 def compare(
-    baseline: Annotated[str, typer.Argument(help="FACTORY[@WEIGHTS]")],
-    pruned: Annotated[str, typer.Argument(help="FACTORY[@WEIGHTS]")],
+    baseline: Annotated[str, typer.Argument(help=MODEL)],
+    pruned: Annotated[
+        str, typer.Argument(help="the same; layers may be smaller than the factory's")
+    ],
     data: Annotated[Path, typer.Option(help="folder of images; one folder a class gives labels")],
     classes: Annotated[int | None, typer.Option(help="number of classes")] = None,
     size: Annotated[
         str | None,
-        typer.Option(help="images are resized to this, such as 224 or 224x160; default 224"),
+        typer.Option(help="images are resized to this, as 224 or 224x160; else as told, or 224"),
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(help="channel means; by default the baseline plugin's, or ImageNet's"),
+        typer.Option(help="channel means; by default as told beside the weights, or ImageNet's"),
     ] = None,
     std: Annotated[str | None, typer.Option(help="channel deviations, likewise")] = None,
     target_layer: Annotated[

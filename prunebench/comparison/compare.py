@@ -23,6 +23,7 @@ from prunebench.cams.arguments import (
 from prunebench.cams.cam import Cam
 from prunebench.cams.explained_batches import Explained, explain_batches, split_batches
 from prunebench.cams.explaining import choose_layer, learn_on
+from prunebench.comparison.baseline_check import find_doubt
 from prunebench.comparison.checks import (
     ClassPolicy,
     check_class_names,
@@ -169,6 +170,7 @@ def compare(
         uncut=tuple(result.uncut for result in results[:2]),
         about=(SEVERAL,) if labels is not None and labels.dim() == 2 else (),
         warnings=_describe_dependences(networks[:2], images),
+        withheld="" if labels is None or labels.dim() == 2 else find_doubt(logits[0], labels),
         controls=scores_of_controls,
         class_names=tuple(class_names or ()),
         cost=measure_costs(baseline, pruned, images[:batch_size], quiet) if cost else None,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from prunebench.comparison.baseline_check import check_baseline
+from prunebench.comparison.baseline_check import check_statistics
 from prunebench.comparison.checks import predict_logits
 from prunebench.comparison.compare import Comparison, compare
 from prunebench.comparison.controls import load_controls
@@ -82,6 +82,7 @@ def compare_files(
     labels, about_labels = find_labels(data, names, outputs)
     if labelled and labels is None:
         raise RequestError(NO_LABELS, where=str(data))
+    better = "" if labels is None else check_statistics(classifier, images, labels, seen)
     found = compare(
         before.module,
         after.module,
@@ -116,9 +117,7 @@ def compare_files(
             f"{numbers[1]}{source}",
             about_labels,
         ),
-        withheld=found.withheld
-        or _find_doubt(before, after)
-        or ("" if labels is None else check_baseline(classifier, images, labels, seen)),
+        withheld=_find_doubt(before, after) or better or found.withheld,
     )
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class CheckpointPruner(Pruner):
     """Takes a compressed network from a file instead of compressing the baseline.
 
-    ``checkpoint/LABEL: {model: FACTORY@WEIGHTS}`` shows it under a name of its own. Weights that
-    are exactly zero stay zero in the recovery.
+    ``checkpoint/LABEL: {model: FACTORY@WEIGHTS}`` shows it under a name of its own. Layers may be
+    smaller than the factory's. Weights that are exactly zero stay zero in the recovery.
     """
 
     levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"

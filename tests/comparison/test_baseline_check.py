@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from prunebench.comparison.baseline_check import check_baseline, find_doubt
+from prunebench.comparison.baseline_check import check_statistics, find_doubt
 from prunebench.data import Normalisation
 from prunebench.networks.usual_statistics import find_better_statistics
 
@@ -38,7 +38,9 @@ def test_a_trained_network_that_sees_what_it_should_is_not_doubted(
     trained: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = (part[1000:] for part in digits)
-    assert check_baseline(trained, images, labels, TRUE) == ""
+    assert check_statistics(trained, images, labels, TRUE) == ""
+    with torch.no_grad():
+        assert find_doubt(trained(images), labels) == ""
 
 
 def test_statistics_that_fit_better_are_found_and_spelled(
@@ -50,7 +52,7 @@ def test_statistics_that_fit_better_are_found_and_spelled(
     assert fitting is not None
     assert fitting.normalisation == TRUE
     assert fitting.accuracy > fitting.before + 0.05
-    assert "--mean 0 --std 1" in check_baseline(trained, seen, labels, HALF)
+    assert "--mean 0 --std 1" in check_statistics(trained, seen, labels, HALF)
 
 
 def test_another_order_of_classes_is_recognised(

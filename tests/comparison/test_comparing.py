@@ -46,8 +46,12 @@ def images() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def labels() -> Tensor:
-    return torch.arange(30) % 4
+def labels(images: Tensor) -> Tensor:
+    """Labels that the baseline tells rightly on two images of three."""
+    with torch.no_grad():
+        found = network().eval()(images).argmax(1)
+    found[::3] = (found[::3] + torch.arange(10)) % 4
+    return found
 
 
 @pytest.fixture(scope="module")
