@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from prunebench.comparison.chance import find_chance
+from prunebench.comparison.number_format import format_share
 from prunebench.comparison.verdict import conclude, judge_methods
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def format_points(share: float) -> str:
 
 
 def _describe_accuracy(found: ComparedNetworks) -> str:
-    same = f"it answers as the baseline on {found.agreement:.0%} of {found.images} images"
+    equal = round(found.agreement * found.images)
+    same = f"it answers as the baseline on {equal} of {found.images} images"
     if found.accuracy is None:
         return f"there are no labels to count its errors by, {same}"
     drop = found.accuracy.drop
@@ -74,7 +76,7 @@ def _describe_accuracy(found: ComparedNetworks) -> str:
     low, high = drop.low, drop.high
     assert low is not None
     assert high is not None
-    verb = "fell" if mean >= 0 else "rose"
+    verb = "fell" if mean > 0 else "rose" if mean < 0 else "changed"
     if mean < 0:
         mean, low, high = -mean, -high, -low
     points = f"{format_points(mean)} points ({format_points(low)} to {format_points(high)})"
@@ -98,7 +100,6 @@ def _describe_attention(found: ComparedNetworks, verdicts: dict[str, bool | None
     values = found.per_image.loc[found.per_image["cam"] == cam, "sp2ps"].dropna()
     share = float((values < row["threshold"]).mean())
     others = " and ".join(other for other in decided if verdicts[other])
-    divided = f"; {others} finds it kept" if others else ""
-    return (
-        f"on {share:.0%} of the images its maps are less alike than the threshold {shown}{divided}"
-    )
+    divided = f"; by {others} they are kept" if others else ""
+    part = f"on {format_share(share)} of the images"
+    return f"{part} its maps are less alike than the threshold {shown}{divided}"

@@ -131,16 +131,19 @@ def drawing() -> AbstractContextManager[int]:
 
 def _shares_weights(baseline: nn.Module, built: nn.Module) -> bool:
     """Tell whether two networks differ in shape or have a matrix or kernel in common."""
-    first, second = baseline.state_dict(), built.state_dict()
+    first, second = dict(baseline.named_parameters()), dict(built.named_parameters())
     if {k: v.shape for k, v in first.items()} != {k: v.shape for k, v in second.items()}:
         return True
-    matrices = [name for name, value in first.items() if _is_drawn(value)]
-    return any(torch.equal(first[name].cpu(), second[name].cpu()) for name in matrices)
+    return any(
+        torch.equal(value.cpu(), second[name].cpu())
+        for name, value in first.items()
+        if _is_drawn(value)
+    )
 
 
 def _is_drawn(value: Tensor) -> bool:
     """Tell whether a parameter begins with random numbers, rather than zeros or ones."""
-    return value.dim() > 1 and value.is_floating_point()
+    return value.dim() > 1 and value.is_floating_point() and bool((value != value.max()).any())
 
 
 @torch.no_grad()

@@ -32,6 +32,13 @@ def format_mean(value: Interval, digits: int = 3) -> str:
     return f"{mean} ({format_interval(value.low, value.high, digits)})"
 
 
+def format_share(share: float) -> str:
+    """Return a share in whole percent, which says 0% and 100% of none and of all only."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
 def format_count(count: int | None) -> str:
     """Return a count such as ``11.7 M``."""
     if count is None:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from prunebench.comparison.advice import explain_speed, list_advice
-from prunebench.comparison.answer import give_answer
+from prunebench.comparison.answer import find_change, give_answer
 from prunebench.comparison.chance import describe_controls
 from prunebench.comparison.classes import (
     compare_classes,
@@ -106,7 +106,9 @@ def _find_mood(found: ComparedNetworks) -> str:
     decided = [verdict for verdict in judge_methods(found).values() if verdict is not None]
     if found.withheld or not decided:
         return "open"
-    return "good" if all(decided) else "bad"
+    if not all(decided):
+        return "bad"
+    return "open" if find_change(found) == "fell" else "good"
 
 
 def _describe_picture(picture: Picture, found: ComparedNetworks) -> dict[str, Any]:

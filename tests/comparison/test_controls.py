@@ -121,6 +121,10 @@ def test_a_network_built_anew_counts_as_random_only_if_it_is() -> None:
     assert draw_random(baseline, other) is other
     assert draw_random(baseline, network()) is not baseline  # its code loads the weights
     assert not torch.equal(draw_random(baseline, network())[0][0].weight, baseline[0][0].weight)
+    for module in (baseline, other):  # neither says anything of the weights
+        module.register_buffer("mask", torch.rand(4, 4, generator=torch.Generator().manual_seed(0)))
+        module.register_parameter("scale", nn.Parameter(torch.ones(4, 1, 1)))
+    assert draw_random(baseline, other) is other
     assert draw_random(baseline, network(channels=3))[0][0].weight.shape[0] == 8
 
 

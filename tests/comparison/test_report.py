@@ -25,6 +25,7 @@ from prunebench.comparison.compare import compare
 from prunebench.comparison.compared import Accuracies
 from prunebench.comparison.costs import ComparedCosts, MedianTime, NetworkCost, TimedPair
 from prunebench.comparison.gate import check_conditions, list_conditions
+from prunebench.comparison.number_format import format_count, format_share
 from prunebench.comparison.page_html import render_fragment
 from prunebench.comparison.report import write_report
 from prunebench.errors import RequestError
@@ -209,6 +210,7 @@ def costs(**pruned: Any) -> NetworkCost:
         ({"params": 50, "nonzero_params": 50}, 1.0, "where little is computed"),
         ({}, 1.0, ""),
         ({"macs": 500}, 1.9, ""),
+        ({"macs": 500}, 1.005, "hardly"),
         ({"macs": None}, 1.0, ""),
     ],
 )
@@ -276,3 +278,33 @@ def test_saving_writes_the_page_beside_the_others(found: Comparison, tmp_path: P
     assert (tmp_path / "comparison.html").read_text(encoding="utf-8") == found.to_html()
     assert len(pd.read_csv(tmp_path / "per_image.csv")) == 30
     assert np.isfinite(found.per_image["sp2ps"]).all()
+
+
+def test_images_with_several_labels_have_a_page_and_a_gate(images: Tensor) -> None:
+    labels = torch.rand(30, 4, generator=torch.Generator().manual_seed(2)) > 0.5
+    labels[0] = True
+    found = compare(network(), network(seed=1), images, labels, "grad-cam", quiet=True)
+    assert "share of labels told rightly" in found.to_html()
+    assert len(found.check(max_drop=0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0, "0%"), (0.001, "<1%"), (0.5, "50%"), (0.997, ">99%"), (1, "100%")]
+)
+def test_a_share_is_all_or_none_only_where_it_is(share: float, shown: str) -> None:
+    assert format_share(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (None, "–"),
+        (0, "0"),
+        (999, "999"),
+        (11_689_512, "11.7 M"),
+        (999_600, "1 M"),
+        (1500, "1.5 k"),
+    ],
+)
+def test_counts_have_three_digits(count: int | None, shown: str) -> None:
+    assert format_count(count) == shown
