@@ -69,8 +69,8 @@ def compare_files(
         RequestError: Models, weights, images or options do not fit together.
     """
     models = parse_model(baseline), parse_model(pruned)
-    told = read_told(models[0]), read_told(models[1])
-    shape = _read_size(size) if size else told[0].size or DEFAULT_SIZE
+    told = tuple(read_told(model, unsafe_pickle=unsafe_pickle) for model in models)
+    shape = _read_size(size) if size else told[0].size or told[1].size or DEFAULT_SIZE
     channels = find_channels(models[0], unsafe_pickle=unsafe_pickle)
     seen = _choose_normalisation(told[0], channels, mean, std)
     images, names = load_images(data, shape, seen.mean, seen.std, limit)
@@ -103,7 +103,7 @@ def compare_files(
         cost=cost,
     )
     numbers = [", ".join(f"{value:g}" for value in values) for values in (seen.mean, seen.std)]
-    source = f" ({told[0].source})" if told[0].source and mean is None else ""
+    source = f" ({told[0].source})" if told[0].normalisation and mean is None else ""
     return replace(
         found,
         about=(

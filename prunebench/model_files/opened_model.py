@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from prunebench.errors import RequestError
 from prunebench.input_files import is_folder, spell
-from prunebench.model_files.file_kinds import FileKind, recognise
+from prunebench.model_files.file_kinds import recognise
+from prunebench.model_files.graph_files import GRAPHS, TELLING, read_graph_file
 from prunebench.model_files.hub_folder import build_hub_network, find_hub_weights
 from prunebench.model_files.loaded_weights import Fit, fit_weights
 from prunebench.model_files.model_text import ModelText
@@ -93,7 +94,7 @@ def _open(model: ModelText, shape: InputShape, unsafe_pickle: bool) -> OpenedMod
         return OpenedModel(module, _describe_fit(fit, "its config.json"))
     if model.factory:
         return _fill_factory(model, model.file, shape, unsafe_pickle)
-    return _open_whole(model.file, model.part, unsafe_pickle)
+    return _open_whole(model.file, model.part, shape, unsafe_pickle)
 
 
 def _open_factory(model: ModelText, shape: InputShape) -> OpenedModel:
@@ -126,8 +127,11 @@ def _fill_factory(
 
 def find_channels(model: ModelText, *, unsafe_pickle: bool = False) -> int:
     """Find the channels of a model's images in its first kernel: 1 for grey, else 3."""
-    if model.file is None or is_folder(model.file) or recognise(model.file) in GRAPHS:
+    if model.file is None or is_folder(model.file):
         return 3
+    if not model.factory and recognise(model.file) in TELLING:
+        graph = read_graph_file(model.file, recognise(model.file), unsafe_pickle=unsafe_pickle)
+        return graph.channels or 3
     state = read_network(model.file, model.part, unsafe_pickle=unsafe_pickle).state
     kernels = [tensor for tensor in state.values() if tensor.ndim == 4]
     return 1 if kernels and kernels[0].shape[1] == 1 else 3
@@ -161,11 +165,12 @@ def _describe_fit(fit: Fit, whole: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _open_whole(file: Path, part: str, unsafe_pickle: bool) -> OpenedModel:
+def _open_whole(file: Path, part: str, shape: InputShape, unsafe_pickle: bool) -> OpenedModel:
     """Open a file that holds a whole network."""
     kind = recognise(file)
     if kind in GRAPHS:
-        return GRAPHS[kind](file)
+        graph = read_graph_file(file, kind, shape.size, unsafe_pickle=unsafe_pickle)
+        return OpenedModel(deepcopy(graph.module), graph.notes)
     found: Weights = read_network(file, part, unsafe_pickle=unsafe_pickle)
     if found.module is None:
         raise RequestError(
@@ -175,28 +180,3 @@ def _open_whole(file: Path, part: str, unsafe_pickle: bool) -> OpenedModel:
             where=spell(file),
         )
     return OpenedModel(found.module.eval())
-
-
-def _open_exported(file: Path) -> OpenedModel:
-    from prunebench.model_files.exported_program import read_exported_program
-
-    return OpenedModel(read_exported_program(file))
-
-
-def _open_torch_script(file: Path) -> OpenedModel:
-    from prunebench.model_files.torch_script import read_torch_script
-
-    return OpenedModel(read_torch_script(file))
-
-
-def _open_onnx(file: Path) -> OpenedModel:
-    from prunebench.model_files.onnx_file import read_onnx
-
-    return OpenedModel(read_onnx(file))
-
-
-GRAPHS: dict[FileKind, Callable[[Path], OpenedModel]] = {
-    FileKind.EXPORTED: _open_exported,
-    FileKind.TORCH_SCRIPT: _open_torch_script,
-    FileKind.ONNX: _open_onnx,
-}

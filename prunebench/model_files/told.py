@@ -10,6 +10,8 @@ from typing import Any
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
 from prunebench.input_files import is_file, is_folder, read_bytes, spell
+from prunebench.model_files.file_kinds import recognise
+from prunebench.model_files.graph_files import TELLING, read_graph_file
 from prunebench.model_files.model_text import ModelText
 from prunebench.networks.factory import find_source_file
 from prunebench.plugins import choose
@@ -34,11 +36,12 @@ class Told:
     source: str = ""
 
 
-def read_told(model: ModelText) -> Told:
-    """Read what the model's plugin, or the files beside its weights, tell of its input.
+def read_told(model: ModelText, *, unsafe_pickle: bool = False) -> Told:
+    """Read what the model's plugin, its file or the files beside its weights tell of its input.
 
     Args:
         model: The model as it is asked for.
+        unsafe_pickle: Read an archive of torch.export whatever it holds.
 
     Raises:
         RequestError: There is no such plugin, or a configuration cannot be read.
@@ -49,11 +52,22 @@ def read_told(model: ModelText) -> Told:
             told = read_hub_config(folder)
             if told != Told():
                 return told
+        if not model.factory and not is_folder(model.file):
+            return _read_graph(model.file, unsafe_pickle)
     if model.factory and find_source_file(model.factory) is None:
         demanded = choose("models", model.factory).plugin.normalisation()
         if demanded is not None:
             return Told(demanded, source=f"the model plugin {model.factory}")
     return Told()
+
+
+def _read_graph(file: Path, unsafe_pickle: bool) -> Told:
+    kind = recognise(file)
+    if kind not in TELLING:
+        return Told()
+    graph = read_graph_file(file, kind, unsafe_pickle=unsafe_pickle)
+    seen = Normalisation(*graph.normalisation) if graph.normalisation else None
+    return Told(seen, graph.input_size, source=spell(file))
 
 
 def read_hub_config(folder: Path) -> Told:
