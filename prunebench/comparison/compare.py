@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from prunebench.cams.arguments import (
     CamNames,
@@ -16,13 +13,9 @@ from prunebench.cams.arguments import (
     Images,
     Layer,
     choose_cams,
-    name_layer,
     read_classes,
     read_images,
 )
-from prunebench.cams.cam import Cam
-from prunebench.cams.explained_batches import Explained, explain_batches, split_batches
-from prunebench.cams.explaining import choose_layer, learn_on
 from prunebench.comparison.baseline_check import find_doubt
 from prunebench.comparison.checks import (
     ClassPolicy,
@@ -32,8 +25,13 @@ from prunebench.comparison.checks import (
     check_same_classes,
     predict_logits,
 )
-from prunebench.comparison.controls import Controls, read_controls
+from prunebench.comparison.controls import Controls
 from prunebench.comparison.costs import measure_costs
+from prunebench.comparison.explained_networks import (
+    choose_networks,
+    describe_dependences,
+    explain_all,
+)
 from prunebench.comparison.measures import (
     average_scores,
     choose_pictures,
@@ -43,17 +41,12 @@ from prunebench.comparison.measures import (
     tabulate_images,
 )
 from prunebench.comparison.result import Comparison
-from prunebench.errors import RequestError
 from prunebench.networks.ambient_modes import leave_ambient_modes
-from prunebench.networks.classifier import describe_dependence, make_classifier
-from prunebench.networks.evaluation import to_module
 from prunebench.networks.layout import Layout
-from prunebench.networks.wrappers import unwrap
 from prunebench.progress import counting
 
 __all__ = ["Comparison", "compare"]
 
-NETWORKS = ("baseline", "pruned")
 SEVERAL = (
     "Images have several labels: accuracy is the share of labels told rightly, where a logit above "
     "0 says yes; where true labels are explained, it is the one with the baseline's largest logit"
@@ -137,7 +130,7 @@ def compare(
     if labels is not None:
         labels = read_classes(labels, len(images), "labels").to(images.device)
     check_request(len(images), labels, class_policy, names)
-    networks = _choose_networks(
+    networks = choose_networks(
         {"baseline": baseline, "pruned": pruned}, controls or {}, images, target_layer, layout
     )
     classes = {
@@ -148,7 +141,7 @@ def compare(
     check_class_names(class_names, classes["baseline"])
     if labels is not None:
         check_labels(labels, classes["baseline"])
-    results = _explain_all(networks, images, labels, chosen, class_policy, batch_size, quiet)
+    results = explain_all(networks, images, labels, chosen, class_policy, batch_size, quiet)
     logits = [result.logits for result in results[:2]]
     predictions = [each.argmax(1) for each in logits]
     pairs = pair_maps(results)
@@ -169,136 +162,12 @@ def compare(
         pictures=choose_pictures(per_image, pairs, images, logits, labels),
         uncut=tuple(result.uncut for result in results[:2]),
         about=(SEVERAL,) if labels is not None and labels.dim() == 2 else (),
-        warnings=_describe_dependences(networks[:2], images),
+        warnings=describe_dependences(networks[:2], images),
         withheld="" if labels is None or labels.dim() == 2 else find_doubt(logits[0], labels),
         controls=scores_of_controls,
         class_names=tuple(class_names or ()),
         cost=measure_costs(baseline, pruned, images[:batch_size], quiet) if cost else None,
     )
-
-
-@dataclass(frozen=True)
-class ExplainedNetwork:
-    """A network of a comparison, ready to be explained.
-
-    Attributes:
-        name: What messages call it: ``baseline``, ``pruned``, or ``control`` and its label.
-        module: As ``make_classifier`` made it.
-        layer: Its target layer.
-        layout: How the layer's output is read as maps.
-    """
-
-    name: str
-    module: nn.Module
-    layer: str
-    layout: Layout
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Say in a refusal which network it is about."""
-    try:
-        yield
-    except RequestError as error:
-        where = name if name.startswith("control") else f"{name} network"
-        raise RequestError(error.message, where=error.where or where) from error.__cause__
-
-
-def _name_layers(
-    modules: tuple[nn.Module, nn.Module],
-    target_layer: Layer | tuple[Layer | None, Layer | None] | None,
-) -> tuple[str | None, str | None]:
-    """Return the names of the layers asked for in the baseline and in the pruned network."""
-    if isinstance(target_layer, nn.Module):
-        # A layer of one network, and the one of its name in the other.
-        within = [module for module in modules if target_layer in set(unwrap(module).modules())]
-        target_layer = name_layer(target_layer, (within or modules)[0])
-    wanted = (
-        target_layer if isinstance(target_layer, tuple | list) else (target_layer, target_layer)
-    )
-    if len(wanted) != 2:
-        raise RequestError(
-            f"{len(wanted)} target layers; expected one name, or the baseline's and the pruned "
-            "network's"
-        )
-    found = []
-    for module, name, layer in zip(modules, NETWORKS, wanted, strict=True):
-        with _naming(name):
-            found.append(name_layer(layer, module))
-    return found[0], found[1]
-
-
-def _choose_networks(
-    modules: dict[str, nn.Module],
-    controls: Controls,
-    images: Tensor,
-    target_layer: Layer | tuple[Layer | None, Layer | None] | None,
-    layout: Layout | tuple[Layout, Layout],
-) -> list[ExplainedNetwork]:
-    """Return baseline, pruned network and controls, each with its target layer.
-
-    A control is explained at the layer that was asked for in the baseline.
-    """
-    baseline, pruned = modules.values()
-    layers = _name_layers((baseline, pruned), target_layer)
-    layouts = layout if isinstance(layout, tuple) else (layout, layout)
-    read = read_controls(controls, baseline)
-    modules = modules | {f"control {label!r}": module for label, module in read.items()}
-    classifiers = {}
-    for name, module in modules.items():
-        with _naming(name):
-            classifiers[name] = make_classifier(module, to_module(images[:1], unwrap(module)))
-    found = []
-    for name, module in classifiers.items():
-        index = 1 if name == "pruned" else 0
-        with _naming(name):
-            layer = choose_layer(module, layers[index], images, layouts[index])
-        found.append(ExplainedNetwork(name, module, layer, layouts[index]))
-    return found
-
-
-def _describe_dependences(networks: Sequence[ExplainedNetwork], images: Tensor) -> tuple[str, ...]:
-    found = []
-    for network in networks:
-        if depends := describe_dependence(network.module, to_module(images[:1], network.module)):
-            found.append(
-                f"the maps of the {network.name} network do not depend on the image alone, but on "
-                f"{depends}"
-            )
-    return tuple(found)
-
-
-def _explain_all(
-    networks: Sequence[ExplainedNetwork],
-    images: Tensor,
-    labels: Tensor | None,
-    cams: dict[str, Cam],
-    class_policy: ClassPolicy,
-    batch_size: int,
-    quiet: bool,
-) -> list[Explained]:
-    """Return maps, logits and explained classes of each network, the baseline's first."""
-    prepared = [learn_on(images, network.module, cams, quiet) for network in networks]
-    results: list[Explained] = []
-    with counting(len(networks) * len(images), "images explained", quiet) as progress:
-        for index, network in enumerate(networks):
-            classes = labels if class_policy == "label" else None
-            if class_policy != "own" and results:
-                classes = results[0].classes
-            with _naming(network.name):
-                found = explain_batches(
-                    network.module,
-                    network.layer,
-                    split_batches(images, classes, batch_size),
-                    cams,
-                    layout=network.layout,
-                    prepared=prepared[index],
-                    # As in a suite, each network draws random maps of its own.
-                    seed=index,
-                    progress=partial(_advance, progress, index * len(images)),
-                )
-            results.append(found)
-    return results
 
 
 def _add_up(show: Callable[[int], None]) -> Callable[[int], None]:
@@ -311,7 +180,3 @@ def _add_up(show: Callable[[int], None]) -> Callable[[int], None]:
         show(done)
 
     return add
-
-
-def _advance(progress: Callable[[int], None], before: int, done: int) -> None:
-    progress(before + done)

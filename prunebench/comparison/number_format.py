@@ -9,7 +9,7 @@ import numpy as np
 from prunebench.intervals import Interval
 
 UNKNOWN = "–"
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def format_number(value: Any, digits: int = 3) -> str:
@@ -39,13 +39,13 @@ def format_share(share: float) -> str:
     return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
-def format_count(count: int | None) -> str:
-    """Return a count such as ``11.7 M``."""
+def format_count(count: int | None, unit: str = "") -> str:
+    """Return a count such as ``11.7 M``, or ``11.7 MB`` of a unit."""
     if count is None:
         return UNKNOWN
     # From where three digits would round up to the next unit.
-    size, unit = next((each for each in UNITS if count >= 0.9995 * each[0]), (1, ""))
-    return f"{count / size:.3g} {unit}".rstrip()
+    size, prefix = next((each for each in PREFIXES if count >= 0.9995 * each[0]), (1, ""))
+    return f"{count / size:.3g} {prefix}{unit}".rstrip()
 
 
 def format_change(before: int | None, after: int | None) -> str:

@@ -160,8 +160,8 @@ def make_cost_rows(cost: ComparedCosts) -> Rows:
     rows = [
         {
             "cost": name,
-            "baseline": f"{format_count(before)}{unit}",
-            "pruned": f"{format_count(after)}{unit}",
+            "baseline": format_count(before, unit),
+            "pruned": format_count(after, unit),
             "change": format_change(before, after),
         }
         for name, before, after, unit in counts
