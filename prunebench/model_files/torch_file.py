@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +39,17 @@ def read_torch_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of networks saved by another version of torch
             if unsafe_pickle:
-                return torch.load(path, map_location="cpu", weights_only=False)
+                with _importing_from(path.parent, Path.cwd()):
+                    return torch.load(path, map_location="cpu", weights_only=False)
             with torch.serialization.safe_globals([*INERT, *_find_library_layers(path)]):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes without sense raise anything
         if unsafe_pickle:
             raise RequestError(
                 f"cannot be read ({type(error).__name__}: {_shorten(error)}); the module that "
-                "defines the network's classes must be importable from here",
+                "defines the network's classes must be installed, in this folder or in the "
+                "file's. Classes of a script or notebook (__main__) are nowhere: save the state "
+                "dict and give file.py:function@FILE, or export the network as .pt2",
                 where=where,
             ) from error
         strange = _find_strange_classes(path)
@@ -57,6 +62,17 @@ def read_torch_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
         raise RequestError(
             f"cannot be read as weights ({type(error).__name__}); {hint}", where=where
         ) from error
+
+
+@contextmanager
+def _importing_from(*folders: Path) -> Iterator[None]:
+    """Let a pickle find the modules of its classes in these folders."""
+    before = list(sys.path)
+    sys.path += [str(folder.resolve()) for folder in folders]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _find_library_layers(path: Path) -> Iterator[Any]:

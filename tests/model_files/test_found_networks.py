@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,3 +160,23 @@ def test_a_library_s_function_is_no_layer(tmp_path: Path) -> None:
     torch.save({"model": Sly()}, tmp_path / "a.pt")
     with pytest.raises(RequestError, match="may run code"):
         read_network(tmp_path / "a.pt")
+
+
+def test_a_module_s_own_classes_are_found_beside_its_file_where_pickles_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    source = "from torch import nn\n\nclass Beside(nn.Linear):\n    pass\n"
+    (tmp_path / "beside_the_file.py").write_text(source)
+    save = (
+        "import sys, torch; sys.path.insert(0, '.'); from beside_the_file import Beside; "
+        "torch.save(Beside(2, 3), 'a.pt')"
+    )
+    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, check=True)
+    before = list(sys.path)
+    found = read_network(tmp_path / "a.pt", unsafe_pickle=True)
+    assert type(found.module).__name__ == "Beside"
+    assert sys.path == before
+    (tmp_path / "beside_the_file.py").write_text("")
+    sys.modules.pop("beside_the_file")
+    with pytest.raises(RequestError, match=r"must be installed, in this folder or in the file's"):
+        read_network(tmp_path / "a.pt", unsafe_pickle=True)
