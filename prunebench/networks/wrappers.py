@@ -32,12 +32,13 @@ def unwrap(module: nn.Module) -> nn.Module:
     name = type(module).__name__
     if isinstance(module, torch.export.ExportedProgram):
         raise RequestError(
-            f"an {name} holds no layers that can be explained; give the module it was exported from"
+            f"an {name} holds no layers that can be explained; give "
+            "prunebench.model_files.exported_program.convert_program(program).module"
         )
     if isinstance(module, torch.jit.ScriptModule):
         raise RequestError(
-            f"a TorchScript module ({name}) runs without telling of its layers; give the module it "
-            "was traced or scripted from, with the same state dict"
+            f"a TorchScript module ({name}) runs without telling of its layers; give "
+            "prunebench.model_files.torch_script.convert_script(script).module"
         )
     if not isinstance(module, nn.Module) or isinstance(module, type):
         found = f"the class {module.__name__}" if isinstance(module, type) else f"a {name}"
