@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import logging
 import re
 import warnings
@@ -15,35 +13,24 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
+from torch.export.pt2_archive._package import load_pt2
 
 from prunebench.errors import RequestError
 from prunebench.input_files import find_status, spell
+from prunebench.model_files.archive_check import check_archive, describe_failure
 from prunebench.model_files.aten_graph import PATH, AtenGraph, free_batch
 from prunebench.model_files.aten_layers import make_network
 from prunebench.model_files.graph_file import GraphFile
 from prunebench.model_files.same_logits import check_logits
 
-UNSAFE = "unsafe_pickle"
-TARGETS = re.compile(
-    r"torch\.ops\.(aten|prims|torchvision|quantized_decomposed)\.\w+\.\w+"
-    r"|_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge)"
-    r"|torch\.sym_(int|max|min|not)"
-)
-"""What a graph may call: operators that compute, and arithmetic of sizes."""
-EXPRESSIONS = re.compile(
-    r"(Symbol|Max|Min|FloorDiv|CeilDiv|Mod|PythonMod|CleanDiv|Eq|Ne|Lt|Le|Gt|Ge|Integer|int_oo"
-    r"|positive|integer|nonnegative|True|False|s\d+|u\d+|\d+|[-+*/(),=' <>])*"
-)
-"""Sizes in terms of others, which sympy evaluates as Python."""
+REMEDY = 'export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
 
 
 def read_exported_program(path: Path, *, unsafe_pickle: bool = False) -> GraphFile:
     """Read a network that ``torch.export.save`` wrote.
 
-    ``torch.export.load`` can run a stranger's code: it unpickles example inputs, constants and
-    weights of unusual kinds, evaluates sizes as Python, looks functions up by name and loads
-    compiled libraries. So an archive is first seen through: what is pickled must load as tensors
-    alone, sizes must be arithmetic, and functions operators of PyTorch.
+    ``torch.export.load`` can run a stranger's code, so that the archive is looked through first,
+    see ``archive_check.py``.
 
     Args:
         path: The archive.
@@ -56,12 +43,14 @@ def read_exported_program(path: Path, *, unsafe_pickle: bool = False) -> GraphFi
     find_status(path)
     with _naming(path), _silence():
         if not unsafe_pickle:
-            _check_archive(path)
+            check_archive(path)
         try:
-            program = torch.export.load(path)
+            # Not torch.export.load, which looks into what fails in a second way.
+            program = torch.export.load(path) if unsafe_pickle else load_pt2(str(path))
+            found = getattr(program, "exported_programs", {"model": program})["model"]
         except Exception as error:  # a damaged archive can fail in any way
-            raise RequestError(_describe_failure(error)) from None
-        return convert_program(program)
+            raise RequestError(describe_failure(error)) from None
+        return convert_program(found)
 
 
 def convert_program(program: ExportedProgram) -> GraphFile:
@@ -84,9 +73,6 @@ def convert_program(program: ExportedProgram) -> GraphFile:
         input_size=(example.shape[2], example.shape[3]),
         channels=example.shape[1],
     )
-
-
-REMEDY = 'export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
 
 
 def _read_graph(flat: fx.GraphModule) -> AtenGraph:
@@ -131,66 +117,6 @@ def _find_example(flat: fx.GraphModule) -> tuple[Tensor, int | None]:
     batch = value.shape[0] if isinstance(value.shape[0], int) else None
     sizes = (int(size) for size in value.shape[1:])
     return torch.zeros(batch or 2, *sizes, dtype=value.dtype), batch
-
-
-# --- what is in the archive ---
-
-
-def _check_archive(path: Path) -> None:
-    """Refuse an archive that ``torch.export.load`` could run code of."""
-    try:
-        reader = torch._C.PyTorchFileReader(str(path))
-        names = reader.get_all_records()
-        kind = reader.get_record("archive_format") if "archive_format" in names else b""
-    except RuntimeError as error:
-        raise RequestError(_describe_failure(error)) from None
-    if kind != b"pt2":
-        raise RequestError(
-            "is no archive of torch.export.save, or one of torch 2.7 or earlier; export the "
-            "network again, or, if you trust the file, allow unsafe pickles"
-        )
-    for name in names:
-        if name.startswith("data/aotinductor/"):
-            raise RequestError("holds compiled code; give the archive of torch.export.save")
-        content = reader.get_record(name) if name.endswith((".json", ".pt")) else b""
-        if name.endswith(".pt"):
-            _check_pickle(name, content)
-        elif name.endswith(".json"):
-            try:
-                _check_told(json.loads(content))
-            except (ValueError, RecursionError):
-                raise RequestError(f"is damaged: {name} is no JSON") from None
-
-
-def _check_pickle(name: str, content: bytes) -> None:
-    try:
-        torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except Exception:
-        raise RequestError(f"holds a pickle, {name}, that {TRUST}") from None
-
-
-TRUST = "could run code; if you trust the file, allow unsafe pickles"
-
-
-def _check_told(told: Any, key: str = "") -> None:
-    """Look at every text that the archive tells, by the key that it stands under."""
-    if isinstance(told, dict):
-        if told.get("use_pickle"):
-            raise RequestError(f"holds a pickled tensor, which {TRUST}")
-        for each, value in told.items():
-            _check_told(value, each)
-    elif isinstance(told, list):
-        for value in told:
-            _check_told(value, key)
-    elif isinstance(told, str):
-        pattern = {"target": TARGETS, "expr_str": EXPRESSIONS}.get(key)
-        if pattern and not pattern.fullmatch(told):
-            raise RequestError(f"holds {told[:80]!r}, which {TRUST}")
-
-
-def _describe_failure(error: Exception) -> str:
-    first = str(error).strip().partition("\n")[0]
-    return f"cannot be loaded by torch {torch.__version__}: {first or type(error).__name__}"
 
 
 @contextmanager

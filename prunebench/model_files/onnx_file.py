@@ -58,11 +58,11 @@ def read_onnx(path: Path) -> GraphFile:
     with _naming(path):
         model = _load(path)
         shape = _find_shape(model)
+        run = _start_session(path)  # which refuses what is no whole graph
         values = _read_graph(model)
         if shape[0]:
             free_batch(values.found.graph, shape[0])
         network = make_network(values.found)
-        run = _start_session(path)
         example = _find_example(run, shape, network)
         rounds = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
         tolerance = INT8_TOLERANCE if rounds else TOLERANCE
@@ -96,7 +96,6 @@ def _load(path: Path) -> Any:
         load_external_data_for_model(model, str(path.parent))
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
-        onnx.checker.check_model(model)
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
         raise RequestError(f"is damaged: {_first_line(error)}") from None
@@ -217,7 +216,8 @@ def _convert(step: OnnxStep, output: str) -> Any:
         return Constant(value.array, output) if isinstance(value, Constant) else value
     is_known = all(isinstance(value, Constant) for value in given)
     if step.kind in FOLDS and is_known:
-        return make_constant(FOLDS[step.kind](step))
+        found = FOLDS[step.kind](step)
+        return found if isinstance(found, fx.Node) else make_constant(found)
     if step.kind not in OPERATORS:
         raise step.refuse("depends on the images")
     return OPERATORS[step.kind](step)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from prunebench.model_files.onnx_step import Constant, OnnxStep, Value
+from prunebench.model_files.onnx_step import Constant, OnnxStep, Value, to_sizes
 
 aten = torch.ops.aten
 Convert = Callable[[OnnxStep], Value | tuple[Value, ...]]
@@ -334,7 +334,11 @@ def _convert_cast(s: OnnxStep) -> Value:
     import onnx
 
     kind = onnx.helper.tensor_dtype_to_np_dtype(s.setting("to"))
-    return s.call(aten.to.dtype, s.tensor(0), torch.from_numpy(np.zeros(0, kind)).dtype)
+    return s.call(aten.to.dtype, s.tensor(0), _to_dtype(kind))
+
+
+def _to_dtype(kind: Any) -> torch.dtype:
+    return torch.from_numpy(np.zeros(0, kind)).dtype
 
 
 def _convert_pad(s: OnnxStep) -> Value:
@@ -426,9 +430,11 @@ def _fold_cast(s: OnnxStep) -> Any:
     array, kind = s.constant(0), onnx.helper.tensor_dtype_to_np_dtype(s.setting("to"))
     if array.dtype != object:
         return array.astype(kind)
-    if kind.kind not in "iu":
-        raise s.refuse("computes with the images' sizes in floating point")
-    return array
+    if kind.kind in "iu":
+        return array
+    # What is computed with sizes in floating point, such as 1/sqrt(d), is computed as it runs.
+    (size,) = to_sizes(array.reshape(-1))
+    return s.call(aten.scalar_tensor.default, size, dtype=_to_dtype(kind))
 
 
 def _fold_unsqueeze(s: OnnxStep) -> Any:

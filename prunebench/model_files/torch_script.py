@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from prunebench.errors import RequestError
 from prunebench.input_files import find_status, spell
-from prunebench.model_files.aten_graph import NAMESPACES, PATH, AtenGraph
+from prunebench.model_files.aten_graph import NAMESPACES, PATH, WITH_FILES, AtenGraph
 from prunebench.model_files.aten_layers import make_network
 from prunebench.model_files.graph_file import GraphFile
 from prunebench.model_files.same_logits import check_logits
@@ -31,8 +31,8 @@ SIZES = (224, 64, 32, 96, 128, 28, 256, 299, 384, 48, 16)
 def read_torch_script(path: Path, *, size: tuple[int, int] | None = None) -> GraphFile:
     """Read a network that ``torch.jit.save`` wrote.
 
-    Nothing but TorchScript's own interpreter runs what is in the archive, and nothing is
-    unpickled but what that interpreter makes: loading runs no Python code.
+    Nothing but TorchScript's own interpreter runs what is in the archive, and no pickle is read
+    by Python: loading runs no Python code. Networks whose code reads or writes files are refused.
 
     Args:
         path: The archive.
@@ -109,6 +109,9 @@ class _ScriptReader:
         Raises:
             RequestError: It has other inputs than images, or does what cannot be followed.
         """
+        for name in WITH_FILES:
+            if graph.findAllNodes(f"aten::{name}"):
+                raise RequestError(f"calls aten::{name}, which does more than compute")
         _, *inputs = (value.debugName() for value in graph.inputs())
         _, *told = schema.arguments
         images, *others = zip(inputs, told, strict=True)
@@ -137,12 +140,9 @@ class _ScriptReader:
         elif node.kind() in _STRUCTURES:
             results = _STRUCTURES[node.kind()](inputs, node)
         elif node.kind() in ("prim::ListUnpack", "prim::TupleUnpack"):
-            parts = inputs[0]
-            whole = isinstance(parts, Sequence)
-            results = [
-                parts[index] if whole else self._call(operator.getitem, (parts, index), node)
-                for index in range(len(outputs))
-            ]
+            results = [self._pick(inputs[0], index, node) for index in range(len(outputs))]
+        elif node.kind() in ("prim::TupleIndex", "aten::__getitem__"):
+            results = [self._pick(inputs[0], inputs[1], node)]
         elif node.kind() == "aten::append":
             inputs[0].append(inputs[1])
             results = inputs[:1]
@@ -197,6 +197,12 @@ class _ScriptReader:
         result = self._call(call, tuple(_copy_lists(args)), node, named)
         return _as_number(result) if name in ("size", "len", "dim") else result
 
+    def _pick(self, parts: Any, index: Any, node: Any) -> Any:
+        if not isinstance(parts, fx.Node):
+            return parts[index]
+        part = self._call(operator.getitem, (parts, index), node)
+        return part if _is_tensor(parts) else _as_number(part)
+
     def _call(
         self, call: Callable[..., Any], args: tuple[Any, ...], node: Any, named: Any = None
     ) -> fx.Node:
@@ -237,16 +243,11 @@ def _locate(node: Any) -> str:
     return f"{where[1]}:{where[2]}" if where else node.kind()
 
 
-def _take_key(inputs: list[Any], _node: Any) -> list[Any]:
-    return [inputs[0][inputs[1]]]
-
-
 _STRUCTURES: dict[str, Callable[[list[Any], Any], list[Any]]] = {
     "prim::ListConstruct": lambda inputs, node: [list(inputs)],
     "prim::TupleConstruct": lambda inputs, node: [tuple(inputs)],
     "prim::DictConstruct": lambda inputs, node: [dict(zip(inputs[::2], inputs[1::2], strict=True))],
     "aten::format": lambda inputs, node: [""],  # of an error's message
-    "prim::TupleIndex": _take_key,
     "prim::NumToTensor": lambda inputs, node: inputs[:1],
     "prim::unchecked_cast": lambda inputs, node: inputs[:1],
     "aten::Int": lambda inputs, node: inputs[:1],
