@@ -173,9 +173,25 @@ def _read_graph(model: Any) -> OnnxValues:
     for node in graph.node:
         _read_node(node, values, find_path)
     found = [values.values[value.name] for value in graph.output]
-    outputs = [value if isinstance(value, fx.Node) else values.hold(value) for value in found]
+    outputs = [
+        _let_gradient_pass(value) if isinstance(value, fx.Node) else values.hold(value)
+        for value in found
+    ]
     values.found.graph.output(outputs[0] if len(outputs) == 1 else tuple(outputs))
     return values
+
+
+def _let_gradient_pass(output: fx.Node) -> fx.Node:
+    """Let a gradient pass the rounding of logits to 8 bits, also where the largest is clipped.
+
+    Else the very logits that a network is surest of would have no gradient, and empty maps.
+    """
+    aten = torch.ops.aten
+    if output.target is not aten.fake_quantize_per_tensor_affine.default:
+        return output
+    call, exact = output.graph.call_function, output.args[0]
+    step = call(aten.detach.default, (call(aten.sub.Tensor, (output, exact)),))
+    return call(aten.add.Tensor, (exact, step))
 
 
 def _read_node(node: Any, within: OnnxValues, find_path: Callable[[Any], str]) -> None:

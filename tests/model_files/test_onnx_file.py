@@ -150,7 +150,7 @@ def test_8_bit_files_compute_with_the_rounded_numbers(tmp_path: Path, by_channel
     )
     assert 0 < (maps - before).abs().mean() < 0.1
     quantize_static(plain, rounded, Reader(), quant_format=QuantFormat.QOperator)
-    with pytest.raises(RequestError, match="cannot be converted: .*QLinearConv"):
+    with pytest.raises(RequestError, match=r"cannot be converted: .*QLinearConv"):
         read_onnx(rounded)
 
 
@@ -203,9 +203,7 @@ def test_all_unknown_operators_are_named(tmp_path: Path) -> None:
         helper.make_node("Det", ["found"], ["maps"]),
         helper.make_node("FusedMatMul", ["maps", "maps"], ["logits"], domain="com.microsoft"),
     ]
-    with pytest.raises(
-        RequestError, match="cannot be converted: Det, FusedMatMul; give the module"
-    ):
+    with pytest.raises(RequestError, match="converted: Det, FusedMatMul; give the module"):
         read_onnx(build(tmp_path / "a.onnx", nodes, WEIGHT))
 
 
