@@ -30,9 +30,12 @@ TARGETS = re.compile(
 FILES = re.compile(r"(weight|tensor)_\d+")
 """Where a tensor may be in the archive; all else is unpickled."""
 WORDS = {
-    *("Symbol", "Integer", "Max", "Min", "FloorDiv", "CeilDiv", "CleanDiv", "Mod", "PythonMod"),
-    *("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "int_oo", "positive", "nonnegative", "integer"),
-    *("True", "False"),
+    *("Symbol", "Integer", "Rational", "Float", "Add", "Mul", "Pow", "Max", "Min", "int_oo", "oo"),
+    *("FloorDiv", "CeilDiv", "CleanDiv", "Mod", "PythonMod", "ModularIndexing", "PowByNatural"),
+    *("IntTrueDiv", "FloatTrueDiv", "ToFloat", "CeilToInt", "FloorToInt", "TruncToInt"),
+    *("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "Equality", "Unequality", "And", "Or", "Not"),
+    *("LessThan", "StrictLessThan", "GreaterThan", "StrictGreaterThan", "True", "False"),
+    *("positive", "nonnegative", "integer", "finite", "real", "zero", "nonzero"),
 }
 """Names in a size; beside those of sizes themselves, such as ``s77``."""
 

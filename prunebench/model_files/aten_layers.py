@@ -6,6 +6,7 @@ tensors, and have the names that they had in the network.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from prunebench.model_files.aten_graph import (
     check_operators,
     name_operator,
 )
-from prunebench.model_files.layer_names import name_layers
+from prunebench.model_files.layer_names import TENSOR, name_layers
 
 Arguments = dict[str, Any]
 """Of a call, by name; tensors of the network in place of their nodes."""
@@ -73,7 +74,7 @@ def _call_layer(node: fx.Node, name: str) -> None:
     """Replace a call of an operator by one of a layer, which gives one tensor."""
     with node.graph.inserting_before(node):
         call = node.graph.call_module(name, (node.args[0],))
-    call.meta = {**node.meta, KIND: name_operator(node)}
+    call.meta = {**node.meta, KIND: name_operator(node), TENSOR: True}
     if name_operator(node) in GIVES_MORE:
         for user in list(node.users):
             user.replace_all_uses_with(call)
@@ -89,7 +90,10 @@ def _call_plainly(node: fx.Node) -> None:
     name = name_operator(node)
     if name in ("size", "sym_size") and len(node.args) == 2:
         node.op, node.target = "call_method", "size"
-    elif name in FUNCTIONS:
+    elif name == "constant_pad_nd":
+        images, around, *fill = node.args
+        node.target, node.args = nn.functional.pad, (images, around, "constant", *fill)
+    elif name in FUNCTIONS and not (name.endswith("_") and node.kwargs):
         node.target = FUNCTIONS[name]
 
 
@@ -355,8 +359,14 @@ GIVES_MORE = ("_native_batch_norm_legit_no_training", "max_pool2d_with_indices")
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(torch, name)
     for name in (
-        *("add", "flatten", "matmul", "mean", "mul", "permute", "reshape", "squeeze", "sub"),
-        *("sum", "transpose"),
+        *("add", "cat", "chunk", "flatten", "matmul", "mean", "mul", "permute", "reshape", "split"),
+        *("squeeze", "sub", "sum", "transpose", "unsqueeze"),
     )
-} | {"view": torch.reshape, "_unsafe_view": torch.reshape}
-"""Functions that take the arguments of their operators."""
+} | {
+    "_unsafe_view": torch.reshape,
+    "add_": operator.iadd,
+    "mul_": operator.imul,
+    "sub_": operator.isub,
+    "view": torch.reshape,
+}
+"""Functions of the same arguments that explanation methods know."""

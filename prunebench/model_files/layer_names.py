@@ -12,6 +12,9 @@ from torch._ops import OpOverload
 
 from prunebench.model_files.aten_graph import NAME, PATH, name_operator
 
+TENSOR = "tensor"
+"""Key in a node's ``meta``: whether it gives one tensor."""
+
 
 @dataclass(frozen=True)
 class LayerNames:
@@ -61,9 +64,9 @@ class LayerNames:
                     continue
                 layers.setdefault(name, nn.Identity())
                 outside = [user for user in output.users if user not in run]
-                with graph.inserting_after(run[-1]):
+                with graph.inserting_after(next(reversed(run))):
                     mark = graph.call_module(name, (output,))
-                mark.meta[PATH] = name
+                mark.meta = {PATH: name, TENSOR: True}
                 for user in outside:
                     user.replace_input_with(output, mark)
 
@@ -73,6 +76,7 @@ def name_layers(graph: fx.Graph) -> LayerNames:
     kinds: dict[str, set[str]] = defaultdict(set)
     for node in graph.nodes:
         if node.op == "call_function":
+            node.meta[TENSOR] = _gives_tensor(node)
             kinds[str(node.meta.get(PATH, ""))].add(name_operator(node))
     several = {path for path, found in kinds.items() if path and len(found) > 1}
     above = {container for path in kinds for container in _list_containers(path)}
@@ -84,27 +88,28 @@ def _list_containers(path: str) -> Iterator[str]:
         yield path
 
 
-def _find_runs(graph: fx.Graph, container: str) -> list[list[fx.Node]]:
+def _find_runs(graph: fx.Graph, container: str) -> list[dict[fx.Node, None]]:
     """Find the stretches of a graph that are one run of a module's code each."""
 
     def is_within(node: fx.Node) -> bool:
         return f"{node.meta.get(PATH, '')}.".startswith(f"{container}.")
 
     calls = (node for node in graph.nodes if node.op not in ("get_attr", "placeholder"))
-    return [list(nodes) for within, nodes in groupby(calls, is_within) if within]
+    return [dict.fromkeys(nodes) for within, nodes in groupby(calls, is_within) if within]
 
 
-def _find_output(run: list[fx.Node]) -> fx.Node | None:
+def _find_output(run: dict[fx.Node, None]) -> fx.Node | None:
     """Return the one tensor that a module gave; None where it gave none or several."""
     given = [node for node in run if any(user not in run for user in node.users)]
-    return given[0] if len(given) == 1 and _is_tensor(given[0]) else None
+    return given[0] if len(given) == 1 and given[0].meta.get(TENSOR) else None
 
 
-def _is_tensor(node: fx.Node) -> bool:
-    if isinstance(node.target, OpOverload):
-        returned = node.target._schema.returns
-        return len(returned) == 1 and str(returned[0].type) == "Tensor"
-    return node.op == "call_module" or getattr(node.target, "__module__", "") == "torch"
+def _gives_tensor(node: fx.Node) -> bool:
+    """Tell whether an operator gives one tensor."""
+    if not isinstance(node.target, OpOverload):
+        return False
+    returned = node.target._schema.returns
+    return len(returned) == 1 and str(returned[0].type) == "Tensor"
 
 
 def _are_alike(one: nn.Module, other: nn.Module) -> bool:

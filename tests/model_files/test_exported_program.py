@@ -13,6 +13,7 @@ import torch
 from exported_networks import IMAGES, Small, Tokens, export, hold_maps_to, make, settle
 from torch import Tensor, nn
 
+from prunebench import explain
 from prunebench.errors import RequestError
 from prunebench.model_files.exported_program import convert_program, read_exported_program
 
@@ -164,6 +165,51 @@ def test_damaged_and_other_files_are_refused(tmp_path: Path, archive: Path) -> N
         with pytest.raises(RequestError) as refused:
             read_exported_program(path)
         assert str(path) in str(refused.value)
+
+
+def test_what_is_in_memory_is_refused_with_the_way_to_convert_it(small: nn.Module) -> None:
+    program = torch.export.export(small, (IMAGES,))
+    with pytest.raises(RequestError, match=r"exported_program.convert_program\(program\).module"):
+        explain(program, IMAGES)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cam", ["deep-lift", "lrp"])
+def test_methods_with_rules_for_layers_know_them(cam: str) -> None:
+    pytest.importorskip("captum")
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.bn, self.relu = (
+                nn.Conv2d(3, 3, 3, padding=1),
+                nn.BatchNorm2d(3),
+                nn.ReLU(),
+            )
+            self.pool, self.fc = nn.AvgPool2d(4), nn.Linear(48, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out = self.relu(self.bn(self.conv(x)))
+            out += x
+            return self.fc(torch.flatten(self.pool(self.relu(out)), 1))
+
+    network = make(Residual)
+    program = torch.export.export(network, (IMAGES,), dynamic_shapes=({0: BATCH},))
+    found, wanted = (
+        explain(each, IMAGES, {"captum": {"name": cam}}, quiet=True)
+        for each in (convert_program(program).module, network)
+    )
+    for name, maps in wanted.items():
+        assert torch.allclose(found[name], maps, atol=1e-5)
+
+
+def test_images_of_any_size_run_where_they_were_exported_so(tmp_path: Path) -> None:
+    network, sizes = make(Small), dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
+    program = torch.export.export(network, (IMAGES,), dynamic_shapes=(sizes,))
+    torch.export.save(program, tmp_path / "a.pt2")
+    images = torch.randn(2, 3, 24, 20)
+    with torch.no_grad():
+        converted = read_exported_program(tmp_path / "a.pt2").module
+        assert torch.allclose(converted(images), network(images), atol=1e-5)
 
 
 def test_two_inputs_are_refused() -> None:
