@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -51,8 +52,9 @@ def build_hub_network(folder: Path) -> nn.Module:
         )
     from transformers import AutoConfig, AutoModelForImageClassification
 
+    library: Any = AutoModelForImageClassification  # without types
     try:
-        found: nn.Module = AutoModelForImageClassification.from_config(
+        found: nn.Module = library.from_config(
             AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         )
     except Exception as error:
