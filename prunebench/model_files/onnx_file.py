@@ -205,12 +205,15 @@ def _read_node(node: Any, within: OnnxValues, find_path: Callable[[Any], str]) -
         settings[attribute.name] = (
             _to_array(value) if isinstance(value, onnx.TensorProto) else value
         )
+    path = find_path(node)
+    if node.op_type == "QuantizeLinear":  # after the layer, which stays one operator
+        path = path.rpartition(".")[0]
     step = OnnxStep(
         node.op_type,
         [within.values[name] if name else None for name in node.input],
         node.input,
         settings,
-        find_path(node),
+        path,
         _find_layer(node, within),
         within,
     )

@@ -142,7 +142,9 @@ def test_8_bit_files_compute_with_the_rounded_numbers(tmp_path: Path, by_channel
     quantize_static(plain, rounded, Reader(), quant_format=QuantFormat.QDQ, per_channel=by_channel)
     found = read_onnx(rounded)
     assert "8-bit numbers are computed in floating point" in found.notes
-    weight = found.module.get_submodule("blocks.0.conv1").weight
+    layer = found.module.get_submodule("blocks.0.conv2")
+    assert isinstance(layer, nn.Conv2d)
+    weight = layer.weight
     assert len(weight[0].unique()) <= 256
     maps, before = (
         explain(each, IMAGES, ("grad-cam",), targets=0, quiet=True)["grad-cam"]
