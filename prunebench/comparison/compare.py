@@ -41,6 +41,7 @@ from prunebench.comparison.measures import (
     tabulate_images,
 )
 from prunebench.comparison.result import Comparison
+from prunebench.model_files.graphs.in_memory import to_layers
 from prunebench.networks.ambient_modes import leave_ambient_modes
 from prunebench.networks.layout import Layout
 from prunebench.progress import counting
@@ -78,7 +79,8 @@ def compare(
 
     Args:
         baseline: The network before pruning.
-        pruned: The network after pruning (or any other one).
+        pruned: The network after pruning, or any other one; either may be a program of
+            torch.export or TorchScript, too.
         images: Normalised images, N×C×H×W: a tensor, an array, a list, a Dataset or a DataLoader.
         labels: True classes, N, or, where an image has several, N×K, 0 and 1; for accuracies and
             ``class_policy="label"``. By default those that come with the images, where a Dataset
@@ -125,6 +127,7 @@ def compare(
         'comparison.md'
     """
     chosen = choose_cams(cams)
+    baseline, pruned = to_layers(baseline, "baseline"), to_layers(pruned, "pruned")
     images, labels_given = read_images(images)
     labels = labels_given if labels is None else labels
     if labels is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prunebench.model_files.file_kinds import FileKind
 
 if TYPE_CHECKING:
-    from prunebench.model_files.graph_file import GraphFile
+    from prunebench.model_files.graphs.graph_file import GraphFile
 
 GRAPHS = frozenset({FileKind.EXPORTED, FileKind.TORCH_SCRIPT, FileKind.ONNX})
 """Kinds of file that hold a graph."""
@@ -45,13 +45,13 @@ def _read(
     _version: tuple[int, int],
 ) -> GraphFile:
     if kind is FileKind.EXPORTED:
-        from prunebench.model_files.exported_program import read_exported_program
+        from prunebench.model_files.graphs.exported_program import read_exported_program
 
         return read_exported_program(path, unsafe_pickle=unsafe_pickle)
     if kind is FileKind.TORCH_SCRIPT:
-        from prunebench.model_files.torch_script import read_torch_script
+        from prunebench.model_files.graphs.torch_script import read_torch_script
 
         return read_torch_script(path, size=size)
-    from prunebench.model_files.onnx_file import read_onnx
+    from prunebench.model_files.graphs.onnx_file import read_onnx
 
     return read_onnx(path)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prunebench.errors import RequestError
 from prunebench.input_files import is_folder, spell
-from prunebench.model_files.file_kinds import recognise
+from prunebench.model_files.file_kinds import FileKind, recognise
 from prunebench.model_files.graph_files import GRAPHS, TELLING, read_graph_file
 from prunebench.model_files.hub_folder import build_hub_network, find_hub_weights
 from prunebench.model_files.loaded_weights import Fit, fit_weights
@@ -27,6 +27,10 @@ from prunebench.networks.factory import build_module, find_source_file
 from prunebench.networks.layout import Layout
 from prunebench.plugins import choose
 
+FOLDED = (
+    "exporters to ONNX fold BatchNorm into convolutions and merge equal tensors: parameters are "
+    "fewer than the network had"
+)
 DEFAULT_CLASSES = 1000  # ImageNet's, as torchvision's models assume
 
 
@@ -126,15 +130,16 @@ def _fill_factory(
 
 
 def find_channels(model: ModelText, *, unsafe_pickle: bool = False) -> int:
-    """Find the channels of a model's images in its first kernel: 1 for grey, else 3."""
+    """Find the channels of a model's images in its kernels: 1 for grey, else 3."""
     if model.file is None or is_folder(model.file):
         return 3
     if not model.factory and recognise(model.file) in TELLING:
         graph = read_graph_file(model.file, recognise(model.file), unsafe_pickle=unsafe_pickle)
         return graph.channels or 3
     state = read_network(model.file, model.part, unsafe_pickle=unsafe_pickle).state
-    kernels = [tensor for tensor in state.values() if tensor.ndim == 4]
-    return 1 if kernels and kernels[0].shape[1] == 1 else 3
+    # Depthwise kernels are of one channel, too, but the first of a colour network is of three.
+    widths = {tensor.shape[1] for tensor in state.values() if tensor.ndim == 4}
+    return 1 if 1 in widths and 3 not in widths else 3
 
 
 def count_outputs(state: dict[str, Tensor]) -> int | None:
@@ -170,7 +175,8 @@ def _open_whole(file: Path, part: str, shape: InputShape, unsafe_pickle: bool) -
     kind = recognise(file)
     if kind in GRAPHS:
         graph = read_graph_file(file, kind, shape.size, unsafe_pickle=unsafe_pickle)
-        return OpenedModel(deepcopy(graph.module), graph.notes)
+        folded = (FOLDED,) if kind is FileKind.ONNX else ()
+        return OpenedModel(deepcopy(graph.module), graph.notes + folded)
     found: Weights = read_network(file, part, unsafe_pickle=unsafe_pickle)
     if found.module is None:
         raise RequestError(

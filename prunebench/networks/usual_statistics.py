@@ -33,6 +33,8 @@ USUAL: Mapping[int, Mapping[str, Normalisation]] = {
 BATCH = 64
 CLEARLY = 0.05
 """How many more images, as a share, must be right under other statistics before they are named."""
+ALIKE = 0.02
+"""Difference of accuracies below which two statistics are about as good."""
 SURE = 0.001
 """Largest p-value of McNemar's exact test at which they are."""
 
@@ -66,7 +68,7 @@ def find_better_statistics(
         seen: How the images were normalised.
     """
     before = _list_right(module, images, labels)
-    best: Fitting | None = None
+    found: list[Fitting] = []
     for name, other in USUAL.get(images.shape[1], {}).items():
         if other == seen:
             continue
@@ -74,10 +76,11 @@ def find_better_statistics(
         gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
         if gained - lost < CLEARLY * len(labels):
             continue
-        sure = binomtest(gained, gained + lost, alternative="greater").pvalue < SURE
-        if sure and (best is None or after.mean() > best.accuracy):
-            best = Fitting(name, other, float(after.mean()), float(before.mean()))
-    return best
+        if binomtest(gained, gained + lost, alternative="greater").pvalue < SURE:
+            found.append(Fitting(name, other, float(after.mean()), float(before.mean())))
+    best = max((fitting.accuracy for fitting in found), default=0)
+    # Of those about as good, the one that is more usual.
+    return next((fitting for fitting in found if fitting.accuracy > best - ALIKE), None)
 
 
 def describe_fitting(fitting: Fitting) -> str:

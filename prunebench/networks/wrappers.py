@@ -33,12 +33,12 @@ def unwrap(module: nn.Module) -> nn.Module:
     if isinstance(module, torch.export.ExportedProgram):
         raise RequestError(
             f"an {name} holds no layers that can be explained; give "
-            "prunebench.model_files.exported_program.convert_program(program).module"
+            "prunebench.model_files.graphs.exported_program.convert_program(program).module"
         )
     if isinstance(module, torch.jit.ScriptModule):
         raise RequestError(
             f"a TorchScript module ({name}) runs without telling of its layers; give "
-            "prunebench.model_files.torch_script.convert_script(script).module"
+            "prunebench.model_files.graphs.torch_script.convert_script(script).module"
         )
     if not isinstance(module, nn.Module) or isinstance(module, type):
         found = f"the class {module.__name__}" if isinstance(module, type) else f"a {name}"

@@ -12,7 +12,7 @@ from torch import fx, nn
 from torch.fx.proxy import GraphAppendingTracer
 
 from prunebench.errors import RequestError
-from prunebench.model_files.aten_graph import NAME, PATH, AtenGraph
+from prunebench.model_files.graphs.aten_graph import NAME, PATH, AtenGraph
 
 Array = np.ndarray[Any, Any]
 

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 
-from prunebench.model_files.aten_graph import (
+from prunebench.model_files.graphs.aten_graph import (
     AtenGraph,
     bind_arguments,
     check_operators,
     name_operator,
 )
-from prunebench.model_files.layer_names import TENSOR, name_layers
+from prunebench.model_files.graphs.layer_names import TENSOR, name_layers
 
 Arguments = dict[str, Any]
 """Of a call, by name; tensors of the network in place of their nodes."""

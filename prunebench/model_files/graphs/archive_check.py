@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from prunebench.errors import RequestError
-from prunebench.model_files.aten_graph import NAMESPACES, WITH_FILES
+from prunebench.model_files.graphs.aten_graph import NAMESPACES, WITH_FILES
 
 TRUST = "could run code; if you trust the file, allow unsafe pickles"
 

@@ -15,10 +15,10 @@ from torch import Tensor, fx, nn
 
 from prunebench.errors import RequestError
 from prunebench.input_files import find_status, spell
-from prunebench.model_files.aten_graph import NAMESPACES, PATH, WITH_FILES, AtenGraph
-from prunebench.model_files.aten_layers import make_network
-from prunebench.model_files.graph_file import GraphFile
-from prunebench.model_files.same_logits import check_logits
+from prunebench.model_files.graphs.aten_graph import NAMESPACES, PATH, WITH_FILES, AtenGraph
+from prunebench.model_files.graphs.aten_layers import make_network
+from prunebench.model_files.graphs.graph_file import GraphFile
+from prunebench.model_files.graphs.same_logits import check_logits
 
 REMEDY = (
     "give the module it was made of, or FACTORY@FILE, which builds the network and takes its "

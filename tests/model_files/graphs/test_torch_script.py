@@ -11,8 +11,9 @@ import torch
 from exported_networks import IMAGES, Small, Tokens, hold_maps_to, make, settle
 from torch import Tensor, nn
 
+from prunebench.comparison.compare import compare
 from prunebench.errors import RequestError
-from prunebench.model_files.torch_script import convert_script, read_torch_script
+from prunebench.model_files.graphs.torch_script import convert_script, read_torch_script
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 Write = Callable[[nn.Module, Path], Path]
@@ -169,3 +170,16 @@ def test_pruned_networks_are_explained_as_before(
     network = settle(prune(name, head), 64)
     converted = read_torch_script(write(network, tmp_path / "a.pt")).module
     hold_maps_to(converted, network, torch.randn(2, 3, 64, 64))
+
+
+def test_compare_takes_graphs_that_a_program_holds() -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 5)
+    ).eval()
+    images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(module, (images,), dynamic_shapes=({0: batch},))
+    for graph in (torch.jit.trace(module, images), program):
+        found = compare(module, graph, images, cams=("grad-cam",), cost=True, quiet=True)
+        assert found.scores.loc["grad-cam", "sp2ps"] == pytest.approx(1)
+        assert found.agreement == 1

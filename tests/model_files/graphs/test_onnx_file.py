@@ -16,7 +16,7 @@ from torch import nn
 
 from prunebench import explain, to_onnx
 from prunebench.errors import RequestError
-from prunebench.model_files.onnx_file import read_onnx
+from prunebench.model_files.graphs.onnx_file import read_onnx
 from prunebench.networks import Architecture, Network
 
 onnx = pytest.importorskip("onnx")
@@ -212,7 +212,7 @@ def test_all_unknown_operators_are_named(tmp_path: Path) -> None:
 def test_other_logits_than_onnx_runtimes_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prunebench.model_files.onnx_operators import OPERATORS
+    from prunebench.model_files.graphs.onnx_operators import OPERATORS
 
     path = write_old(make(Small), tmp_path / "a.onnx")
     monkeypatch.setitem(OPERATORS, "Relu", OPERATORS["Sigmoid"])

@@ -10,7 +10,7 @@ from itertools import groupby
 from torch import fx, nn
 from torch._ops import OpOverload
 
-from prunebench.model_files.aten_graph import NAME, PATH, name_operator
+from prunebench.model_files.graphs.aten_graph import NAME, PATH, name_operator
 
 TENSOR = "tensor"
 """Key in a node's ``meta``: whether it gives one tensor."""

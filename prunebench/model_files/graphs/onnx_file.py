@@ -16,12 +16,12 @@ from torch import Tensor, fx
 
 from prunebench.errors import RequestError
 from prunebench.input_files import find_status, spell
-from prunebench.model_files.aten_graph import free_batch
-from prunebench.model_files.aten_layers import make_network
-from prunebench.model_files.graph_file import GraphFile
-from prunebench.model_files.onnx_operators import FOLDS, OPERATORS
-from prunebench.model_files.onnx_step import Constant, OnnxStep, OnnxValues, make_constant
-from prunebench.model_files.same_logits import TOLERANCE, check_logits
+from prunebench.model_files.graphs.aten_graph import free_batch
+from prunebench.model_files.graphs.aten_layers import make_network
+from prunebench.model_files.graphs.graph_file import GraphFile
+from prunebench.model_files.graphs.onnx_operators import FOLDS, OPERATORS
+from prunebench.model_files.graphs.onnx_step import Constant, OnnxStep, OnnxValues, make_constant
+from prunebench.model_files.graphs.same_logits import TOLERANCE, check_logits
 from prunebench.networks.onnx_export import check_packages
 
 READ_HERE = ("Constant", "Identity")

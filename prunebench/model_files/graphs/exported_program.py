@@ -17,11 +17,11 @@ from torch.export.pt2_archive._package import load_pt2
 
 from prunebench.errors import RequestError
 from prunebench.input_files import find_status, spell
-from prunebench.model_files.archive_check import check_archive, describe_failure
-from prunebench.model_files.aten_graph import PATH, AtenGraph, free_batch
-from prunebench.model_files.aten_layers import make_network
-from prunebench.model_files.graph_file import GraphFile
-from prunebench.model_files.same_logits import check_logits
+from prunebench.model_files.graphs.archive_check import check_archive, describe_failure
+from prunebench.model_files.graphs.aten_graph import PATH, AtenGraph, free_batch
+from prunebench.model_files.graphs.aten_layers import make_network
+from prunebench.model_files.graphs.graph_file import GraphFile
+from prunebench.model_files.graphs.same_logits import check_logits
 
 REMEDY = 'export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
 

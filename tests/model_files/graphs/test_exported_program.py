@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from prunebench import explain
 from prunebench.errors import RequestError
-from prunebench.model_files.exported_program import convert_program, read_exported_program
+from prunebench.model_files.graphs.exported_program import convert_program, read_exported_program
 
 BATCH = torch.export.Dim("batch")
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from prunebench.model_files.onnx_step import Constant, OnnxStep, Value, to_sizes
+from prunebench.model_files.graphs.onnx_step import Constant, OnnxStep, Value, to_sizes
 
 aten = torch.ops.aten
 Convert = Callable[[OnnxStep], Value | tuple[Value, ...]]
