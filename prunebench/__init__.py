@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from prunebench.comparison.compare import compare
     from prunebench.errors import RequestError
     from prunebench.networks.onnx_export import to_onnx
+    from prunebench.plugins.objects import named
     from prunebench.results import Results, read_results
     from prunebench.running import run
     from prunebench.suite import Suite, load_suite
@@ -26,6 +27,7 @@ __all__ = [
     "explain",
     "load_suite",
     "metrics",
+    "named",
     "read_results",
     "run",
     "to_onnx",
@@ -40,6 +42,7 @@ _HOME = {
     "compare": "comparison.compare",
     "explain": "cams.explaining",
     "load_suite": "suite",
+    "named": "plugins.objects",
     "read_results": "results",
     "run": "running",
     "to_onnx": "networks.onnx_export",

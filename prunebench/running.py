@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.execution.executors import open_executor
@@ -27,7 +28,7 @@ from prunebench.suite import Suite, load_suite
 
 
 def run(
-    suite: Suite | str | Path,
+    suite: Suite | str | Path | Mapping[str, Any],
     store: str | Path = ".prunebench",
     tracking_uri: str | None = None,
     executor: str = "local",
@@ -42,7 +43,8 @@ def run(
     """Run a suite: whatever of it is not in the store yet.
 
     Args:
-        suite: A suite, or its file.
+        suite: A suite, its file, or what such a file would hold, with objects of this program
+            among it: see ``Suite.of``.
         store: Folder of results.
         tracking_uri: MLflow tracking server; ``sqlite`` in the store by default, ``""`` for none.
         executor: Where tasks are carried out.
@@ -78,7 +80,15 @@ def run(
         >>> sorted(record.pruner for record in results.records)
         ['baseline', 'l1-unstructured', 'none']
     """
+    if isinstance(suite, Mapping):
+        suite = Suite.of(suite)
     suite = load_suite(suite) if isinstance(suite, str | Path) else suite
+    if jobs is not None and (objects := suite.list_objects()):
+        raise RequestError(
+            f"{objects[0]!r} is an object of this program, which other processes do not have; run "
+            "without jobs",
+            where="--jobs",
+        )
     place = Store(store, trusted=trust_store)
     workers = open_executor(executor, jobs)
     environment = current(device)

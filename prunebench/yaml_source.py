@@ -45,6 +45,29 @@ class Source:
         return f"{self.path}:{self.lines.get(location, 1)}"
 
 
+@dataclass(frozen=True)
+class GivenSource(Source):
+    """The same of a mapping that a Python program gives: entries are named by their keys."""
+
+    def where(self, location: Location) -> str:
+        """Return an entry as Python writes it: ``suite['pruners'][1]``."""
+        return str(self.path) + "".join(f"[{part!r}]" for part in location)
+
+
+def take_mapping(raw: dict[str, Any], name: str) -> Source:
+    """Take plain data of a Python program for what a YAML file would hold.
+
+    Args:
+        raw: The data.
+        name: What messages call it.
+
+    Raises:
+        RequestError: A ``${VARIABLE}`` in it is not set.
+    """
+    source = GivenSource(Path(name), None, raw, {})
+    return GivenSource(source.path, _expand_variables(raw, (), source), raw, {})
+
+
 def read_yaml(path: Path) -> Source:
     """Read a YAML file: plain data only, no tags, no duplicate keys.
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugins.base import Plugin, from_function
+from prunebench.plugins.objects import PREFIX, find_class
 from prunebench.plugins.wrong_parameters import make_request_error
 
 KINDS = {
@@ -29,12 +30,13 @@ P = TypeVar("P", bound=Plugin)
 
 @dataclass(frozen=True)
 class Entry:
-    """A plugin as a package registers it, not yet imported."""
+    """A plugin as a package registers it, not yet imported; or an object of this program."""
 
     kind: str
     name: str
     target: str
     package: str
+    given: type[Plugin] | None = None
 
     @cached_property
     def plugin_class(self) -> type[Plugin]:
@@ -43,6 +45,8 @@ class Entry:
         Raises:
             RequestError: The plugin's module cannot be imported or is no plugin of its kind.
         """
+        if self.given is not None:
+            return self.given
         module, _, attribute = self.target.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
@@ -51,8 +55,7 @@ class Entry:
                 f"{self.kind[:-1]} {self.name!r} of package {self.package!r} is broken: importing "
                 f"{self.target} failed with {type(error).__name__}: {error}"
             ) from error
-        base_module, _, base_name = KINDS[self.kind].partition(":")
-        base: type[Plugin] = getattr(importlib.import_module(base_module), base_name)
+        base = find_base(self.kind)
         if inspect.isfunction(found):
             return from_function(found, base)
         if not (inspect.isclass(found) and issubclass(found, base)):
@@ -63,6 +66,13 @@ class Entry:
         return found
 
 
+def find_base(kind: str) -> type[Plugin]:
+    """Return the base class of a kind of plugin."""
+    module, _, name = KINDS[kind].partition(":")
+    base: type[Plugin] = getattr(importlib.import_module(module), name)
+    return base
+
+
 @dataclass(frozen=True)
 class Chosen(Generic[P]):
     """A plugin chosen by name, with its parameters."""
@@ -71,13 +81,18 @@ class Chosen(Generic[P]):
     name: str
     plugin: P
 
+    @property
+    def is_member(self) -> bool:
+        """Whether the name is ``family/member``, which tells the parameter ``name``."""
+        return "/" in self.name and not self.name.startswith(PREFIX)
+
     @cached_property
     def label(self) -> str:
         """The name, with the parameters that differ from their defaults."""
-        if self.kind == "pruners" and "/" in self.name:
+        if self.kind == "pruners" and self.is_member:
             return self.name  # checkpoint/LABEL: a name of the user's own
         parameters = self.plugin.changed_parameters()
-        if "/" in self.name:
+        if self.is_member:
             parameters.pop("name", None)
         if self.kind == "datasets":  # for data, the folder's name says what it is
             set_paths = {name: getattr(self.plugin, name) for name in self.plugin.model_fields_set}
@@ -125,12 +140,20 @@ def _get_package(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "(unknown package)"
 
 
-def find(kind: str, name: str) -> Entry:
+def find(kind: str, name: str, content: object = None) -> Entry:
     """Find a plugin by name; ``family/member`` is found as ``family``.
+
+    Args:
+        kind: One of ``KINDS``.
+        name: The registered name; ``python/NAME`` for an object of this program.
+        content: Of such an object, which of those of this name; the newest by default.
 
     Raises:
         RequestError: Nobody or more than one package registers the name.
     """
+    if name.startswith(PREFIX):
+        given = find_class(kind, name, content)
+        return Entry(kind, name, "python:object", "(this program)", given)
     known = entries(kind)
     claims = known.get(name) or known.get(name.partition("/")[0])
     if not claims:
@@ -153,8 +176,8 @@ def choose(kind: str, name: str, parameters: dict[str, Any] | None = None) -> Ch
     Raises:
         RequestError: No such plugin, or a wrong parameter.
     """
-    entry = find(kind, name)
     given = dict(parameters or {})
+    entry = find(kind, name, given.get("content"))
     if name != entry.name:
         if "name" not in entry.plugin_class.model_fields:
             raise RequestError(f"unknown {kind[:-1]} {name!r}; {entry.name!r} has no members")

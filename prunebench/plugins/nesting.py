@@ -100,7 +100,7 @@ def _describe_content(chosen: Chosen[Any]) -> Named:
     version = chosen.plugin.version
     name = chosen.name if version == 1 else f"{chosen.name} v{version}"
     changed = chosen.plugin.changed_parameters()
-    if "/" in chosen.name:
+    if chosen.is_member:
         changed.pop("name", None)  # family/member tells it
     if versions := dict(_list_versions(getattr(chosen.plugin, "prepare", tuple)())):
         changed["preparations"] = versions

@@ -6,7 +6,7 @@ from typing import Any
 
 from prunebench.plan.trial import Trial
 from prunebench.suite import Suite
-from prunebench.suite.suite import DEFAULT_CONTROL
+from prunebench.suite.options import DEFAULT_CONTROL
 
 ALL_ROWS = ("cams", "cam", "metrics", "metric", "explain")
 """What is the same for all rows of a suite."""

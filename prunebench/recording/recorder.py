@@ -146,7 +146,7 @@ class Recorder:
         content = f" with weights {model['content'][:12]}" if "content" in model else ""
         return Conditions(
             dataset=setting.dataset.label,
-            data_digest=self.identities.of(setting.dataset).get("content", ""),
+            data_digest=_read_data_digest(self.identities.of(setting.dataset)),
             model=setting.model.label + content,
             recovery=_told(setting.recovery) if setting.recovery else None,
             explained_images=self._explained_images(trial),
@@ -244,6 +244,9 @@ class Recorder:
         }
 
     def _flags(self, trial: Trial) -> Iterator[str]:
+        if objects := self.suite.list_objects():
+            names = ", ".join(objects)
+            yield f"its suite holds objects of a Python program, which its record lacks: {names}"
         found = [
             self.store.read(step.key).data
             for step in list_explained(trial.known)
@@ -294,6 +297,12 @@ class Recorder:
         """Return the time of compression and recovery, all rounds together."""
         made = [step for step in trial.network.lineage()[:-1] if self.store.has(step.key)]
         return sum(float(self.store.read(step.key).measured["seconds"]) for step in made)
+
+
+def _read_data_digest(identity: dict[str, Any]) -> str:
+    """Return the digest of the images: of files, or of what a Python program gave."""
+    given = identity.get("parameters", {}).get("content", "")
+    return str(identity.get("content", given))
 
 
 def _told(recovery: Recipe) -> dict[str, Any]:

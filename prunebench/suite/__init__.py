@@ -1,6 +1,6 @@
-"""What to measure: a suite, read from YAML and checked before anything runs."""
+"""What to measure: a suite, read from YAML or made in Python, and checked before anything runs."""
 
-from prunebench.suite.reading import load_suite
-from prunebench.suite.suite import Explain, Suite
+from prunebench.suite.options import Explain
+from prunebench.suite.suite import Suite, load_suite
 
 __all__ = ["Explain", "Suite", "load_suite"]

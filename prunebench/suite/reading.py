@@ -1,9 +1,8 @@
-"""Reading a suite from YAML: everything wrong in it is refused with file and line."""
+"""Reading what a suite says: everything wrong in it is refused with file and line."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,8 +13,8 @@ from prunebench.plugins import Chosen, choose, find
 from prunebench.plugins.recipe import Recipe
 from prunebench.plugins.wrong_parameters import make_request_error
 from prunebench.pruners import Pruner
-from prunebench.suite.suite import DEFAULT_CONTROL, Explain, Suite
-from prunebench.yaml_source import Source, read_yaml
+from prunebench.suite.options import DEFAULT_CONTROL, Explain
+from prunebench.yaml_source import Source
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -48,34 +47,15 @@ AXES = ("dense", "masked")
 """What levels may be given for: pruners that count channels, and the others."""
 
 
-def load_suite(path: str | Path) -> Suite:
-    """Read a suite.
+class SuiteReader:
+    """Turns what was written into the parts of a suite; knows the line of whatever is wrong.
 
     Args:
-        path: A YAML file. Paths in it are relative to its folder; ``${VARIABLE}`` is expanded.
+        source: A YAML file's content, or a mapping of a Python program.
 
     Raises:
-        RequestError: Anything wrong in it; the message names file and line.
-
-    Example:
-        >>> from pathlib import Path
-        >>> _ = Path("small.yaml").write_text('''
-        ... dataset: digits
-        ... model: {digits-cnn: {training: {epochs: 1, images: 100}}}
-        ... pruner: l1-unstructured
-        ... levels: [0.5]
-        ... metrics: [accuracy, params]
-        ... ''')
-        >>> from prunebench import load_suite
-        >>> suite = load_suite("small.yaml")
-        >>> suite.name, [pruner.label for pruner in suite.pruners]
-        ('small', ['none', 'l1-unstructured'])
+        RequestError: It is no mapping, or has an unknown key.
     """
-    return _Reader(read_yaml(Path(path))).read_suite()
-
-
-class _Reader:
-    """Turns YAML into a suite and knows the line of whatever is wrong."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -93,31 +73,34 @@ class _Reader:
             self.written[plural] = key
 
     def fail(self, location: Location, message: str) -> NoReturn:
+        """Refuse an entry, by its line."""
         raise RequestError(message, where=self.source.where(location))
 
-    def read_suite(self) -> Suite:
-        """Return the whole suite, checked."""
+    def read_parts(self) -> dict[str, Any]:
+        """Return all parts of a ``Suite`` by name, checked."""
         pruners = self.read_plugins("pruners")
         if not any(pruner.plugin.control for pruner in pruners):
             pruners = (choose("pruners", DEFAULT_CONTROL), *pruners)
         levels, masked_levels = self.read_levels(pruners)
-        suite = Suite(
-            name=self.read_name(),
-            datasets=self.read_plugins("datasets"),
-            models=self.read_plugins("models"),
-            pruners=pruners,
-            levels=levels,
-            recoveries=self.read_recoveries(),
-            cams=self.read_plugins("cams", required=False),
-            metrics=self.read_plugins("metrics"),
-            seeds=self.read_integers("seeds", (0,), minimum=0) or (0,),
-            rounds=self.read_integers("rounds", None, minimum=1),
-            explain=self.read_options(Explain, ("explain",), self.source.data.get("explain") or {}),
-            raw=self.source.raw,
-            masked_levels=masked_levels,
-        )
-        self.check_maps(suite)
-        return suite
+        explain = self.read_options(Explain, ("explain",), self.source.data.get("explain") or {})
+        parts: dict[str, Any] = {
+            "name": self.read_name(),
+            "datasets": self.read_plugins("datasets"),
+            "models": self.read_plugins("models"),
+            "pruners": pruners,
+            "levels": levels,
+            "recoveries": self.read_recoveries(),
+            "cams": self.read_plugins("cams", required=False),
+            "metrics": self.read_plugins("metrics"),
+            "seeds": self.read_integers("seeds", (0,), minimum=0) or (0,),
+            "rounds": self.read_integers("rounds", None, minimum=1),
+            "explain": explain,
+            "raw": self.source.raw,
+            "masked_levels": masked_levels,
+        }
+        self.check_maps(parts["metrics"], parts["cams"])
+        self.check_layers(explain, parts["models"])
+        return parts
 
     def read_name(self) -> str:
         """Return the suite's name, which is safe in a file's name."""
@@ -167,7 +150,8 @@ class _Reader:
         if not isinstance(name, str) or not isinstance(parameters or {}, dict):
             self.fail(location, f"expected a {kind[:-1]}'s name, or 'name: {{parameter: value}}'")
         try:
-            plugin_class = find(kind, name).plugin_class
+            content = (parameters or {}).get("content")
+            plugin_class = find(kind, name, content).plugin_class
             anchored = plugin_class.anchored(parameters or {}, self.source.path.parent)
             return choose(kind, name, anchored)
         except RequestError as error:
@@ -244,16 +228,19 @@ class _Reader:
             where = self.source.where((*location, *problem.location))
             raise RequestError(problem.message, where=where) from None
 
-    def check_maps(self, suite: Suite) -> None:
+    def check_maps(self, metrics: tuple[Chosen[Any], ...], cams: tuple[Chosen[Any], ...]) -> None:
         """Check that there are explanation methods where metrics read maps."""
-        readers = [m.name for m in suite.metrics if reads_maps(m.plugin)]
-        if readers and not suite.cams:
+        readers = [m.name for m in metrics if reads_maps(m.plugin)]
+        if readers and not cams:
             self.fail(
                 (self.written["metrics"],),
                 f"metric {readers[0]!r} compares maps: 'cams' is missing",
             )
-        layers = suite.explain.target_layer
-        names = [model.name for model in suite.models]
+
+    def check_layers(self, explain: Explain, models: tuple[Chosen[Any], ...]) -> None:
+        """Check that each target layer is of a model of the suite."""
+        layers = explain.target_layer
+        names = [model.name for model in models]
         for name in layers if isinstance(layers, dict) else ():
             if name not in names:
                 self.fail(

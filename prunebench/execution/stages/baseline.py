@@ -96,7 +96,7 @@ def describe_architecture(chosen: Chosen[Model], data: Data) -> Architecture:
     parameters = chosen.plugin.model_dump(
         mode="json", exclude_defaults=True, exclude={"weights", "training", "adapt"}
     )
-    if "/" in chosen.name:
+    if chosen.is_member:
         parameters.pop("name")
     return Architecture(
         factory=chosen.name,

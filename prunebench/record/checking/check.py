@@ -9,6 +9,7 @@ from prunebench.record.checking.cells import check_cells
 from prunebench.record.checking.completeness import check_completeness
 from prunebench.record.checking.consistency import check_consistency
 from prunebench.record.checking.level import check_level
+from prunebench.record.checking.objects import check_objects
 from prunebench.record.checking.per_image import check_per_image
 from prunebench.record.checking.pictures import check_pictures
 from prunebench.record.checking.problem import Problem
@@ -36,6 +37,7 @@ def check_record(
     index = others if isinstance(others, RecordIndex) else RecordIndex(others)
     return [
         *check_text(record),
+        *check_objects(record),
         *check_pictures(record),
         *check_completeness(record),
         *check_cells(record),

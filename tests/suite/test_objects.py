@@ -1,0 +1,277 @@
+"""Suites of a Python program: the words of YAML, and objects among them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.utils.data import DataLoader, TensorDataset
+
+import prunebench as pb
+from prunebench.errors import RequestError
+from prunebench.plugins import choose
+from prunebench.pruners import Context, Pruner
+from prunebench.pruners.filters.magnitude import L1Filter
+from prunebench.record.checking import check_record
+from prunebench.suite import Suite, load_suite
+from prunebench.suite.objects.content import NoContent, digest
+from prunebench.suite.objects.images import read_splits
+from prunebench.suite.objects.networks import GivenModule, renew_weights
+
+LABELS = torch.arange(40) % 2
+IMAGES = (torch.arange(40 * 256) % 251).to(torch.uint8).view(40, 1, 16, 16)
+FACTOR = 1.0
+
+
+class Net(nn.Module):
+    def __init__(self, classes: int = 2, channels: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 4, 3, padding=1)
+        self.last = nn.Linear(4, classes)
+        self.slope = 1.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = torch.relu(self.first(images)) * self.slope
+        return self.last(maps.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def cut(network: nn.Module, level: float, context: Context) -> nn.Module:
+    """Mask the weights nearest to zero."""
+    for layer in (network.first, network.last):
+        prune.l1_unstructured(layer, "weight", level * FACTOR)  # type: ignore[no-untyped-call]
+    return network
+
+
+class Half(Pruner):
+    """Makes weights smaller by a factor, whatever the level."""
+
+    levels: ClassVar[Literal["continuous", "rounds", "none"]] = "none"
+
+    factor: float = 2.0
+
+    def compress(self, network: nn.Module, level: float, context: Context) -> nn.Module:
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.div_(self.factor)
+        return network
+
+
+def words(**changed: Any) -> dict[str, Any]:
+    return {
+        "name": "objects",
+        "dataset": (IMAGES, LABELS),
+        "model": Net(),
+        "pruners": ["l1-unstructured"],
+        "levels": [0.5],
+        "metrics": ["accuracy", "params"],
+        **changed,
+    }
+
+
+def test_plain_words_make_the_suite_that_yaml_makes(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(
+        "name: my\ndataset: digits\nmodel: {digits-cnn: {training: {epochs: 2}}}\n"
+        "pruners: [{l1-filter: {target: macs}}]\nlevels: [0.5]\ncams: [grad-cam]\n"
+        "metrics: [sp2ps]\nseeds: [0, 1]\nexplain: {images: 20}\n"
+    )
+    read = load_suite(tmp_path / "my.yaml")
+    made = Suite.of(
+        name="my",
+        dataset="digits",
+        model={"digits-cnn": {"training": {"epochs": np.int64(2)}}},
+        pruners=[L1Filter(target="macs")],
+        levels=(0.5,),
+        cams=["grad-cam"],
+        metrics=["sp2ps"],
+        seeds=[0, 1],
+        explain={"images": 20},
+    )
+    assert made == read
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"prunners": []}, r"suite\['prunners'\]: unknown key 'prunners'; did you mean 'pruners'"),
+        ({"levels": [1.5]}, r"suite\['levels'\]\[0\]: level 1.5 is outside"),
+        ({"pruners": ["l1-unstructurd"]}, r"suite\['pruners'\]\[0\].*did you mean"),
+        ({"pruners": [object()]}, r"suite\['pruners'\]\[0\]: a object is no pruner; expected"),
+        ({"model": nn.Conv2d}, "'in_channels' is not known"),
+        ({"levels": [torch.zeros(2)]}, r"suite\['levels'\]\[0\]: is a Tensor; expected what YAML"),
+        ({"dataset": (IMAGES.float(), LABELS)}, r"suite\['dataset'\].*values from 0 to 250"),
+        ({"dataset": (IMAGES, LABELS[:3])}, "expected one for each of 40 images"),
+        ({"dataset": {"test": (IMAGES, LABELS)}}, "'train' is missing"),
+        ({"pruners": [lambda network, level, context: network]}, "no name"),
+        ({"dataset": {pb.named("x", (IMAGES, LABELS)): {"means": 1}}}, "did you mean 'mean'"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_its_key(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        Suite.of(words(**changed))
+
+
+def test_images_are_read_whatever_holds_them() -> None:
+    pictures = [
+        (Image.fromarray(image[0].numpy()), int(k)) for image, k in zip(IMAGES, LABELS, strict=True)
+    ]
+
+    class Pictures(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return len(pictures)
+
+        def __getitem__(self, index: int) -> Any:
+            return pictures[index]
+
+    in_unit = TensorDataset(IMAGES.float() / 255, LABELS)
+    forms = [
+        (IMAGES, LABELS),
+        (IMAGES.numpy(), LABELS.numpy()),
+        in_unit,
+        Pictures(),
+        DataLoader(in_unit, batch_size=16),
+        DataLoader(in_unit, batch_size=16, shuffle=True),
+    ]
+    for form in forms:
+        images, labels = read_splits(form)["train"]
+        assert torch.equal(images, IMAGES)
+        assert torch.equal(labels, LABELS)
+
+
+def test_splits_are_cut_where_they_are_not_given() -> None:
+    suite = Suite.of(words())
+    data = suite.datasets[0].plugin.load()
+    assert [len(data.train), len(data.validation), len(data.test)] == [29, 3, 8]
+    assert data.normalisation.mean == (0.0,)
+    pair = (IMAGES[:20], LABELS[:20])
+    given = Suite.of(words(dataset={"train": pair, "validation": pair, "test": pair}))
+    assert len(given.datasets[0].plugin.load().train) == 20
+
+
+def make_adder(amount: int) -> Any:
+    def add(number: int) -> int:
+        return number + amount
+
+    return add
+
+
+def test_content_changes_with_what_an_object_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = Net()
+    other = Net()
+    other.load_state_dict(network.state_dict())
+    found = {digest(network)}
+    assert digest(other) in found
+    other.slope = 2.0
+    found.add(digest(other))
+    other.first.stride = (2, 2)
+    found.add(digest(other))
+    with torch.no_grad():
+        other.last.bias[0] += 1
+    found.add(digest(other))
+    assert len(found) == 4
+    before = digest(cut)
+    monkeypatch.setattr("test_objects.FACTOR", 0.5)
+    assert digest(cut) != before
+    assert digest(make_adder(1)) == digest(make_adder(1)) != digest(make_adder(2))
+    assert digest(functools.partial(cut, level=1)) != digest(cut)
+    assert digest((1, 2)) != digest((1, 2.0)) != digest([1, 2.0])
+    assert digest(torch.zeros(2, 3)) != digest(torch.zeros(3, 2))
+    for unreadable in (lambda: 0, iter([]), {"file": torch.Generator()}):
+        with pytest.raises(NoContent):
+            digest(unreadable)
+
+
+def test_random_weights_hold_nothing_of_what_was_learnt() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+            self.shift = nn.Parameter(torch.arange(6.0))
+
+    module = Shifted()
+    with torch.no_grad():
+        for weight in module.layers.parameters():
+            weight.fill_(7)
+        module.layers[1].running_mean.fill_(7)
+    torch.manual_seed(0)
+    renew_weights(module)
+    assert not any((weight == 7).any() for weight in module.layers.state_dict().values())
+    assert sorted(module.shift.tolist()) == list(range(6)) != module.shift.tolist()
+
+
+def test_a_suite_of_objects_runs_once_and_says_what_it_is(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Net().train()
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    suite = words(model=network, pruners=[cut, Half(factor=4.0)], cams=["grad-cam"])
+    suite |= {"metrics": ["accuracy", "sp2ps"], "explain": {"images": 8}}
+    first = pb.run(suite, tmp_path / "store", tracking_uri="", device="cpu", quiet=True)
+    assert not first.failed
+    made = {record.pruner_name: record for record in first.records}
+    assert made.keys() == {
+        "baseline",
+        "random-weights",
+        "none",
+        "python/cut",
+        "python/Half",
+    }
+    assert made["none"].values["sp2ps/grad-cam"].mean == pytest.approx(1)
+    assert (made["random-weights"].values["sp2ps/grad-cam"].mean or 0) < 0.99
+    for record in first.records:
+        assert "holds objects of a Python program" in record.flags[0]
+        assert not check_record(record)
+    assert network.training
+    assert all(torch.equal(each, before[name]) for name, each in network.state_dict().items())
+    journal = (tmp_path / "store" / "journal.jsonl").read_text()
+    again = pb.run(suite, tmp_path / "store", tracking_uri="", device="cpu", quiet=True)
+    assert (tmp_path / "store" / "journal.jsonl").read_text() == journal
+    assert again.records == first.records
+
+
+def test_a_function_that_builds_is_trained_as_the_suite_says(tmp_path: Path) -> None:
+    suite = words(model={Net: {"training": {"epochs": 1, "images": 20}}})
+    found = pb.run(suite, tmp_path / "store", tracking_uri="", device="cpu", quiet=True)
+    assert not found.failed
+    assert found.records[0].training is not None
+    assert found.records[0].training.epochs == 1
+    with pytest.raises(RequestError, match="not known how this network is trained"):
+        pb.run(words(model=Net), tmp_path / "store", tracking_uri="", device="cpu", quiet=True)
+
+
+def test_an_object_is_found_in_its_own_program_alone(tmp_path: Path) -> None:
+    suite = Suite.of(words())
+    name, content = suite.models[0].name, suite.models[0].plugin.content
+    assert issubclass(type(choose("models", name, {"content": content}).plugin), GivenModule)
+    with pytest.raises(RequestError, match="has changed since"):
+        choose("models", name, {"content": "0" * 16})
+    with pytest.raises(RequestError, match="only the program that gave it"):
+        choose("models", "python/Unheard", {"content": content})
+    with pytest.raises(RequestError, match="other processes do not have"):
+        pb.run(suite, tmp_path / "store", tracking_uri="", jobs=2)
+
+
+def test_what_is_known_by_its_name_alone_cannot_be_published(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Noisy(TensorDataset):
+        def __getitem__(self, index: int) -> Any:
+            image, label = super().__getitem__(index)
+            return torch.rand(image.shape), label
+
+    noisy = Noisy(IMAGES, LABELS)
+    with pytest.raises(RequestError, match="gives other images each time"):
+        Suite.of(words(dataset=noisy))
+    with caplog.at_level(logging.WARNING, "prunebench"):
+        suite = Suite.of(words(dataset=pb.named("noisy", noisy)))
+    assert "'python/noisy' is known by its name alone" in caplog.text
+    found = pb.run(suite, tmp_path / "store", tracking_uri="", device="cpu", quiet=True)
+    (problem,) = check_record(found.records[0])
+    assert "python/noisy" in problem.wrong
