@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from prunebench.comparison import Comparison
     from prunebench.comparison.compare import compare
     from prunebench.errors import RequestError
+    from prunebench.loading.load import load
     from prunebench.networks.onnx_export import to_onnx
+    from prunebench.networks.portable import export
     from prunebench.plugins.objects import named
     from prunebench.results import Results, read_results
     from prunebench.running import run
@@ -25,6 +27,8 @@ __all__ = [
     "Suite",
     "compare",
     "explain",
+    "export",
+    "load",
     "load_suite",
     "metrics",
     "named",
@@ -41,6 +45,8 @@ _HOME = {
     "Suite": "suite",
     "compare": "comparison.compare",
     "explain": "cams.explaining",
+    "export": "networks.portable",
+    "load": "loading.load",
     "load_suite": "suite",
     "named": "plugins.objects",
     "read_results": "results",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prunebench.errors import RequestError, did_you_mean
-from prunebench.input_files import is_file, is_folder
-from prunebench.record import Record, read_record, read_records
-from prunebench.store import Store
+from prunebench.input_files import is_folder
+from prunebench.record import Record, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from prunebench.networks import Network
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Results:
         blocked: Number of steps that a failure left undone.
         undone: Number of steps that were not reached (stopped by a time limit).
         tracking_error: Why results could not be logged; they are in the store all the same.
+        store: The folder where the networks are, if they were made here.
     """
 
     suite: str
@@ -34,6 +37,7 @@ class Results:
     blocked: int = 0
     undone: int = 0
     tracking_error: str | None = None
+    store: Path | None = None
 
     @property
     def exit_status(self) -> int:
@@ -63,6 +67,24 @@ class Results:
             for record in self.records
         ]
         return pd.DataFrame(rows)
+
+    def network(self, row: Record | str | Mapping[str, Any], *, trusted: bool = False) -> Network:
+        """Return the network of a row: its ``module`` is a plain ``torch.nn.Module``.
+
+        Args:
+            row: A record, its id, or a row of ``to_pandas()``.
+            trusted: Whether Python code may be run that only the store names.
+
+        Raises:
+            RequestError: There is no such row, or its network is neither stored nor published.
+        """
+        from prunebench.loading.load import load
+
+        wanted = row.id if isinstance(row, Record) else row if isinstance(row, str) else row["id"]
+        known = {record.id: record for record in self.records}
+        if wanted not in known:
+            raise RequestError(f"no record {wanted!r}; {did_you_mean(str(wanted), known)}")
+        return load(known[wanted], self.store or ".prunebench", trusted=trusted)
 
     def rescaled(self) -> pd.DataFrame:
         """Return how much of the baseline's maps is preserved, between the two controls.
@@ -134,46 +156,3 @@ def read_results(*folders: str | Path) -> Results:
             raise RequestError("no such folder", where=str(folder))
     records = read_records(*map(Path, folders))
     return Results(", ".join(sorted({record.suite for record in records})), records)
-
-
-def list_records(store: Store, suites: tuple[str, ...] = ()) -> list[Path]:
-    """List the files of the records in a store, of all suites or of some."""
-    root = store.root / "records"
-    folders = root.iterdir() if root.is_dir() else ()
-    names = suites or tuple(sorted(folder.name for folder in folders if folder.is_dir()))
-    return [path for name in names for path in sorted((root / name).glob("*.json"))]
-
-
-def find_records(store: Store, runs: list[str]) -> list[Path]:
-    """Find files of records by suite, by name, or by path.
-
-    Raises:
-        RequestError: One is not there.
-    """
-    known = {path.stem: path for path in list_records(store)}
-    suites = {path.parent.name for path in known.values()}
-    chosen: list[Path] = []
-    for run in runs:
-        if run in suites:
-            chosen += list_records(store, (run,))
-        elif run in known:
-            chosen.append(known[run])
-        elif is_file(Path(run)):
-            chosen.append(Path(run))
-        else:
-            raise RequestError(f"no record {run!r}; {did_you_mean(run, suites | set(known))}")
-    return chosen
-
-
-def find_published(row: str, results: Path) -> Record:
-    """Find the record of a row: a published record's id, or a file.
-
-    Raises:
-        RequestError: There is none such, or it is no valid record.
-    """
-    if row.endswith(".json"):
-        return read_record(Path(row))
-    known = {path.stem: path for path in results.glob("*.json")}
-    if row not in known:
-        raise RequestError(f"no record {row!r}; {did_you_mean(row, known)}", where=str(results))
-    return read_record(known[row])

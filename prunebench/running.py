@@ -20,9 +20,10 @@ from prunebench.plan.plan import plan_trials
 from prunebench.plan.step_kinds import KINDS
 from prunebench.plan.trial import FIELDS, Trial
 from prunebench.record import Record
+from prunebench.record.files import list_records
 from prunebench.recording import Recorder
 from prunebench.recording.failure import find_failure
-from prunebench.results import Results, list_records
+from prunebench.results import Results
 from prunebench.store import Store
 from prunebench.suite import Suite, load_suite
 
@@ -115,6 +116,7 @@ def run(
         failed=graph.failed,
         blocked=len(graph.blocked),
         undone=len(set().union(*graph.open_steps.values())),
+        store=place.root,
     )
     projection.fill(results, trials)
     if where is None and not results.undone:

@@ -67,8 +67,8 @@ def tell_left_out(broken: list[RequestError]) -> None:
 
 def _read_records(results: Path | None, store: Path, broken: list[RequestError]) -> list[Record]:
     """Read the records of a folder, or those of the store."""
+    from prunebench.record.files import list_records
     from prunebench.record.reading import read_readable, read_records
-    from prunebench.results import list_records
     from prunebench.store import Store
 
     if results is None:

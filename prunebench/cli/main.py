@@ -10,6 +10,7 @@ import typer
 from prunebench.cli.comparison import comparison_commands
 from prunebench.cli.leaderboard import leaderboard_commands
 from prunebench.cli.messages import show_messages
+from prunebench.cli.networks import network_commands
 from prunebench.cli.plugins import plugin_commands
 from prunebench.cli.records import record_commands
 from prunebench.cli.store import store_commands
@@ -29,6 +30,7 @@ app.add_typer(plugin_commands)
 app.add_typer(comparison_commands)
 app.add_typer(leaderboard_commands)
 app.add_typer(record_commands)
+app.add_typer(network_commands)
 app.add_typer(store_commands, name="store")
 app.add_typer(ui_commands)
 

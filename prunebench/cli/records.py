@@ -130,15 +130,30 @@ def submit(
     store: StoreDir = DEFAULT_STORE,
     to: Annotated[Path, typer.Option(help="folder of published records")] = PUBLISHED,
     replace: Annotated[bool, typer.Option("--replace", help="replace rows that are there")] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="the one row's network, of `export --to safetensors`")
+    ] = None,
+    weights_url: Annotated[
+        str | None, typer.Option(help="where you publish that file: https://...")
+    ] = None,
 ) -> None:
     """Copy chosen records to the published results, if they pass all checks."""
     from prunebench.leaderboard.publish import submit as publish
-    from prunebench.results import find_records
+    from prunebench.record.files import find_records
     from prunebench.store import Store
 
-    chosen = find_records(Store(store, reading=True), runs)
+    opened = Store(store, reading=True)
+    chosen = find_records(opened, runs)
+    published = None
+    if weights is not None or weights_url is not None:
+        if weights is None or weights_url is None or len(chosen) != 1:
+            raise RequestError("expected --weights and --weights-url together, and one record")
+        from prunebench.loading.published import describe_weights
+        from prunebench.record import read_record
+
+        published = describe_weights(read_record(chosen[0]), weights, weights_url, opened)
     with refuse_unwritable(to):
-        written = publish(chosen, to, replace=replace)
+        written = publish(chosen, to, replace=replace, weights=published)
     out.print(f"{len(written)} records in {to}; `make leaderboard` shows them", soft_wrap=True)
 
 
@@ -156,8 +171,8 @@ def reproduce(
     trust_store: TrustStore = False,
 ) -> None:
     """Make a published row again from its record alone, and compare every figure."""
+    from prunebench.record.files import find_published
     from prunebench.reproduction.reproduce import reproduce as rebuild
-    from prunebench.results import find_published
 
     record = find_published(row, results)
     found = rebuild(record, store, folder=folder, device=device, trust_store=trust_store)

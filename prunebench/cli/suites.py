@@ -95,8 +95,8 @@ def _write_board(results: Results, store: Path) -> None:
     from prunebench.leaderboard.board import board
     from prunebench.leaderboard.outputs import write_everything
     from prunebench.leaderboard.writers.terminal import to_terminal
+    from prunebench.record.files import list_records
     from prunebench.record.reading import read_readable
-    from prunebench.results import list_records
     from prunebench.store import Store
 
     out.print(to_terminal(board(results.records)))

@@ -55,7 +55,7 @@ def ui(
 
 def _find_latest(store: Path) -> tuple[str, str] | None:
     """Find the MLflow experiment, name and id, of the last suite run; None if there is none."""
-    from prunebench.results import list_records
+    from prunebench.record.files import list_records
     from prunebench.store import Store
     from prunebench.tracking import default_uri
     from prunebench.tracking.experiment import connect

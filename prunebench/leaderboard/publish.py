@@ -11,19 +11,26 @@ from prunebench.leaderboard.board.protocol import load_protocol
 from prunebench.leaderboard.writers.board_json import to_json
 from prunebench.leaderboard.writers.changes import keep_earlier, list_changes
 from prunebench.leaderboard.writers.markdown import to_markdown
-from prunebench.record import Record, read_record
+from prunebench.record import Record, Weights, read_record
 from prunebench.record.checking import RecordIndex, check_record
 from prunebench.record.reading import LARGEST
 from prunebench.store.writing import write_files
 
 
-def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> list[Path]:
+def submit(
+    records: Iterable[Path],
+    results: Path,
+    *,
+    replace: bool = False,
+    weights: Weights | None = None,
+) -> list[Path]:
     """Copy chosen records into a folder of results, as ``ID.json``: all of them or none.
 
     Args:
         records: Files of records.
         results: The folder; it is made if need be.
         replace: Whether a record may take the place of a different one of the same id.
+        weights: Where the network of the one record is published.
 
     Returns:
         The files in the folder, in the order of ``records``.
@@ -37,6 +44,8 @@ def submit(records: Iterable[Path], results: Path, *, replace: bool = False) -> 
     present = {path.name.lower(): path for path in results.glob("*.json")}
     for source in records:
         record = read_record(source)
+        if weights is not None:
+            record = record.model_copy(update={"weights": weights})
         target = results / f"{record.id}.json"
         there = present.setdefault(target.name.lower(), target)
         if there.name != target.name:

@@ -14,6 +14,7 @@ from prunebench.record.fields import (
     Times,
     Training,
     Value,
+    Weights,
 )
 from prunebench.record.migrations import SCHEMA
 from prunebench.record.per_image import PerImage
@@ -33,6 +34,7 @@ __all__ = [
     "Times",
     "Training",
     "Value",
+    "Weights",
     "read_record",
     "read_records",
     "slug",

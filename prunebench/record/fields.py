@@ -159,6 +159,20 @@ class Training(Strict):
     network: Slug
 
 
+class Weights(Strict):
+    """Where the network itself is: a file of safetensors that ``prunebench export`` wrote.
+
+    Attributes:
+        url: Its address, ``https://...``; a path where it is on the same machine.
+        sha256: Digest of its content: nothing else is read.
+        bytes: Its size.
+    """
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(gt=0, le=LARGEST_COUNT)]
+
+
 Time = Annotated[float, Field(ge=0, le=1e12)]
 Milliseconds = Annotated[tuple[Time, ...], Field(max_length=MOST_TIMES)]
 

@@ -23,6 +23,7 @@ from prunebench.record.fields import (
     Times,
     Training,
     Value,
+    Weights,
 )
 from prunebench.record.migrations import SCHEMA
 from prunebench.record.per_image import PerImage
@@ -66,6 +67,7 @@ class Record(Strict):
         images_seen: Training images seen since the baseline, all epochs counted.
         suite_excerpt: A suite that makes this row again.
         keys: Keys of the steps behind the row.
+        weights: Where the network can be had; null where it is not published.
         flags: Things to know, such as a target layer below 4×4.
         provenance: Versions, hardware, sources.
         measured: Times; they differ from run to run.
@@ -105,6 +107,7 @@ class Record(Strict):
     images_seen: Count = 0
     suite_excerpt: dict[str, Any] = {}
     keys: dict[str, Any] = {}
+    weights: Weights | None = None
     flags: tuple[str, ...] = ()
     provenance: dict[str, Any] = {}
     measured: dict[str, Any] = {}

@@ -16,10 +16,10 @@ from prunebench.plan.environment import Environment
 from prunebench.plan.keys import Identities
 from prunebench.plan.plan import plan_trials
 from prunebench.record import Reached, Record, Times, Value, read_records
+from prunebench.record.files import find_published
 from prunebench.record.per_image import pack_classes
 from prunebench.reproduction.reproduce import _find_trial, reproduce
 from prunebench.reproduction.verdict import Reproduction, compare
-from prunebench.results import find_published
 from prunebench.store.digests import Digests
 from prunebench.suite import load_suite
 

@@ -18,6 +18,7 @@ from prunebench.record.checking.recalls import check_recalls
 from prunebench.record.checking.record_index import RecordIndex
 from prunebench.record.checking.text import check_text
 from prunebench.record.checking.times import check_measured, check_times
+from prunebench.record.checking.weights import check_weights
 
 
 def check_record(
@@ -43,6 +44,7 @@ def check_record(
         *check_cells(record),
         *check_measured(record),
         *(index.check_baseline(record) if published else ()),
+        *(check_weights(record) if published else ()),
         *check_consistency(record, index.baseline_of(record)),
         *check_times(record),
         *check_level(record, index.baseline_of(record)),
