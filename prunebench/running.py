@@ -40,6 +40,7 @@ def run(
     quiet: bool = False,
     trust_store: bool = False,
     jobs: int | str | None = None,
+    log_models: bool = False,
 ) -> Results:
     """Run a suite: whatever of it is not in the store yet.
 
@@ -59,6 +60,8 @@ def run(
         jobs: How many tasks at once, each in a process of one thread, or ``auto``: one for each
             core. Timing runs alone all the same. By default one at a time, with all cores. A script
             needs ``if __name__ == "__main__":`` around its call, as for all of Python's processes.
+        log_models: Log each network to MLflow, too: as safetensors and, with the extra
+            ``prunebench[onnx]``, as ONNX.
 
     Returns:
         Records, and what went wrong.
@@ -84,6 +87,8 @@ def run(
     if isinstance(suite, Mapping):
         suite = Suite.of(suite)
     suite = load_suite(suite) if isinstance(suite, str | Path) else suite
+    if log_models and tracking_uri == "":
+        raise RequestError("log_models logs to MLflow, which tracking_uri='' leaves out")
     if jobs is not None and (objects := suite.list_objects()):
         raise RequestError(
             f"{objects[0]!r} is an object of this program, which other processes do not have; run "
@@ -102,7 +107,7 @@ def run(
     forgotten = _find_forced(trials, force)
     graph = Graph.of(trials, place.stored_keys() - forgotten)
     check(suite, graph.settings_to_check(trials), place, environment)
-    projection = _Projection(Recorder(identities, place), place, graph, tracking_uri)
+    projection = _Projection(Recorder(identities, place), place, graph, tracking_uri, log_models)
     for key in forgotten:
         place.remove(key)
     deadline = None if max_time is None else time.monotonic() + max_time
@@ -129,7 +134,12 @@ class _Projection:
     """Writes a record to the store and to MLflow as soon as a network is through."""
 
     def __init__(
-        self, recorder: Recorder, store: Store, graph: Graph, tracking_uri: str | None
+        self,
+        recorder: Recorder,
+        store: Store,
+        graph: Graph,
+        tracking_uri: str | None,
+        log_models: bool,
     ) -> None:
         from prunebench.tracking import Tracker, default_uri
 
@@ -137,9 +147,9 @@ class _Projection:
         self.store = store
         self.graph = graph
         uri = default_uri(store.root) if tracking_uri is None else tracking_uri
-        self.tracker = (
-            Tracker(uri, recorder.suite.name, store.root / "mlflow.lock") if uri else None
-        )
+        networks = store if log_models else None
+        lock = store.root / "mlflow.lock"
+        self.tracker = Tracker(uri, recorder.suite.name, lock, networks) if uri else None
         self.records: dict[Trial, Record] = {}
 
     def add(self, trial: Trial) -> None:

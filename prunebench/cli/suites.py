@@ -54,6 +54,9 @@ def run(
         str | None,
         typer.Option(help="tasks at once, each in a process of one thread: a number, or auto"),
     ] = None,
+    log_models: Annotated[
+        bool, typer.Option("--log-models", help="log the networks to MLflow, too")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="plan only")] = False,
 ) -> None:
     """Run a suite, or what is missing of it."""
@@ -75,6 +78,7 @@ def run(
             seconds,
             trust_store=trust_store,
             jobs=jobs,
+            log_models=log_models,
         )
     except KeyboardInterrupt:
         print("stopped; what was finished is in the store, run again to go on", file=sys.stderr)

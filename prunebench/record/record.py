@@ -125,7 +125,10 @@ class Record(Strict):
 
     def to_json(self) -> str:
         """Return the record as its file holds it, keys sorted."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+        content = self.model_dump(mode="json")
+        if self.weights is None:  # as in records that are older than this field
+            del content["weights"]
+        return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def slug(text: str) -> str:

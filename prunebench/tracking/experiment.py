@@ -30,6 +30,7 @@ NETWORK, BOARD = "prunebench.record", "prunebench.board"
 """Tags that tell whose run it is: a network's, by its record, or the suite's board's."""
 DIGEST, COMPLETE = "prunebench.digest", "complete"
 BATCH = 900  # metrics in one request; MLflow takes 1,000
+PARAMETERS = 90  # parameters in one request; MLflow takes 100
 
 
 def connect(uri: str) -> MlflowClient:
@@ -134,11 +135,13 @@ class MlflowExperiment:
         client, run_id = self.client, run.info.run_id
         for start in range(0, len(metrics), BATCH):
             client.log_batch(run_id, metrics[start : start + BATCH])
+        listed = [Param(name[:250], value[:500]) for name, value in (params or {}).items()]
+        for start in range(0, len(listed), PARAMETERS):
+            _retry(partial(client.log_batch, run_id, params=listed[start : start + PARAMETERS]))
         _retry(
             partial(
                 client.log_batch,
                 run_id,
-                params=[Param(name, value[:500]) for name, value in (params or {}).items()],
                 tags=[RunTag(name, value[:5000]) for name, value in (tags or {}).items()],
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from prunebench.leaderboard.board.roles import name_reference
@@ -11,11 +12,14 @@ from prunebench.record import Record, Value
 from prunebench.record.comparable import SMALLER
 from prunebench.record.scales import scale_of
 
-VERSION = 3
+VERSION = 4
 """Of the names and texts below: runs that were logged under another version are filled again."""
 
 COST = "cost/"
 CURVE = "curve/"
+PARAMETER = "parameter/"
+MOST_PARTS = 30
+"""Entries of a mapping that are parameters of their own; a larger one is one text."""
 
 
 def run_name(record: Record) -> str:
@@ -77,8 +81,10 @@ def _is_cost(name: str, value: Value) -> bool:
 
 
 def params(record: Record) -> dict[str, Any]:
-    """Return what the network is: parameters by which runs are grouped and filtered."""
-    recovery = record.conditions.recovery or {}
+    """Return what the network is: parameters by which runs are grouped and filtered.
+
+    Those of plugins have names of their own, ``pruner.target`` and ``model.training.epochs``.
+    """
     return {
         "dataset": record.dataset,
         "model": record.model,
@@ -89,9 +95,36 @@ def params(record: Record) -> dict[str, Any]:
         "role": record.role,
         "target_layer": record.conditions.target_layer,
         "class_policy": record.conditions.class_policy,
-        **{f"pruner.{k}": v for k, v in record.pruner_parameters.items()},
-        **{f"recovery.{k}": v for k, v in recovery.items()},
+        **dict(_flatten("dataset", _written_parameters(record, "dataset"))),
+        **dict(_flatten("model", _written_parameters(record, "model"))),
+        **dict(_flatten("pruner", record.pruner_parameters)),
+        **dict(_flatten("recovery", record.conditions.recovery or {})),
     }
+
+
+def numbers(record: Record) -> dict[str, float]:
+    """Return the parameters that are numbers, as metrics: so that a chart can have them as axes."""
+    return {
+        PARAMETER + metric_name(name): float(value)
+        for name, value in params(record).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _written_parameters(record: Record, key: str) -> dict[str, Any]:
+    """Return the parameters of a plugin as the suite has them."""
+    written = record.suite_excerpt.get(key)
+    parameters = next(iter(written.values()), None) if isinstance(written, dict) else None
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def _flatten(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of a parameter by their names, ``training.epochs``."""
+    if isinstance(value, dict) and len(value) <= MOST_PARTS:
+        for key, part in value.items():
+            yield from _flatten(f"{name}.{metric_name(str(key))}", part)
+    else:
+        yield name, value
 
 
 def description(record: Record) -> str:

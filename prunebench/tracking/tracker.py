@@ -6,25 +6,44 @@ import base64
 import fcntl
 import hashlib
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prunebench.errors import RequestError
 from prunebench.record import Record, slug
+from prunebench.record.comparable import SMALLER
 from prunebench.record.reading import read_readable
 from prunebench.tracking.address import check_address, without_password
 from prunebench.tracking.experiment import BOARD, COMPLETE, NETWORK, MlflowExperiment
-from prunebench.tracking.names import CURVE, VERSION, description, metrics, params, run_name
+from prunebench.tracking.names import (
+    CURVE,
+    VERSION,
+    description,
+    metrics,
+    numbers,
+    params,
+    run_name,
+)
 from prunebench.tracking.view import VIEW_TAG, note, view
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
+    from prunebench.store import Store
+
+logger = logging.getLogger(__name__)
+
+LOGGED = ("baseline", "control", *SMALLER)
+"""Roles of networks that are logged themselves, where that is asked for."""
 NOTE = "mlflow.note.content"  # what MLflow shows as a description
 VERSION_TAG = "prunebench.version"
+MODEL_TAG = "prunebench.model"  # set where the network itself is an artefact
 
 
 class Tracker:
@@ -39,15 +58,19 @@ class Tracker:
         suite: The suite's name.
         lock: A file; processes that name the same one log in turns. Without turns two of them
             would set a new database up at once.
+        networks: The store from which each network is logged as an artefact; none by default.
 
     Raises:
         RequestError: The address is none.
     """
 
-    def __init__(self, uri: str, suite: str, lock: Path | None = None) -> None:
+    def __init__(
+        self, uri: str, suite: str, lock: Path | None = None, networks: Store | None = None
+    ) -> None:
         check_address(uri)
         self.uri = uri
         self.lock = lock
+        self.networks = networks
         self.error: str | None = None
         self._experiment = MlflowExperiment(uri, suite)
 
@@ -90,24 +113,27 @@ class Tracker:
 
     def _log(self, record: Record, baseline: Record | None) -> None:
         digest = _digest(record.to_json().encode())
-        if self._experiment.complete.get(record.id) == digest:
+        store = self.networks if record.failure is None and record.role in LOGGED else None
+        if store is None and self._experiment.complete.get(record.id) == digest:
             return
         name = run_name(record)
         run = self._experiment.run(NETWORK, record.id, name)
         known = run.data
-        if self._experiment.is_complete(run, digest):
+        there = store is None or MODEL_TAG in known.tags
+        if there and self._experiment.is_complete(run, digest):
             return
         if known.tags.get(VERSION_TAG) != str(VERSION):
             self._experiment.client.update_run(run.info.run_id, name=name)
         with tempfile.TemporaryDirectory() as folder:
             _draw(record, baseline, Path(folder))
+            held = store is not None and _write_network(record, store, Path(folder) / "model")
             self._experiment.fill(
                 run,
                 digest,
                 Path(folder),
                 [*_values(record, run), *_curves(record, run)],
                 {k: str(v) for k, v in params(record).items() if k not in known.params},
-                _tags(record),
+                _tags(record) | ({MODEL_TAG: "model"} if held else {}),
                 status="FAILED" if record.failure else None,
             )
 
@@ -160,7 +186,7 @@ def _values(record: Record, run: Run) -> Iterator[Metric]:
     """Yield metrics that the run does not show yet."""
     from mlflow.entities import Metric
 
-    for name, value in metrics(record).items():
+    for name, value in (metrics(record) | numbers(record)).items():
         known = run.data.metrics.get(name)
         if known is None:  # at a time that is the same for all who log it: it is there once
             yield Metric(name, value, run.info.start_time, 0)
@@ -183,6 +209,27 @@ def _curves(record: Record, run: Run) -> Iterator[Metric]:
                 name = f"{CURVE}{stage}_{what}"
                 if value is not None and name not in known:
                     yield Metric(name, value, 0, point.epoch)
+
+
+def _write_network(record: Record, store: Store, folder: Path) -> bool:
+    """Write a network: as safetensors, and as ONNX where the packages for that are there.
+
+    Returns:
+        Whether it was written; where not, a warning says why.
+    """
+    from prunebench.loading.stored import load_stored
+    from prunebench.networks.onnx_export import PACKAGES
+    from prunebench.networks.portable import export
+
+    folder.mkdir()
+    try:
+        network = load_stored(record, store)
+        export(network, folder / "network.safetensors")
+        if all(find_spec(package) for package in PACKAGES):
+            export(network, folder / "network.onnx")
+    except RequestError as error:  # code that is not trusted, or cannot be followed
+        logger.warning("a network is not logged, or not as ONNX: %s", error)
+    return any(folder.iterdir())
 
 
 def _draw(record: Record, baseline: Record | None, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from prunebench.leaderboard.writers.markup import escape
 from prunebench.record import Record
-from prunebench.tracking.names import COST, metric_name, metrics
+from prunebench.tracking.names import COST, PARAMETER, metric_name, metrics
 
 VIEW = "prunebench"
 """Name of the shared view, as it stands in the address."""
@@ -49,7 +49,7 @@ def view(records: Iterable[Record]) -> str:
     charts.append(_parallel(axes))
     sections = [("Trade-offs", OPENED), ("Model metrics", OPENED), ("sp2ps", OPENED)]
     groups = {name.rpartition("/")[0] for name in of_maps} - {"sp2ps"}
-    last = (COST.rstrip("/"), "curve")
+    last = (COST.rstrip("/"), "curve", PARAMETER.rstrip("/"))
     sections += [(group, FOLDED) for group in (*sorted(groups)[:MOST_GROUPS], *last)]
     order = next((f"metrics.`{name}`" for name in (*kept, accuracy) if name in names), None)
     state = {

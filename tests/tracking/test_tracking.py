@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
@@ -18,6 +19,7 @@ import prunebench as pb
 from prunebench.cli import main
 from prunebench.errors import RequestError
 from prunebench.leaderboard.writers.pictures import write_pictures
+from prunebench.networks.portable import read_network
 from prunebench.record import Record, read_record
 from prunebench.tracking import Tracker, default_uri
 from prunebench.tracking.names import metrics, run_name
@@ -151,6 +153,54 @@ def test_an_experiment_a_suite_and_a_run_a_network(
     for picture in pictures:  # the image, the baseline's map and this network's, side by side
         shown = Image.open(io.BytesIO((artefacts / "overlays" / picture).read_bytes()))
         assert (shown.mode, shown.size) == ("RGB", (3 * 192 + 2 * 6, 192))
+
+
+@pytest.mark.slow
+def test_parameters_of_plugins_are_parameters_and_numbers_are_metrics(
+    run: Callable[..., pb.Results], database: Callable[[str], str]
+) -> None:
+    uri = database("a")
+    record = run(uri, cams=None, metrics="[params]").records[-1]
+    data = logged(uri)[record.id].data
+    assert data.params["model.training.epochs"] == "2"
+    assert data.params["pruner.scope"] == "layerwise"
+    assert data.params["dataset.path"] == "seed.txt"
+    wanted = {"level": 0.3, "seed": 0.0, "model.training.epochs": 2.0, "recovery.lr": 1e-3}
+    assert data.metrics.items() >= {f"parameter/{k}": v for k, v in wanted.items()}.items()
+    assert "parameter/pruner.scope" not in data.metrics
+
+
+@pytest.mark.slow
+def test_networks_are_logged_where_that_is_asked(
+    toy_suite: Write, tmp_path: Path, database: Callable[[str], str]
+) -> None:
+    suite, uri = toy_suite(**{**LITTLE, "cams": None, "metrics": "[params]"}), database("a")
+
+    def call(**options: Any) -> pb.Results:
+        store = tmp_path / "store"
+        return pb.run(suite, store, uri, device="cpu", quiet=True, **options)
+
+    record = call().records[-1]
+    client = MlflowClient(uri)
+
+    def list_networks() -> set[str]:
+        run_id = logged(uri)[record.id].info.run_id
+        return {each.path for each in client.list_artifacts(run_id, "model")}
+
+    assert list_networks() == set()
+    found = call(log_models=True)  # a run that is complete without is filled
+    assert found.tracking_error is None
+    assert "model/network.safetensors" in list_networks()
+    path = client.download_artifacts(
+        logged(uri)[record.id].info.run_id, "model/network.safetensors", str(tmp_path)
+    )
+    inputs = torch.ones(2, 1, 16, 16)
+    read = read_network(Path(path)).module(inputs)
+    assert torch.equal(read, found.network(record).module(inputs))
+    before = everything(uri)
+    call()
+    call(log_models=True)
+    assert everything(uri) == before
 
 
 @pytest.mark.slow
@@ -508,6 +558,7 @@ def test_a_network_that_could_not_be_made_is_a_failed_run(
     found = {record.role: runs[record.id] for record in records}
     status = {role: run.info.status for role, run in found.items()}
     assert status == {"baseline": "FINISHED", "control": "FINISHED", "compressed": "FAILED"}
-    shown = {name for name in found["compressed"].data.metrics if not name.startswith("curve/")}
+    told = found["compressed"].data.metrics
+    shown = {name for name in told if not name.startswith(("curve/", "parameter/"))}
     assert shown == {"cost/level"}
     assert "without channels" in found["compressed"].data.tags["mlflow.note.content"]

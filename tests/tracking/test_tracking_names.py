@@ -12,7 +12,7 @@ from synthetic import record as made_up
 
 import prunebench as pb
 from prunebench.record import Record, Value
-from prunebench.tracking.names import description, metric_name, metrics, run_name
+from prunebench.tracking.names import description, metric_name, metrics, numbers, params, run_name
 from prunebench.tracking.overlays import overlays
 from prunebench.tracking.view import view
 
@@ -103,6 +103,24 @@ def test_maps_without_their_image_stand_by_themselves() -> None:
 def test_the_view_of_a_suite_with_very_many_metrics_fits_into_its_tag() -> None:
     values = {f"sp2ps_class_{k}/grad-cam": Value(mean=0.5) for k in range(1000)}
     assert len(view([published()[0].model_copy(update={"values": values})])) < 20_000
+
+
+def test_parameters_within_parameters_have_names_of_their_own() -> None:
+    record = made_up(
+        "isp", 0.5, pruner_parameters={"gates": {"epochs": 50, "lr": 0.1}, "target": "macs"}
+    )
+    assert (
+        params(record).items()
+        >= {
+            "pruner.gates.epochs": 50,
+            "pruner.gates.lr": 0.1,
+            "pruner.target": "macs",
+        }.items()
+    )
+    assert numbers(record)["parameter/pruner.gates.epochs"] == 50
+    many = {f"layer{k}": 0.5 for k in range(100)}
+    large = made_up("isp", 0.5, pruner_parameters={"rates": many})
+    assert params(large)["pruner.rates"] == many
 
 
 def test_a_network_that_could_not_be_made_has_no_numbers_and_says_why() -> None:
