@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from prunebench.loading.load import load
     from prunebench.networks.onnx_export import to_onnx
     from prunebench.networks.portable import export
+    from prunebench.plugins.catalogue import list_plugins
     from prunebench.plugins.objects import named
     from prunebench.results import Results, read_results
     from prunebench.running import run
@@ -28,6 +29,7 @@ __all__ = [
     "compare",
     "explain",
     "export",
+    "list_plugins",
     "load",
     "load_suite",
     "metrics",
@@ -46,6 +48,7 @@ _HOME = {
     "compare": "comparison.compare",
     "explain": "cams.explaining",
     "export": "networks.portable",
+    "list_plugins": "plugins.catalogue",
     "load": "loading.load",
     "load_suite": "suite",
     "named": "plugins.objects",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prunebench.networks import Network
 
 
-@dataclass
+@dataclass(repr=False)
 class Results:
     """What a run found.
 
@@ -43,6 +43,20 @@ class Results:
     def exit_status(self) -> int:
         """0 all well, 1 something failed or was not reached."""
         return int(bool(self.failed or self.blocked or self.undone or self.tracking_error))
+
+    def __repr__(self) -> str:
+        failed = len(self.failed) or sum(each.failure is not None for each in self.records)
+        plural = "" if len(self.records) == 1 else "s"
+        steps = f", {self.undone} steps to do" if self.undone else ""
+        return (
+            f"Results: {len(self.records)} network{plural} of suite {self.suite!r}, "
+            f"{failed} failed{steps}"
+        )
+
+    def _repr_html_(self) -> str:
+        from prunebench.leaderboard.writers.notebook import to_html
+
+        return to_html(self.records, repr(self))
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row a network, the controls too: what it is, then its values' means."""

@@ -92,6 +92,16 @@ def test_every_public_name_is_there_and_documented() -> None:
     assert issubclass(pb.RequestError, Exception)
 
 
+def test_plugins_are_listed() -> None:
+    found = pb.list_plugins("pruner")
+    assert list(found.columns) == ["kind", "name", "summary", "package"]
+    row = found.set_index("name").loc["l1-filter"]
+    assert (row["kind"], row["package"]) == ("pruner", "prunebench")
+    assert row["summary"]
+    with pytest.raises(pb.RequestError, match="did you mean"):
+        pb.list_plugins("prunner")
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'prunebench' has no attribute 'comparison_of'"):
         _ = pb.comparison_of

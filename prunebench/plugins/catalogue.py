@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from prunebench.errors import RequestError, did_you_mean
 from prunebench.plugins.base import Plugin
 from prunebench.plugins.cards import Card, read_card
 from prunebench.plugins.finding import KINDS, Entry, entries, find
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def make_catalogue(kind: str | None = None) -> list[dict[str, Any]]:
@@ -21,6 +24,29 @@ def make_catalogue(kind: str | None = None) -> list[dict[str, Any]]:
     """
     kinds = [to_plural(kind)] if kind else list(KINDS)
     return [_make_row(claims) for one in kinds for claims in entries(one).values()]
+
+
+def list_plugins(kind: str | None = None) -> pd.DataFrame:
+    """List every plugin that is installed: ``kind``, ``name``, ``summary`` and ``package``.
+
+    Args:
+        kind: One kind, such as ``pruners``; all by default.
+
+    Raises:
+        RequestError: There is no such kind.
+
+    Example:
+        >>> import prunebench as pb
+        >>> pruners = pb.list_plugins("pruners")
+        >>> "l1-filter" in set(pruners["name"])
+        True
+    """
+    import pandas as pd
+
+    rows = make_catalogue(kind)
+    found = pd.DataFrame(rows, columns=["kind", "name", "summary", "package", "broken"])
+    found["summary"] = found["summary"].where(found["broken"].isna(), found["broken"])
+    return found.drop(columns="broken")
 
 
 def to_plural(kind: str) -> str:
