@@ -8,11 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+import prunebench as pb
 from prunebench.leaderboard.board import board
 from prunebench.leaderboard.writers.readme import BEGIN, END, MOST_ROWS, make_sample
+from prunebench.networks import Architecture, Network
 from prunebench.plugins import entries
 from prunebench.record import read_records
 from prunebench.suite import load_suite
@@ -98,3 +102,25 @@ def test_every_file_that_the_documents_link_to_is_there() -> None:
         links = re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8"))
         missing = [link for link in links if not (document.parent / link).exists()]
         assert not missing, f"{name} links to {missing}"
+
+
+@pytest.mark.slow
+def test_the_network_of_the_readme_runs_in_onnx_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    shapes: dict[str, Any] = {"classes": 10, "channels": 1, "size": (16, 16)}
+    architecture = Architecture(factory="digits-cnn", mean=(0.5,), std=(0.5,), **shapes)
+    network = Network(architecture.build().eval(), architecture)
+
+    class Made:
+        def network(self, row: str) -> Network:
+            return network
+
+    images = torch.linspace(-1, 1, 3 * 256).view(3, 1, 16, 16)
+    names: dict[str, Any] = {"pb": pb, "results": Made(), "row": "id", "images": images.numpy()}
+    exec(next(block for block in _blocks("python") if "onnxruntime" in block), names)
+    with torch.no_grad():
+        assert torch.allclose(torch.from_numpy(names["logits"]), network.module(images), atol=1e-4)
