@@ -10,7 +10,7 @@ from prunebench.comparison.compared import ComparedNetworks
 from prunebench.comparison.figure import draw
 from prunebench.comparison.gate import Least, check_conditions, list_conditions
 from prunebench.comparison.page import write_page
-from prunebench.comparison.page_html import render_page
+from prunebench.comparison.page_html import render_fragment, render_page
 from prunebench.comparison.strips import list_strips
 from prunebench.comparison.verdict import give_verdict
 from prunebench.progress import counting
@@ -18,6 +18,7 @@ from prunebench.progress import counting
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NOTEBOOK_PICTURES = 3
 FIGURE = (
     "## Where attention moved most\n\n![Images with the maps of both networks](comparison.png)\n"
 )
@@ -25,6 +26,12 @@ FIGURE = (
 
 class Comparison(ComparedNetworks):
     """What ``compare`` found: ``scores``, ``per_image`` and the rest of ``ComparedNetworks``."""
+
+    def __repr__(self) -> str:
+        return f"Comparison: {self.answer}"
+
+    def _repr_html_(self) -> str:
+        return render_fragment(self, pictures=NOTEBOOK_PICTURES)
 
     @property
     def verdict(self) -> str:

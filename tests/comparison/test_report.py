@@ -308,3 +308,10 @@ def test_a_share_is_all_or_none_only_where_it_is(share: float, shown: str) -> No
 )
 def test_counts_have_three_digits(count: int | None, shown: str) -> None:
     assert format_count(count) == shown
+
+
+def test_a_comparison_shows_itself_in_a_notebook(found: Comparison) -> None:
+    assert repr(found) == f"Comparison: {found.answer}"
+    shown = found._repr_html_()
+    assert shown == render_fragment(found, pictures=3)
+    assert "<script" not in shown
