@@ -17,10 +17,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import prunebench as pb
 from prunebench.errors import RequestError
+from prunebench.plan.environment import Environment
+from prunebench.plan.keys import Identities
+from prunebench.plan.plan import plan_trials
 from prunebench.plugins import choose
 from prunebench.pruners import Context, Pruner
 from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.record.checking import check_record
+from prunebench.store.digests import Digests
 from prunebench.suite import Suite, load_suite
 from prunebench.suite.objects.content import NoContent, digest
 from prunebench.suite.objects.images import read_splits
@@ -153,6 +157,26 @@ def test_splits_are_cut_where_they_are_not_given() -> None:
     pair = (IMAGES[:20], LABELS[:20])
     given = Suite.of(words(dataset={"train": pair, "validation": pair, "test": pair}))
     assert len(given.datasets[0].plugin.load().train) == 20
+
+
+def test_classes_may_be_more_than_there_are_labels() -> None:
+    def load(classes: Any) -> Any:
+        suite = Suite.of(words(dataset={pb.named("x", (IMAGES, LABELS)): {"classes": classes}}))
+        return suite.datasets[0].plugin.load()
+
+    assert load(["cat", "dog"]).class_names == ("cat", "dog")
+    assert load(3).class_names == ("0", "1", "2")
+    with pytest.raises(RequestError, match="expected 2 at least"):
+        load(["cat"])
+
+
+def test_a_module_is_the_same_baseline_under_every_seed() -> None:
+    suite = Suite.of(words(seeds=[0, 1]))
+    trials = list(plan_trials(Identities(suite, Environment(), Digests())))
+    assert len({trial.setting.baseline.key for trial in trials}) == 1
+    built = Suite.of(words(model={Net: {"training": {"epochs": 1}}}, seeds=[0, 1]))
+    trials = list(plan_trials(Identities(built, Environment(), Digests())))
+    assert len({trial.setting.baseline.key for trial in trials}) == 2
 
 
 def make_adder(amount: int) -> Any:

@@ -35,7 +35,9 @@ class GivenImages(Dataset):
     content: str = Field(description="digest of the images and labels")
     mean: tuple[float, ...] = Field((), description="mean of pixels in [0, 1], one a channel; or 0")
     std: tuple[float, ...] = Field((), description="their standard deviation; or 1")
-    classes: tuple[str, ...] = Field((), description="names of the classes; by default numbers")
+    classes: int | tuple[str, ...] = Field(
+        (), description="how many there are, or their names; by default one more than any label"
+    )
     test: float = Field(0.2, gt=0, lt=1, description="share cut off for testing where none is")
     validation: float = Field(0.1, gt=0, lt=1, description="share of training cut off likewise")
 
@@ -65,12 +67,14 @@ class GivenImages(Dataset):
 
     def _name_classes(self) -> tuple[str, ...]:
         count = max(int(labels.max()) for _, labels in self.splits.values()) + 1
-        if self.classes and len(self.classes) < count:
+        names = self.classes or count
+        names = tuple(map(str, range(names))) if isinstance(names, int) else names
+        if len(names) < count:
             raise RequestError(
-                f"parameter 'classes' names {len(self.classes)}; expected {count}, for the labels "
-                f"are up to {count - 1}"
+                f"parameter 'classes' tells of {len(names)}; expected {count} at least, for the "
+                f"labels are up to {count - 1}"
             )
-        return self.classes or tuple(map(str, range(count)))
+        return names
 
 
 def is_images(value: object) -> bool:
