@@ -127,8 +127,10 @@ def compare(
         'comparison.md'
     """
     chosen = choose_cams(cams)
-    baseline, pruned = to_layers(baseline, "baseline"), to_layers(pruned, "pruned")
     images, labels_given = read_images(images)
+    size = cast(tuple[int, int], tuple(images.shape[-2:]))
+    baseline = to_layers(baseline, "baseline", size)
+    pruned = to_layers(pruned, "pruned", size)
     labels = labels_given if labels is None else labels
     if labels is not None:
         labels = read_classes(labels, len(images), "labels").to(images.device)

@@ -9,7 +9,7 @@ from prunebench.input_files import is_file
 from prunebench.loading.published import MOST_BYTES, fetch
 from prunebench.loading.stored import has_network, load_stored
 from prunebench.networks import Network
-from prunebench.networks.portable import read_network
+from prunebench.networks.portable import read_exported
 from prunebench.record import Record, read_record
 from prunebench.record.files import list_records
 from prunebench.store import Store
@@ -59,7 +59,7 @@ def load(
     if record.failure is not None or has_network(record, opened):
         return load_stored(record, opened)
     if record.weights is not None:
-        return read_network(fetch(record.weights, most_bytes=most_bytes), trusted=trusted)
+        return read_exported(fetch(record.weights, most_bytes=most_bytes), trusted=trusted)
     raise RequestError(
         f"its network is not in the store {store}, and it publishes no weights; `prunebench "
         f"reproduce {record.id} --store {store}` makes it again",

@@ -14,7 +14,7 @@ from prunebench.datasets.downloads import find_cache_folder
 from prunebench.errors import RequestError
 from prunebench.input_files import is_file
 from prunebench.loading.stored import load_stored
-from prunebench.networks.portable import read_network
+from prunebench.networks.portable import read_exported
 from prunebench.progress import counting
 from prunebench.record import Record, Weights
 from prunebench.store import Store
@@ -137,7 +137,7 @@ def describe_weights(record: Record, path: Path, url: str, store: Store) -> Weig
     if path.suffix != ".safetensors":
         raise RequestError("expected a file of `export --to safetensors`", where=str(path))
     ours = load_stored(record, store).module.state_dict()
-    theirs = read_network(path, trusted=store.trusted).module.state_dict()
+    theirs = read_exported(path, trusted=store.trusted).module.state_dict()
     if ours.keys() != theirs.keys() or not all(ours[name].equal(theirs[name]) for name in ours):
         raise RequestError(f"does not hold the network of {record.id}", where=str(path))
     return Weights(url=url, sha256=_digest(path), bytes=path.stat().st_size)

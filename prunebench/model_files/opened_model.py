@@ -25,6 +25,7 @@ from prunebench.model_files.untrained import (
 from prunebench.model_files.weights import Weights, read_network
 from prunebench.networks.factory import build_module, find_source_file
 from prunebench.networks.layout import Layout
+from prunebench.networks.portable import find_architecture, read_exported
 from prunebench.plugins import choose
 
 FOLDED = (
@@ -177,6 +178,15 @@ def _open_whole(file: Path, part: str, shape: InputShape, unsafe_pickle: bool) -
         graph = read_graph_file(file, kind, shape.size, unsafe_pickle=unsafe_pickle)
         folded = (FOLDED,) if kind is FileKind.ONNX else ()
         return OpenedModel(deepcopy(graph.module), graph.notes + folded)
+    if kind is not FileKind.TORCH_SCRIPT and (architecture := find_architecture(file)):
+        if find_source_file(architecture.factory) and not unsafe_pickle:
+            raise RequestError(
+                f"is built by Python code that comes with it; give {architecture.factory}@"
+                f"{file.name}, or --unsafe-pickle, which runs the file's own copy of that code",
+                where=spell(file),
+            )
+        own = read_exported(file, trusted=unsafe_pickle)
+        return OpenedModel(own.module, (f"built as {architecture.factory}, as the file tells",))
     found: Weights = read_network(file, part, unsafe_pickle=unsafe_pickle)
     if found.module is None:
         raise RequestError(

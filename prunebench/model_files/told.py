@@ -14,6 +14,7 @@ from prunebench.model_files.file_kinds import recognise
 from prunebench.model_files.graph_files import TELLING, read_graph_file
 from prunebench.model_files.model_text import ModelText
 from prunebench.networks.factory import find_source_file
+from prunebench.networks.portable import find_architecture
 from prunebench.plugins import choose
 
 LARGEST_CONFIG = 10_000_000  # bytes
@@ -52,6 +53,9 @@ def read_told(model: ModelText, *, unsafe_pickle: bool = False) -> Told:
             told = read_hub_config(folder)
             if told != Told():
                 return told
+        if not is_folder(model.file) and (own := find_architecture(model.file)):
+            seen = own.normalisation if own.mean else None
+            return Told(seen, own.size, own.classes, spell(model.file))
         if not model.factory and not is_folder(model.file):
             return _read_graph(model.file, unsafe_pickle)
     if model.factory and find_source_file(model.factory) is None:

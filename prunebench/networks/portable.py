@@ -147,7 +147,32 @@ _EXPLICIT_LAYERS: dict[type[torch.nn.Module], type[_ExplicitLayer]] = {
 }
 
 
-def read_network(path: Path, *, trusted: bool = False) -> Network:
+def find_architecture(path: Path) -> Architecture | None:
+    """Find how a network is built that ``export`` wrote; None in any other file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RequestError: It tells so in words that this version does not know.
+    """
+    try:
+        _, text = _read_state(path)
+    except RequestError:
+        return None
+    return None if text is None else _parse(text, path)
+
+
+def _parse(text: Any, path: Path) -> Architecture:
+    try:
+        return Architecture.model_validate_json(text)
+    except ValidationError as error:
+        raise RequestError(
+            f"{ARCHITECTURE!r} is not understood: {error.errors()[0]['msg']}", where=str(path)
+        ) from None
+
+
+def read_exported(path: Path, *, trusted: bool = False) -> Network:
     """Build a network from a ``safetensors`` or ``pt`` file that ``export`` wrote; no pickle.
 
     Args:
@@ -164,12 +189,7 @@ def read_network(path: Path, *, trusted: bool = False) -> Network:
             "`prunebench export` wrote",
             where=str(path),
         )
-    try:
-        architecture = Architecture.model_validate_json(text)
-    except ValidationError as error:
-        raise RequestError(
-            f"{ARCHITECTURE!r} is not understood: {error.errors()[0]['msg']}", where=str(path)
-        ) from None
+    architecture = _parse(text, path)
     check_code(architecture, trusted, str(path))
     try:
         return from_tensors(architecture, {f"state/{name}": each for name, each in state.items()})

@@ -14,7 +14,7 @@ from prunebench.errors import RequestError
 from prunebench.execution.stages.compress import _as_network
 from prunebench.execution.stages.context import make_context
 from prunebench.networks import Architecture, Network
-from prunebench.networks.portable import ARCHITECTURE, export, read_network
+from prunebench.networks.portable import ARCHITECTURE, export, read_exported
 from prunebench.plugins import choose
 
 LOOK = {"mean": (0.5,), "std": (0.25,)}
@@ -43,7 +43,7 @@ def run_file(path: Path) -> Tensor:
     if path.suffix == ".pt2":
         found: Tensor = torch.export.load(path).module()(INPUTS)
         return found
-    return read_network(path).module(INPUTS)  # type: ignore[no-any-return]
+    return read_exported(path).module(INPUTS)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("form", ["pt", "safetensors", "pt2"])
@@ -73,11 +73,11 @@ def test_what_cannot_be_written_or_read_is_refused(network: Network, tmp_path: P
         export(network, tmp_path / "nowhere" / "network.pt")
     torch.save({"state_dict": network.module.state_dict()}, tmp_path / "plain.pt")
     with pytest.raises(RequestError, match="does not tell how the network is built"):
-        read_network(tmp_path / "plain.pt")
+        read_exported(tmp_path / "plain.pt")
     torch.save(network.module, tmp_path / "whole.pt")
     with pytest.raises(RequestError, match="cannot be read as weights"):
-        read_network(tmp_path / "whole.pt")
+        read_exported(tmp_path / "whole.pt")
     described = network.architecture.model_copy(update={"factory": "mine.py:build", "source": "1"})
     path = export(Network(network.module, described), tmp_path / "code.safetensors")
     with pytest.raises(RequestError, match="built by Python code"):
-        read_network(path)
+        read_exported(path)

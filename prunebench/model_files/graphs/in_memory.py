@@ -9,12 +9,13 @@ import torch
 from prunebench.errors import RequestError
 
 
-def to_layers(network: Any, name: str) -> Any:
+def to_layers(network: Any, name: str, size: tuple[int, int]) -> Any:
     """Convert an exported program or a TorchScript module; give back anything else as it is.
 
     Args:
         network: The network.
         name: What a message calls it: ``baseline`` or ``pruned``.
+        size: Height and width of its images.
 
     Raises:
         RequestError: It cannot be turned into layers.
@@ -27,7 +28,7 @@ def to_layers(network: Any, name: str) -> Any:
         if isinstance(network, torch.jit.ScriptModule):
             from prunebench.model_files.graphs.torch_script import convert_script
 
-            return convert_script(network).module
+            return convert_script(network, size=size).module
     except RequestError as error:
         raise RequestError(error.message, where=f"{name} network") from error.__cause__
     return network
