@@ -10,7 +10,7 @@ from typing import Any
 from prunebench.data import Normalisation
 from prunebench.errors import RequestError
 from prunebench.input_files import is_file, is_folder, read_bytes, spell
-from prunebench.model_files.file_kinds import recognise
+from prunebench.model_files.file_kinds import FileKind, recognise
 from prunebench.model_files.graph_files import TELLING, read_graph_file
 from prunebench.model_files.model_text import ModelText
 from prunebench.networks.factory import find_source_file
@@ -53,11 +53,10 @@ def read_told(model: ModelText, *, unsafe_pickle: bool = False) -> Told:
             told = read_hub_config(folder)
             if told != Told():
                 return told
-        if not is_folder(model.file) and (own := find_architecture(model.file)):
-            seen = own.normalisation if own.mean else None
-            return Told(seen, own.size, own.classes, spell(model.file))
-        if not model.factory and not is_folder(model.file):
-            return _read_graph(model.file, unsafe_pickle)
+        if not is_folder(model.file):
+            told = _read_file(model.file, whole=not model.factory, unsafe_pickle=unsafe_pickle)
+            if told != Told():
+                return told
     if model.factory and find_source_file(model.factory) is None:
         demanded = choose("models", model.factory).plugin.normalisation()
         if demanded is not None:
@@ -65,13 +64,19 @@ def read_told(model: ModelText, *, unsafe_pickle: bool = False) -> Told:
     return Told()
 
 
-def _read_graph(file: Path, unsafe_pickle: bool) -> Told:
+def _read_file(file: Path, *, whole: bool, unsafe_pickle: bool) -> Told:
+    """Read what a file tells itself: of its graph, or as ``prunebench export`` wrote it."""
     kind = recognise(file)
-    if kind not in TELLING:
+    if kind in TELLING:
+        if not whole:
+            return Told()  # refused where its weights are read
+        graph = read_graph_file(file, kind, unsafe_pickle=unsafe_pickle)
+        seen = Normalisation(*graph.normalisation) if graph.normalisation else None
+        return Told(seen, graph.input_size, source=spell(file))
+    own = find_architecture(file) if kind in (FileKind.SAFETENSORS, FileKind.TORCH) else None
+    if own is None:
         return Told()
-    graph = read_graph_file(file, kind, unsafe_pickle=unsafe_pickle)
-    seen = Normalisation(*graph.normalisation) if graph.normalisation else None
-    return Told(seen, graph.input_size, source=spell(file))
+    return Told(own.normalisation if own.mean else None, own.size, own.classes, spell(file))
 
 
 def read_hub_config(folder: Path) -> Told:
