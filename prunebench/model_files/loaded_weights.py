@@ -11,7 +11,7 @@ from prunebench.errors import RequestError
 from prunebench.model_files.fitted_names import COUNTER, fit_names
 from prunebench.model_files.layer_sizes import Attributes
 from prunebench.model_files.narrowing import is_narrower, narrow
-from prunebench.model_files.weights import Weights
+from prunebench.model_files.weights import SavedWeights
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def load_weights(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
     module.load_state_dict(fitted, strict=False)
 
 
-def fit_weights(module: nn.Module, weights: Weights, example: Tensor, where: str) -> Fit:
+def fit_weights(module: nn.Module, weights: SavedWeights, example: Tensor, where: str) -> Fit:
     """Load weights into a module, which is brought to their sizes where pruning made them smaller.
 
     Args:

@@ -43,7 +43,7 @@ def narrow(
 
     Args:
         module: The network in its original sizes; changed in place.
-        state: Weights by the network's names.
+        state: SavedWeights by the network's names.
         told: Sizes of layers that the file tells; or empty.
         example: An input, B×C×H×W, on which the network is tried.
         where: The file, for messages.

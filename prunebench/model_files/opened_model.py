@@ -22,7 +22,7 @@ from prunebench.model_files.untrained import (
     describe_statistics,
     find_random_layers,
 )
-from prunebench.model_files.weights import Weights, read_network
+from prunebench.model_files.weights import SavedWeights, read_network
 from prunebench.networks.factory import build_module, find_source_file
 from prunebench.networks.layout import Layout
 from prunebench.networks.portable import find_architecture, read_exported
@@ -187,7 +187,7 @@ def _open_whole(file: Path, part: str, shape: InputShape, unsafe_pickle: bool) -
             )
         own = read_exported(file, trusted=unsafe_pickle)
         return OpenedModel(own.module, (f"built as {architecture.factory}, as the file tells",))
-    found: Weights = read_network(file, part, unsafe_pickle=unsafe_pickle)
+    found: SavedWeights = read_network(file, part, unsafe_pickle=unsafe_pickle)
     if found.module is None:
         raise RequestError(
             f"holds weights without the network they belong to; give FACTORY@{file.name}, where "

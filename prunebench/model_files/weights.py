@@ -21,7 +21,7 @@ from prunebench.networks.wrappers import unwrap
 
 
 @dataclass(frozen=True)
-class Weights:
+class SavedWeights:
     """What a file holds of a network.
 
     Attributes:
@@ -40,7 +40,7 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> dict[str, Tensor
     return read_network(path, unsafe_pickle=unsafe_pickle).state
 
 
-def read_network(path: Path, part: str = "", *, unsafe_pickle: bool = False) -> Weights:
+def read_network(path: Path, part: str = "", *, unsafe_pickle: bool = False) -> SavedWeights:
     """Read the weights in a file, without running what is in it.
 
     Safetensors, what torch.save wrote (a state dict in any wrapper, a whole module, what
@@ -62,7 +62,7 @@ def read_network(path: Path, part: str = "", *, unsafe_pickle: bool = False) -> 
     elif kind is FileKind.TORCH:
         content = read_torch_file(path, unsafe_pickle=unsafe_pickle)
         if is_torch_pruning(content):
-            return Weights(*read_torch_pruning(content, where))
+            return SavedWeights(*read_torch_pruning(content, where))
         found = find_network(content, part, where)
     elif kind is FileKind.TORCH_SCRIPT:
         found = dict(_read_torch_script(path).state_dict())
@@ -75,8 +75,8 @@ def read_network(path: Path, part: str = "", *, unsafe_pickle: bool = False) -> 
     if isinstance(found, nn.Module):
         found = unwrap(found)
         make_masks_permanent(found)
-        return Weights(_check(found.state_dict(), where), list_sizes(found), found)
-    return Weights(apply_saved_masks(_strip_parallel(_check(found, where)), where))
+        return SavedWeights(_check(found.state_dict(), where), list_sizes(found), found)
+    return SavedWeights(apply_saved_masks(_strip_parallel(_check(found, where)), where))
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

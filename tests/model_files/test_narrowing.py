@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from prunebench.errors import RequestError
 from prunebench.model_files.loaded_weights import fit_weights
 from prunebench.model_files.narrowing import is_narrower, narrow
-from prunebench.model_files.weights import Weights, read_network
+from prunebench.model_files.weights import SavedWeights, read_network
 from prunebench.networks import Architecture, Network
 from prunebench.networks.network import from_tensors, to_tensors
 
@@ -57,7 +57,7 @@ def example() -> Tensor:
 def test_the_factory_s_network_gives_what_the_pruned_one_gave(name: str) -> None:
     pruned = prune(build(name))
     whole = build(name)
-    fit = fit_weights(whole, Weights(pruned.state_dict()), example()[:1], "pruned.pt")
+    fit = fit_weights(whole, SavedWeights(pruned.state_dict()), example()[:1], "pruned.pt")
     assert torch.equal(whole(example()), pruned(example()))
     assert fit.resized
     for layer, sizes in fit.resized.items():
@@ -67,7 +67,7 @@ def test_the_factory_s_network_gives_what_the_pruned_one_gave(name: str) -> None
 
 def test_the_sizes_found_build_the_network_again() -> None:
     pruned, whole = prune(build("mobilenet_v3_small")), build("mobilenet_v3_small")
-    fit = fit_weights(whole, Weights(pruned.state_dict()), example()[:1], "pruned.pt")
+    fit = fit_weights(whole, SavedWeights(pruned.state_dict()), example()[:1], "pruned.pt")
     architecture = Architecture(
         factory="torchvision/mobilenet_v3_small",
         classes=10,
@@ -84,7 +84,7 @@ def test_the_sizes_found_build_the_network_again() -> None:
 def test_weights_of_half_precision_fit_too() -> None:
     pruned, whole = prune(build("resnet18")), build("resnet18")
     state = {k: v.half() if v.is_floating_point() else v for k, v in pruned.state_dict().items()}
-    fit_weights(whole, Weights(state), example()[:1], "half.pt")
+    fit_weights(whole, SavedWeights(state), example()[:1], "half.pt")
     assert (whole(example()) - pruned(example())).abs().max() < 1e-2
 
 
@@ -118,12 +118,12 @@ def test_heads_that_weights_do_not_tell_are_refused_and_those_of_a_module_are_ta
     pruned = remove_a_head(vit())
     expected = pruned(example())
     with pytest.raises(RequestError, match=r"how many heads the attention 'blocks.0.attn'.*\.pt2"):
-        fit_weights(vit(), Weights(pruned.state_dict()), example()[:1], "pruned.pt")
+        fit_weights(vit(), SavedWeights(pruned.state_dict()), example()[:1], "pruned.pt")
     from prunebench.model_files.layer_sizes import list_sizes
 
     whole = vit()
     told = list_sizes(pruned)
-    fit_weights(whole, Weights(pruned.state_dict(), told), example()[:1], "pruned.pt")
+    fit_weights(whole, SavedWeights(pruned.state_dict(), told), example()[:1], "pruned.pt")
     assert torch.equal(whole(example()), expected)
 
 
@@ -136,7 +136,7 @@ def test_a_smaller_mlp_of_a_transformer_needs_no_more_than_weights() -> None:
             nn.Parameter(mlp.fc1.bias.detach()[:100]),
         )
         mlp.fc2.weight = nn.Parameter(mlp.fc2.weight.detach()[:, :100])
-    fit_weights(whole, Weights(pruned.state_dict()), example()[:1], "pruned.pt")
+    fit_weights(whole, SavedWeights(pruned.state_dict()), example()[:1], "pruned.pt")
     assert torch.equal(whole(example()), pruned(example()))
 
 
@@ -160,7 +160,7 @@ def test_sizes_in_a_network_s_code_are_refused_with_the_layer_and_what_to_do() -
         state["second.bias"][:6],
     )
     with pytest.raises(RequestError, match=r"fails at layer 'second'.*give the whole network"):
-        fit_weights(PadsChannels(), Weights(state), torch.zeros(1, 3, 8, 8), "pruned.pt")
+        fit_weights(PadsChannels(), SavedWeights(state), torch.zeros(1, 3, 8, 8), "pruned.pt")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import prunebench as pb
 from prunebench.cli import main
 from prunebench.errors import RequestError
 from prunebench.leaderboard.writers.pictures import write_pictures
-from prunebench.networks.portable import read_network
+from prunebench.networks.portable import read_exported
 from prunebench.record import Record, read_record
 from prunebench.tracking import Tracker, default_uri
 from prunebench.tracking.names import metrics, run_name
@@ -195,7 +195,7 @@ def test_networks_are_logged_where_that_is_asked(
         logged(uri)[record.id].info.run_id, "model/network.safetensors", str(tmp_path)
     )
     inputs = torch.ones(2, 1, 16, 16)
-    read = read_network(Path(path)).module(inputs)
+    read = read_exported(Path(path)).module(inputs)
     assert torch.equal(read, found.network(record).module(inputs))
     before = everything(uri)
     call()
