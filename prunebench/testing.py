@@ -51,7 +51,7 @@ def assert_preserved(
         >>> from torch import nn
         >>> from prunebench.testing import assert_preserved
         >>> layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)]
-        >>> model, images = nn.Sequential(*layers).eval(), torch.rand(4, 3, 8, 8)
+        >>> model, images = nn.Sequential(*layers).eval(), torch.rand(30, 3, 8, 8)
         >>> found = assert_preserved(model, model, images, sp2ps=0.9, cams=("grad-cam",))
         >>> found.agreement
         1.0

@@ -121,6 +121,8 @@ def compare(
     out.print(comparison.to_markdown(), markup=False, highlight=False, soft_wrap=True)
     for name in ("comparison.md", "comparison.html"):
         out.print(f"report: {save / name}", markup=False, highlight=False, soft_wrap=True)
+    if checked and all(each.met for each in checked):
+        out.print(f"passed: {len(checked)} conditions", highlight=False)
     if failed := [each.line for each in checked if not each.met]:
         for line in failed:
             print(f"failed: {line}", file=sys.stderr)

@@ -11,8 +11,11 @@ from prunebench.comparison.verdict import conclude, judge_methods
 if TYPE_CHECKING:
     from prunebench.comparison.compared import ComparedNetworks
 
-Change = Literal["fell", "noise", "rose", "unknown"]
-"""What became of accuracy: beyond noise, where its interval does not hold 0."""
+Change = Literal["fell", "noise", "rose", "unknown", "unsure"]
+"""What became of accuracy: beyond noise, where its interval does not hold 0; unsure, where the
+interval holds 0 and large drops, too."""
+LARGE = 0.05
+"""A drop that must be excluded before accuracy is called kept: 5 points."""
 
 
 def give_answer(found: ComparedNetworks) -> str:
@@ -26,12 +29,15 @@ def give_answer(found: ComparedNetworks) -> str:
         return f"No verdict: {accuracy}, but {attention}."
     change = find_change(found)
     if not all(decided):
-        opening = "Do not ship unseen" if change != "fell" else "Do not ship"
+        opening = "Look before you ship" if change != "fell" else "Do not ship"
         link = "and" if change == "fell" else "but"
         return f"{opening}: {accuracy}, {link} {attention}."
     if change == "fell":
         return f"Ship only if the accuracy will do: {accuracy}, though {attention}."
-    opening = "It may ship" if change != "unknown" else "Its attention is kept, check the accuracy"
+    opening = {
+        "unknown": "Its attention is kept, check the accuracy",
+        "unsure": "Its attention is kept, look at more images",
+    }.get(change, "It may ship")
     return f"{opening}: {accuracy}, and {attention}."
 
 
@@ -42,7 +48,9 @@ def find_change(found: ComparedNetworks) -> Change:
     drop = found.accuracy.drop
     assert drop.low is not None
     assert drop.high is not None
-    return "fell" if drop.low > 0 else "rose" if drop.high < 0 else "noise"
+    if drop.low <= 0 <= drop.high:
+        return "unsure" if drop.high > LARGE else "noise"
+    return "fell" if drop.low > 0 else "rose"
 
 
 def format_drop(found: ComparedNetworks) -> str:
@@ -80,7 +88,10 @@ def _describe_accuracy(found: ComparedNetworks) -> str:
     if mean < 0:
         mean, low, high = -mean, -high, -low
     points = f"{format_points(mean)} points ({format_points(low)} to {format_points(high)})"
-    noise = ", which is within noise" if change == "noise" else ""
+    noise = {
+        "noise": ", which is within noise",
+        "unsure": f", and {found.images} images do not exclude a large drop",
+    }.get(change, "")
     return f"accuracy {verb} by {points}{noise}"
 
 
@@ -94,7 +105,8 @@ def _describe_attention(found: ComparedNetworks, verdicts: dict[str, bool | None
     scores = found.scores.loc[decided]
     cam = str((scores["sp2ps_low"] - scores["threshold"]).idxmin())
     row = found.scores.loc[cam]
-    shown = f"({cam}: Sp2PS {row['sp2ps']:.2f}, threshold {row['threshold']:.2f})"
+    near = abs(row["sp2ps"] - row["threshold"]) < 0.01
+    shown = f"({cam}: Sp2PS {row['sp2ps']:.{3 if near else 2}f}, threshold {row['threshold']:.2f})"
     if verdicts[cam]:
         return f"the network looks where the baseline looked {shown}"
     values = found.per_image.loc[found.per_image["cam"] == cam, "sp2ps"].dropna()

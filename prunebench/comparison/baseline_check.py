@@ -46,8 +46,8 @@ def find_doubt(logits: Tensor, labels: Tensor) -> str:
     if (order := _find_other_order(logits.argmax(1), labels, classes)) is not None:
         return (
             f"the baseline is right on {found / count:.1%} of {count} images, but would be on "
-            f"{order:.1%} if its classes had another order: the order of the labels (of folders: "
-            "by name) is not the one it was trained with"
+            f"{order:.1%} if its classes had another order: rename the folders so that, sorted by "
+            "name, they come in the order in which it was trained (class 10 sorts before 2)"
         )
     chance = 1 / classes
     likely = binomtest(found, count, chance, alternative="greater").pvalue > 0.01
@@ -58,6 +58,12 @@ def find_doubt(logits: Tensor, labels: Tensor) -> str:
             "is not the one it was trained with"
         )
     return ""
+
+
+def are_probabilities(logits: Tensor) -> bool:
+    """Tell whether what a network gives are probabilities, N×K: a softmax at its end."""
+    sums = logits.sum(1)
+    return bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
 
 
 def _find_other_order(predictions: Tensor, labels: Tensor, classes: int) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from prunebench.cams.arguments import (
     CamNames,
@@ -16,7 +16,7 @@ from prunebench.cams.arguments import (
     read_classes,
     read_images,
 )
-from prunebench.comparison.baseline_check import find_doubt
+from prunebench.comparison.baseline_check import are_probabilities, find_doubt
 from prunebench.comparison.checks import (
     ClassPolicy,
     check_class_names,
@@ -28,6 +28,7 @@ from prunebench.comparison.checks import (
 from prunebench.comparison.controls import Controls
 from prunebench.comparison.costs import measure_costs
 from prunebench.comparison.explained_networks import (
+    ExplainedNetwork,
     choose_networks,
     describe_dependences,
     explain_all,
@@ -42,6 +43,7 @@ from prunebench.comparison.measures import (
 )
 from prunebench.comparison.result import Comparison
 from prunebench.model_files.graphs.in_memory import to_layers
+from prunebench.model_files.untrained import describe_statistics
 from prunebench.networks.ambient_modes import leave_ambient_modes
 from prunebench.networks.layout import Layout
 from prunebench.progress import counting
@@ -52,6 +54,9 @@ SEVERAL = (
     "Images have several labels: accuracy is the share of labels told rightly, where a logit above "
     "0 says yes; where true labels are explained, it is the one with the baseline's largest logit"
 )
+
+LEAST_IMAGES = 20
+"""Images below which no verdict is given: an interval of fewer tells little."""
 
 
 @leave_ambient_modes()
@@ -167,8 +172,8 @@ def compare(
         pictures=choose_pictures(per_image, pairs, images, logits, labels),
         uncut=tuple(result.uncut for result in results[:2]),
         about=(SEVERAL,) if labels is not None and labels.dim() == 2 else (),
-        warnings=describe_dependences(networks[:2], images),
-        withheld="" if labels is None or labels.dim() == 2 else find_doubt(logits[0], labels),
+        warnings=_warn(networks, images, logits),
+        withheld=_find_doubt(networks, logits, labels),
         controls=scores_of_controls,
         class_names=tuple(class_names or ()),
         cost=measure_costs(baseline, pruned, images[:batch_size], quiet) if cost else None,
@@ -185,3 +190,35 @@ def _add_up(show: Callable[[int], None]) -> Callable[[int], None]:
         show(done)
 
     return add
+
+
+def _find_doubt(
+    networks: Sequence[ExplainedNetwork], logits: Sequence[Tensor], labels: Tensor | None
+) -> str:
+    """Say why no verdict can be given; empty if one can."""
+    for network in networks[:2]:
+        if untrained := describe_statistics(network.module):
+            return f"the {network.name} network {untrained}"
+    softmax = [are_probabilities(each) for each in logits]
+    if softmax[0] != softmax[1]:
+        which = networks[0 if softmax[0] else 1].name
+        return (
+            f"the {which} network ends in a softmax and the other does not, so that probabilities "
+            "would be explained in one and logits in the other"
+        )
+    doubt = "" if labels is None or labels.dim() == 2 else find_doubt(logits[0], labels)
+    if not doubt and len(logits[0]) < LEAST_IMAGES:
+        return f"{len(logits[0])} images are too few; {LEAST_IMAGES} or more are needed"
+    return doubt
+
+
+def _warn(
+    networks: Sequence[ExplainedNetwork], images: Tensor, logits: Sequence[Tensor]
+) -> tuple[str, ...]:
+    warnings = describe_dependences(networks[:2], images)
+    if all(map(are_probabilities, logits)):
+        warnings += (
+            "both networks end in a softmax: their probabilities are explained, where explanation "
+            "methods are defined for logits",
+        )
+    return warnings

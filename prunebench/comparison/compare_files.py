@@ -14,9 +14,11 @@ from prunebench.comparison.compare import Comparison, compare
 from prunebench.comparison.controls import load_controls
 from prunebench.comparison.folder_labels import find_labels, list_folders
 from prunebench.comparison.gate import NO_LABELS
-from prunebench.comparison.image_folder import load_images
+from prunebench.comparison.image_folder import SUFFIXES, load_images
 from prunebench.data import Normalisation, usual_normalisation
+from prunebench.datasets.image_files import Encoded, read_image_size
 from prunebench.errors import RequestError
+from prunebench.input_files import spell
 from prunebench.model_files.model_text import ModelText, parse_model
 from prunebench.model_files.opened_model import InputShape, OpenedModel, find_channels, open_model
 from prunebench.model_files.told import Told, read_told
@@ -70,18 +72,40 @@ def compare_files(
     """
     models = parse_model(baseline), parse_model(pruned)
     told = tuple(read_told(model, unsafe_pickle=unsafe_pickle) for model in models)
+    if classes is not None and classes < 1:
+        raise RequestError(f"{classes} classes; expected 1 or more", where="--classes")
     shape = _read_size(size) if size else told[0].size or told[1].size or DEFAULT_SIZE
     channels = find_channels(models[0], unsafe_pickle=unsafe_pickle)
-    seen = _choose_normalisation(told[0], channels, mean, std)
+    grey = mean is not None and "," not in mean
+    if grey and channels == 3 and models[0].file is not None:
+        raise RequestError(
+            f"{mean} is one mean, for grey images, and the baseline takes colour: give three",
+            where="--mean",
+        )
+    given = mean is not None or std is not None
+    # What only the pruned network's file tells is taken for both.
+    teller = told[0] if told[0].normalisation else told[1]
+    seen = _choose_normalisation(teller, channels, mean, std)
     images, names = load_images(data, shape, seen.mean, seen.std, limit)
     inputs = InputShape(images.shape[1], shape, classes or told[0].classes)
     before, after = (_open(model, inputs, unsafe_pickle) for model in models)
-    _translate(after.module, seen, told[1], given=mean is not None or std is not None)
+    translated = not given and _translate(after.module, seen, told[1])
     classifier = _make_baseline(before.module, images)
     outputs = predict_logits(classifier, "baseline", images[:1], batch_size=1).shape[1]
     labels, about_labels = find_labels(data, names, outputs)
     if labelled and labels is None:
         raise RequestError(NO_LABELS, where=str(data))
+    doubts = []
+
+    def load_control(text: str) -> nn.Module:
+        model = parse_model(text)
+        opened = _open(model, inputs, unsafe_pickle)
+        if not given:
+            _translate(opened.module, seen, read_told(model, unsafe_pickle=unsafe_pickle))
+        if opened.doubt:
+            doubts.append(f"the control {text} {opened.doubt}")
+        return opened.module
+
     better = "" if labels is None else check_statistics(classifier, images, labels, seen)
     found = compare(
         before.module,
@@ -96,14 +120,14 @@ def compare_files(
         controls=load_controls(
             controls,
             before.module,
-            load=lambda text: _open(parse_model(text), inputs, unsafe_pickle).module,
+            load=load_control,
             build=lambda: _build_anew(models[0].factory, replace(inputs, classes=outputs)),
         ),
         class_names=None if labels is None else list_folders(data),
         cost=cost,
     )
     numbers = [", ".join(f"{value:g}" for value in values) for values in (seen.mean, seen.std)]
-    source = f" ({told[0].source})" if told[0].normalisation and mean is None else ""
+    source = f" ({teller.source})" if teller.normalisation and not given else ""
     return replace(
         found,
         about=(
@@ -115,9 +139,23 @@ def compare_files(
             ),
             f"Images: `{data}`, resized to {shape[0]}×{shape[1]}, mean {numbers[0]}, deviation "
             f"{numbers[1]}{source}",
+            *(("The pruned network sees them normalised as its own file tells",) * translated),
             about_labels,
         ),
-        withheld=_find_doubt(before, after) or better or found.withheld,
+        warnings=found.warnings + tuple(doubts),
+        withheld=_find_doubt(before, after) or better or _name_size(found.withheld, shape, data),
+    )
+
+
+def _name_size(withheld: str, shape: tuple[int, int], data: Path) -> str:
+    """Add how large the images are, where they are shown much larger or smaller."""
+    first = next(path for path in sorted(data.rglob("*")) if path.suffix.lower() in SUFFIXES)
+    height, width = read_image_size(Encoded(first, spell(first)))
+    if not withheld or 0.5 <= min(height, width) / min(shape) <= 4:
+        return withheld
+    return (
+        f"{withheld}; images are shown at {shape[0]}×{shape[1]}, and are {height}×{width}: "
+        "see --size"
     )
 
 
@@ -147,13 +185,14 @@ def _choose_normalisation(
     )
 
 
-def _translate(pruned: nn.Module, seen: Normalisation, told: Told, given: bool) -> None:
-    """Let the pruned network see images as it was trained to, where its file tells so."""
+def _translate(network: nn.Module, seen: Normalisation, told: Told) -> bool:
+    """Let a network see images as it was trained to, where its file tells so; return if it did."""
     own = told.normalisation
-    if own is None or given or own == seen or len(own.mean) != len(seen.mean):
-        return
+    if own is None or own == seen or len(own.mean) != len(seen.mean):
+        return False
     translate = make_translation(seen, own)
-    pruned.register_forward_pre_hook(lambda _module, images: (translate(images[0]),))
+    network.register_forward_pre_hook(lambda _module, images: (translate(images[0]),))
+    return True
 
 
 def _read_layers(

@@ -25,15 +25,26 @@ def conclude(found: ComparedNetworks) -> str:
     """Return in one sentence whether attention was preserved."""
     if found.withheld:
         return f"No verdict: {found.withheld.rstrip('.')}."
-    verdicts = list(judge_methods(found).values())
-    verdicts = [verdict for verdict in verdicts if verdict is not None]
+    judged = judge_methods(found)
+    verdicts = [verdict for verdict in judged.values() if verdict is not None]
     if not verdicts:
         return "No verdict."
     if all(verdicts):
         return "Trusted: the pruned network still looks where the baseline looked."
     if any(verdicts):
         return "Divided: the explanation methods disagree on whether attention was preserved."
+    if all(_may_reach(found, cam) for cam, verdict in judged.items() if verdict is False):
+        return (
+            "Not shown: the maps are about as alike as the threshold asks; more images would tell."
+        )
     return "Not trusted: the pruned network no longer looks where the baseline looked."
+
+
+def _may_reach(found: ComparedNetworks, cam: str) -> bool:
+    """Tell whether the interval of a method's Sp2PS holds its threshold, and not chance."""
+    row = found.scores.loc[cam]
+    in_chance = cam in find_chance(found.scores, found.controls)
+    return bool(row["sp2ps_high"] >= row["threshold"]) and not in_chance
 
 
 def judge_methods(found: ComparedNetworks) -> dict[str, bool | None]:

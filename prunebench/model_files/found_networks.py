@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from prunebench.errors import RequestError, did_you_mean
 
 OTHERS = ("optim", "sched", "scaler", "callback", "rng", "loss", "metric", "lr_", "hyper", "loops")
 """Beginnings of the names under which checkpoints keep what is no network."""
+AVERAGE = re.compile(r"(^|[._])(ema|shadow|swa|averag\w*)([._]|$)", re.IGNORECASE)
+"""Names of averages of weights."""
 DEEPEST = 4
 
 
@@ -32,8 +35,25 @@ def find_network(content: Any, part: str, where: str) -> dict[str, Tensor] | nn.
     by_name: dict[str, dict[str, Tensor] | nn.Module] = {
         ".".join(path): network for path, network in _walk(content, ())
     }
+    masks = {name: by_name.pop(name) for name in list(by_name) if _are_masks(name)}
     if not by_name:
         raise RequestError("holds no state dict (names and tensors)", where=where)
+    found = _choose(by_name, part, where)
+    if not part and (average := _find_average(content, ())):
+        raise RequestError(
+            f"holds {next(iter(by_name))!r}, and under {average!r} what may be an average of its "
+            f"weights; choose the first by {where}#{next(iter(by_name))}, or save the other as a "
+            "state dict",
+            where=where,
+        )
+    for name, mask in masks.items():
+        found = _apply(found, mask, name, where)
+    return found
+
+
+def _choose(
+    by_name: dict[str, dict[str, Tensor] | nn.Module], part: str, where: str
+) -> dict[str, Tensor] | nn.Module:
     if part:
         chosen = [name for name in by_name if name == part or name.startswith(f"{part}.")]
         if len(chosen) == 1:
@@ -49,6 +69,49 @@ def find_network(content: Any, part: str, where: str) -> dict[str, Tensor] | nn.
             where=where,
         )
     return next(iter(by_name.values()))
+
+
+def _are_masks(name: str) -> bool:
+    return "mask" in name.rpartition(".")[2].lower()
+
+
+def _apply(
+    network: dict[str, Tensor] | nn.Module, masks: Any, name: str, where: str
+) -> dict[str, Tensor]:
+    """Multiply weights by masks of their names and shapes."""
+    state = dict(network.state_dict() if isinstance(network, nn.Module) else network)
+    for key, mask in masks.items() if isinstance(masks, dict) else ():
+        if key not in state or state[key].shape != mask.shape:
+            break
+        state[key] = state[key] * mask.to(state[key].dtype)
+    else:
+        return state
+    raise RequestError(
+        f"holds masks, {name!r}, of which it is not clear what they mask; multiply the weights by "
+        "their masks before saving",
+        where=where,
+    )
+
+
+def _find_average(content: Any, path: tuple[str, ...]) -> str:
+    """Find what is called an average of weights and cannot be read as a network of its own."""
+    if isinstance(content, Mapping) and len(path) <= DEEPEST:
+        for name, inner in content.items():
+            at = (*path, str(name))
+            if AVERAGE.search(str(name)) and _holds_tensors(inner):
+                return ".".join(at)
+            if found := _find_average(inner, at):
+                return found
+    return ""
+
+
+def _holds_tensors(content: Any, depth: int = 0) -> bool:
+    if torch.is_tensor(content):
+        return content.dim() > 0
+    parts = content.values() if isinstance(content, Mapping) else content
+    if not isinstance(content, Mapping | list | tuple) or depth > DEEPEST:
+        return False
+    return any(_holds_tensors(part, depth + 1) for part in parts)
 
 
 def _walk(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

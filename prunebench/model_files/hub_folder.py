@@ -72,6 +72,9 @@ def _build_timm(config: dict[str, object], where: str) -> nn.Module:
         )
     import timm
 
+    name = str(config["architecture"])
+    if name.partition(".")[0] not in timm.list_models():  # such as hf-hub:, which downloads
+        raise RequestError(f"timm has no network {name!r}", where=where)
     told = config.get("model_args")
     options = {
         name: value
@@ -80,7 +83,7 @@ def _build_timm(config: dict[str, object], where: str) -> nn.Module:
     }
     try:
         found: nn.Module = timm.create_model(
-            str(config["architecture"]),
+            name,
             pretrained=False,
             num_classes=int(str(config["num_classes"])),
             **options,

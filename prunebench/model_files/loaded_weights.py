@@ -79,7 +79,12 @@ def _check_names(module: nn.Module, state: dict[str, Tensor], where: str) -> Non
         )
     if missing or extra:
         found = f"lacks {missing[0]!r}" if missing else f"has {extra[0]!r}, which the model lacks"
-        raise RequestError(f"the weights do not fit the model: the file {found}", where=where)
+        shared = len(own.keys() & state.keys())
+        raise RequestError(
+            f"the weights do not fit the model: the file {found} ({shared} of the model's "
+            f"{len(own)} names are in the file, which has {len(state)}; is it the right factory?)",
+            where=where,
+        )
 
 
 def _check_numbers(module: nn.Module, state: dict[str, Tensor], where: str) -> None:

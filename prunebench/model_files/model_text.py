@@ -55,6 +55,11 @@ def parse_model(text: str) -> ModelText:
             "plugin's name, torchvision/NAME or file.py:function; or a file that holds a network"
         )
     factory, weights = parts.groups()
+    if factory.endswith(".py"):
+        raise RequestError(
+            f"{factory!r} is a file of Python, which may build many networks; give "
+            f"{factory}:FUNCTION, a function that returns one"
+        )
     return ModelText(factory, *_split_part(weights)) if weights else ModelText(factory)
 
 

@@ -8,6 +8,7 @@ tells it.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -16,11 +17,11 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from prunebench.errors import RequestError
-from prunebench.model_files.layer_sizes import Attributes, Sizes
+from prunebench.model_files.layer_sizes import Attributes, Sizes, find_sizes
 from prunebench.networks.network import resize
 
-HEADS = ("num_heads", "num_attention_heads", "n_heads", "heads")
-"""Attributes of attention layers that the shapes of their weights do not tell."""
+HEADS = re.compile(r"((num|nb|n)_?)?((attention|attn)_)?heads?(_count)?$", re.IGNORECASE)
+"""Names of the number of heads, which the shapes of an attention's weights do not tell."""
 REMEDY = (
     "give the whole network instead: torch.save(model) with --unsafe-pickle, torch.export's .pt2, "
     "or file.py:function that builds it in its new sizes"
@@ -68,6 +69,7 @@ def narrow(
     for name, layer in module.named_modules():
         sizes = _infer(layer, _list_own(name, layer, state)) | _find_told(layer, told.get(name, {}))
         _check_heads(name, layer, state, sizes, where)
+        _check_rest(name, layer, sizes, told.get(name, {}), where)
         if changed := {k: v for k, v in sizes.items() if getattr(layer, k) != v}:
             found[name] = changed
             for key, value in changed.items():
@@ -107,9 +109,17 @@ def _infer(layer: nn.Module, shapes: dict[str, tuple[int, ...]]) -> Sizes:
     if not shape:
         return {}
     if isinstance(layer, _ConvTransposeNd):
-        return {"in_channels": shape[0], "out_channels": shape[1] * layer.groups}
+        return {
+            "in_channels": shape[0],
+            "out_channels": shape[1] * layer.groups,
+            "kernel_size": shape[2:],
+        }
     if isinstance(layer, _ConvNd):
-        return {"in_channels": shape[1] * layer.groups, "out_channels": shape[0]}
+        return {
+            "in_channels": shape[1] * layer.groups,
+            "out_channels": shape[0],
+            "kernel_size": shape[2:],
+        }
     if isinstance(layer, nn.Linear):
         return {"in_features": shape[1], "out_features": shape[0]}
     if isinstance(layer, nn.LayerNorm):
@@ -129,7 +139,7 @@ def _check_heads(
     name: str, layer: nn.Module, state: dict[str, Tensor], sizes: Sizes, where: str
 ) -> None:
     """Refuse attention of which the file does not tell how it is divided into heads."""
-    heads = [key for key in HEADS if isinstance(getattr(layer, key, None), int)]
+    heads = [key for key in find_sizes(vars(layer)) if HEADS.match(key)]
     if not heads or any(key in sizes for key in heads):
         return
     before = f"{name}." if name else ""
@@ -141,6 +151,24 @@ def _check_heads(
                 f"many heads the attention {name!r} is divided; {REMEDY}",
                 where=where,
             )
+
+
+def _check_rest(name: str, layer: nn.Module, sizes: Sizes, told: Sizes, where: str) -> None:
+    """Refuse what is no pruning of channels, or leaves open how it was done."""
+    kernel = sizes.get("kernel_size")
+    if kernel is not None and kernel != layer.kernel_size:
+        raise RequestError(
+            f"layer {name!r} has a kernel of {kernel} in the file and of {layer.kernel_size} in "
+            "the model: it was not pruned from this factory, whose strides may differ, too",
+            where=where,
+        )
+    smaller = sizes.get("num_channels", 0) != getattr(layer, "num_channels", 0)
+    if isinstance(layer, nn.GroupNorm) and smaller and "num_groups" not in told:
+        raise RequestError(
+            f"{name!r} is smaller than the model's, and weights do not tell into how many groups "
+            f"this GroupNorm is divided; {REMEDY}",
+            where=where,
+        )
 
 
 def _run(module: nn.Module, example: Tensor, where: str) -> Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def read_hub_config(folder: Path) -> Told:
             config = read_json(path)
             try:
                 told = read(config, spell(path))
-            except (KeyError, TypeError, ValueError) as error:
+            except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
                 raise RequestError(
                     f"is not as the hub's libraries write it ({type(error).__name__}: {error})",
                     where=spell(path),
@@ -108,7 +109,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(read_bytes(path, LARGEST_CONFIG))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"cannot be read as JSON: {error}", where=spell(path)) from None
     if not isinstance(found, dict):
         raise RequestError("holds no JSON object", where=spell(path))
@@ -122,29 +123,59 @@ def _read_timm(config: dict[str, Any], source: str) -> Told:
     size = own.get("input_size")
     return Told(
         _make_normalisation(own["mean"], own["std"]),
-        (int(size[1]), int(size[2])) if size else None,
+        _check_size(int(size[1]), int(size[2])) if size else None,
         int(config["num_classes"]) if "num_classes" in config else None,
         source,
     )
 
 
 def _read_preprocessor(config: dict[str, Any], source: str) -> Told:
-    normalisation = None
-    if config.get("do_normalize", True) and "image_mean" in config:
-        normalisation = _make_normalisation(config["image_mean"], config["image_std"])
+    if config.get("do_flip_channel_order"):
+        raise RequestError(
+            "wants blue before red (do_flip_channel_order), and images are given as red, green, "
+            "blue; give file.py:function that swaps them",
+            where=source,
+        )
+    seen = None
+    if not config.get("do_normalize", True):
+        seen = _rescale(Normalisation((0.0,) * 3, (1.0,) * 3), config)
+    elif "image_mean" in config:
+        seen = _rescale(_make_normalisation(config["image_mean"], config["image_std"]), config)
     crop = config.get("crop_size") if config.get("do_center_crop") else None
-    return Told(normalisation, _read_size(crop or config.get("size")), None, source)
+    return Told(seen, _read_size(crop or config.get("size")), None, source)
+
+
+def _rescale(stated: Normalisation, config: dict[str, Any]) -> Normalisation:
+    """Turn statistics of the values that the processor computes into those of pixels in [0, 1]."""
+    factor = 255 * float(config.get("rescale_factor", 1 / 255))
+    if not config.get("do_rescale", True):
+        factor = 255.0
+    offset = -1.0 if config.get("rescale_offset") and config.get("do_rescale", True) else 0.0
+    mean = [(value - offset) / factor for value in stated.mean]
+    return _make_normalisation(mean, [value / factor for value in stated.std])
 
 
 def _make_normalisation(mean: Any, std: Any) -> Normalisation:
-    return Normalisation(tuple(map(float, mean)), tuple(map(float, std)))
+    found = Normalisation(tuple(map(float, mean)), tuple(map(float, std)))
+    fits = len(found.mean) == len(found.std) and len(found.mean) in (1, 3)
+    if not fits or not all(map(isfinite, found.mean + found.std)) or min(found.std) <= 0:
+        raise ValueError(f"mean {mean} and deviation {std} are no statistics of channels")
+    return found
 
 
 def _read_size(size: Any) -> tuple[int, int] | None:
     if isinstance(size, int):
-        return size, size
+        return _check_size(size, size)
     if not isinstance(size, dict):
         return None
     edge = size.get("shortest_edge")
     height, width = size.get("height", edge), size.get("width", edge)
-    return (int(height), int(width)) if height and width else None
+    if not height or not width:
+        return None
+    return _check_size(int(height), int(width))
+
+
+def _check_size(height: int, width: int) -> tuple[int, int]:
+    if min(height, width) < 1:
+        raise ValueError(f"{height}×{width} is no image size")
+    return height, width

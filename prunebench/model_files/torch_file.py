@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import warnings
 from collections import OrderedDict, defaultdict
@@ -13,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from prunebench.errors import RequestError
 from prunebench.input_files import spell
 
 INERT: tuple[Any, ...] = (argparse.Namespace, OrderedDict, defaultdict, dict, set)
 """Containers of training scripts, which run nothing when they are read."""
-LIBRARIES = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.", "timm.")
-"""Modules whose layers are read: classes installed here; a file only sets their attributes."""
 
 
 def read_torch_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
-    """Read what torch.save wrote: tensors in containers, or whole networks of known layers.
+    """Read what torch.save wrote: tensors in containers.
+
+    Whole networks need ``unsafe_pickle``: even layers of known libraries can be made to run code,
+    by calls of their constructors or by the names of their parts.
 
     Args:
         path: The file.
@@ -41,7 +40,7 @@ def read_torch_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
             if unsafe_pickle:
                 with _importing_from(path.parent, Path.cwd()):
                     return torch.load(path, map_location="cpu", weights_only=False)
-            with torch.serialization.safe_globals([*INERT, *_find_library_layers(path)]):
+            with torch.serialization.safe_globals([*INERT]):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes without sense raise anything
         if unsafe_pickle:
@@ -75,23 +74,9 @@ def _importing_from(*folders: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
-def _find_library_layers(path: Path) -> Iterator[Any]:
-    for name in _list_classes(path):
-        module, _, kind = name.rpartition(".")
-        if not f"{module}.".startswith(LIBRARIES):
-            continue
-        try:
-            found = getattr(importlib.import_module(module), kind)
-        except (ImportError, AttributeError):
-            continue
-        if isinstance(found, type) and issubclass(found, nn.Module):
-            yield found, name
-
-
 def _find_strange_classes(path: Path) -> list[str]:
-    known = {name for _, name in _find_library_layers(path)}
     inert = {f"{kind.__module__}.{kind.__qualname__}" for kind in INERT}
-    return [name for name in _list_classes(path) if name not in known | inert][:3]
+    return [name for name in _list_classes(path) if name not in inert][:3]
 
 
 def _list_classes(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -42,7 +43,8 @@ def unwrap(module: nn.Module) -> nn.Module:
         )
     if not isinstance(module, nn.Module) or isinstance(module, type):
         found = f"the class {module.__name__}" if isinstance(module, type) else f"a {name}"
-        raise RequestError(f"the network is {found}; expected a torch.nn.Module")
+        hint = "; load it into the network first" if isinstance(module, Mapping) else ""
+        raise RequestError(f"the network is {found}; expected a torch.nn.Module{hint}")
     _check_weights(module)
     return module
 

@@ -265,7 +265,7 @@ def masked(state: dict[object, torch.Tensor]) -> None:
         (spoilt(masked), ["weights.pt: the mask '", "is (1,)"]),
         (not_there, ["weights.pt: cannot be read: No such file"]),
         (other_network, ["weights.pt: the weights do not fit the model"]),
-        (whole_object, ["weights.pt: the weights do not fit the model"]),
+        (whole_object, ["weights.pt: cannot be read as weights"]),
         (hostile, ["weights.pt: cannot be read as weights"]),
         (three_classes, ["is the number of classes the data set's?"]),
         (garbage, ["weights.pt: cannot be read as weights"]),

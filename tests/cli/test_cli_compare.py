@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -135,3 +136,32 @@ def test_a_baseline_that_cannot_take_the_images_is_one_message(
     grey = f"{tmp_path / 'nets.py'}:grey"
     done = command("compare", grey, two_models[1], "--data", tmp_path / "images", "--size", 16)
     refused(done, "baseline network: cannot take images of 3×16×16")
+
+
+@pytest.mark.slow
+def test_a_control_sees_images_as_its_own_file_tells(command: Command, tmp_path: Path) -> None:
+    """The pruned network, given once more as a control, scores as the pruned network does."""
+    write_images(tmp_path / "images")
+    timm = pytest.importorskip("timm")
+    for name, mean in (("before", 0.485), ("after", 0.2)):
+        torch.manual_seed(len(name))
+        network = timm.create_model("resnet10t", num_classes=2)
+        (tmp_path / name).mkdir()
+        config = {
+            "architecture": "resnet10t",
+            "num_classes": 2,
+            "pretrained_cfg": {"mean": [mean] * 3, "std": [0.2] * 3, "input_size": [3, 32, 32]},
+        }
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+        network.bn1.running_mean.fill_(0.1)
+        save_file(network.state_dict(), tmp_path / name / "model.safetensors")
+    paths = [str(tmp_path / name) for name in ("before", "after")]
+    options = ("--data", tmp_path / "images", "--cams", "grad-cam", "--save", tmp_path / "report")
+    report = ("--control", f"same={paths[1]}", "--no-cost", "--json", tmp_path / "found.json")
+    done = command("compare", *paths, *options, *report)
+    assert done.status == 0, done.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert any("normalised as its own file tells" in line for line in found["about"])
+    score = found["scores"]["grad-cam"]["sp2ps"]["mean"]
+    control = found["controls"]["same"]["scores"]["grad-cam"]["sp2ps"]["mean"]
+    assert control == pytest.approx(score)

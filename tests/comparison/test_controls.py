@@ -76,7 +76,7 @@ def test_maps_that_are_no_better_than_chance_are_not_trusted(images: Tensor) -> 
     assert found.verdict.startswith("Not trusted")
     assert "keep nothing beyond chance" in found.verdict
     assert "keep nothing beyond chance" in found.answer
-    assert found.answer.startswith("Do not ship")
+    assert found.answer.startswith("Look before you ship")
     assert any("carry no information" in line for line in found.to_markdown().splitlines())
 
 

@@ -120,15 +120,14 @@ def test_weights_whose_mask_is_not_in_the_file_are_refused_with_the_remedy(tmp_p
     assert 0 < int((found[3].weight == 0).sum()) < found[3].weight.numel()
 
 
-def test_whole_networks_of_known_layers_are_read_without_unpickling(tmp_path: Path) -> None:
+def test_whole_networks_are_read_where_pickles_are_asked_for(tmp_path: Path) -> None:
     net = network()
     torch.save({"model": nn.DataParallel(net), "epoch": 1}, tmp_path / "a.pt")
+    with pytest.raises(RequestError, match="--unsafe-pickle if you made the file"):
+        read_network(tmp_path / "a.pt")
     found = read_network(tmp_path / "a.pt", unsafe_pickle=True)
     assert isinstance(found.module, nn.Sequential)
-    torch.save(net, tmp_path / "b.pt")
-    module = read_network(tmp_path / "b.pt").module
-    assert module is not None
-    assert torch.equal(module[0].weight, net[0].weight)  # type: ignore[index]
+    assert torch.equal(found.module[0].weight, net[0].weight)  # type: ignore[arg-type]
 
 
 class Own(nn.Module):
@@ -150,16 +149,18 @@ def test_a_layer_of_one_s_own_is_refused_by_name_and_does_not_run(tmp_path: Path
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_library_s_function_is_no_layer(tmp_path: Path) -> None:
-    from torchvision.models import get_model
+def test_a_library_s_layer_is_not_called(tmp_path: Path) -> None:
+    from torchvision.models import ResNet, get_model
 
-    class Sly:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return get_model, ("resnet18",)
+    for called, arguments in ((get_model, ("resnet18",)), (ResNet, (1, 2))):
 
-    torch.save({"model": Sly()}, tmp_path / "a.pt")
-    with pytest.raises(RequestError, match="may run code"):
-        read_network(tmp_path / "a.pt")
+        class Sly:
+            def __reduce__(self) -> tuple[Any, ...]:
+                return called, arguments  # noqa: B023
+
+        torch.save({"model": Sly()}, tmp_path / "a.pt")
+        with pytest.raises(RequestError, match="may run code"):
+            read_network(tmp_path / "a.pt")
 
 
 def test_a_module_s_own_classes_are_found_beside_its_file_where_pickles_are_asked_for(
@@ -180,3 +181,32 @@ def test_a_module_s_own_classes_are_found_beside_its_file_where_pickles_are_aske
     sys.modules.pop("beside_the_file")
     with pytest.raises(RequestError, match=r"must be installed, in this folder or in the file's"):
         read_network(tmp_path / "a.pt", unsafe_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        lambda state: {"ema": {"decay": 0.9, "shadow_params": list(state.values())}},
+        lambda state: {"callbacks": {"EMA": {"ema_state": state}}},
+    ],
+)
+def test_an_average_that_has_no_names_is_never_passed_over_silently(
+    average: Callable[[State], Any], tmp_path: Path
+) -> None:
+    state = network().state_dict()
+    torch.save({"model": state, **average(state)}, tmp_path / "a.pt")
+    with pytest.raises(RequestError, match=r"may be an average.*#model"):
+        read_network(tmp_path / "a.pt")
+    assert read_network(tmp_path / "a.pt", "model").state.keys() == state.keys()
+
+
+def test_masks_beside_the_network_are_applied_or_refused(tmp_path: Path) -> None:
+    state = network().state_dict()
+    mask = {"3.weight": (torch.rand(3, 16) < 0.5).float()}
+    torch.save({"model": state, "masks": mask}, tmp_path / "a.pt")
+    for part in ("", "model"):
+        found = read_network(tmp_path / "a.pt", part).state
+        assert torch.equal(found["3.weight"], state["3.weight"] * mask["3.weight"])
+    torch.save({"model": state, "masks": {"other.weight": mask["3.weight"]}}, tmp_path / "a.pt")
+    with pytest.raises(RequestError, match=r"not clear what they mask"):
+        read_network(tmp_path / "a.pt", "model")

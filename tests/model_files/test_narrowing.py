@@ -174,10 +174,30 @@ def test_what_no_pruning_leaves_is_refused(rows: int, message: str) -> None:
         narrow(network, state, {}, torch.zeros(1, 3, 8, 8), "pruned.pt")
 
 
-def test_what_torch_pruning_saves_is_read_without_running_anything(tmp_path: Path) -> None:
+def test_another_kernel_is_another_network_not_a_pruned_one() -> None:
+    stem = {"conv1.weight": torch.zeros(64, 3, 3, 3)}
+    state = build("resnet18").state_dict() | stem  # as of ResNets for CIFAR-10
+    with pytest.raises(RequestError, match=r"'conv1' has a kernel of \(3, 3\).*\(7, 7\)"):
+        fit_weights(build("resnet18"), SavedWeights(state), example()[:1], "cifar.pt")
+
+
+def test_groups_of_a_normalisation_are_not_guessed() -> None:
+    def make(channels: int, groups: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, channels, 3), nn.GroupNorm(groups, channels))
+
+    pruned, images = make(6, 3), torch.rand(1, 3, 8, 8)
+    with pytest.raises(RequestError, match="how many groups this GroupNorm"):
+        fit_weights(make(12, 6), SavedWeights(pruned.state_dict()), images, "pruned.pt")
+    whole = make(12, 6)
+    told = {"1": {"num_groups": 3}}
+    fit_weights(whole, SavedWeights(pruned.state_dict(), told), images, "pruned.pt")
+    assert torch.equal(whole(images), pruned(images))
+
+
+def test_what_torch_pruning_saves_tells_its_sizes(tmp_path: Path) -> None:
     pruned, whole = prune(build("mobilenet_v3_small")), build("mobilenet_v3_small")
     torch.save(tp.state_dict(pruned), tmp_path / "tp.pt")
-    found = read_network(tmp_path / "tp.pt")
+    found = read_network(tmp_path / "tp.pt", unsafe_pickle=True)
     assert found.attributes["features.0.0"]["out_channels"] == pruned.features[0][0].out_channels  # type: ignore[index,union-attr]
     fit_weights(whole, found, example()[:1], "tp.pt")
     assert torch.equal(whole(example()), pruned(example()))

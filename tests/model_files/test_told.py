@@ -99,7 +99,7 @@ def test_a_folder_of_transformers_is_a_model(tmp_path: Path) -> None:
         ("[]", "holds no JSON object"),
         ("{", "cannot be read as JSON"),
         ('{"pretrained_cfg": {"mean": 3, "std": 3}}', "not as the hub's libraries write it"),
-        ('{"architecture": "no-such-net", "num_classes": 2}', "no network that timm can build"),
+        ('{"architecture": "no-such-net", "num_classes": 2}', "timm has no network 'no-such-net'"),
     ],
 )
 def test_what_is_no_configuration_is_one_message(
@@ -116,3 +116,51 @@ def test_a_folder_without_weights_says_which_it_looks_for(tmp_path: Path) -> Non
     (tmp_path / "config.json").write_text('{"architecture": "resnet10t", "num_classes": 2}')
     with pytest.raises(RequestError, match=r"holds no weights \(model.safetensors"):
         open_model(parse_model(str(tmp_path)), SHAPE)
+
+
+def read_preprocessor(folder: Path, **config: object) -> Told:
+    seen = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, **config}
+    (folder / "preprocessor_config.json").write_text(json.dumps(seen))
+    (folder / "config.json").write_text("{}")
+    return read_told(parse_model(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("config", "mean", "std"),
+    [
+        ({}, 0.5, 0.25),
+        ({"do_normalize": False}, 0, 1),
+        ({"do_normalize": False, "do_rescale": False}, 0, 1 / 255),
+        ({"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [127.5] * 3}, 0.5, 0.5),
+        ({"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False}, 0.5, 0.5),
+    ],
+)
+def test_what_a_processor_computes_is_told_of_pixels_from_0_to_1(
+    config: dict[str, object], mean: float, std: float, tmp_path: Path
+) -> None:
+    found = read_preprocessor(tmp_path, **config).normalisation
+    assert found is not None
+    assert found.mean == pytest.approx((mean,) * 3)
+    assert found.std == pytest.approx((std,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"do_flip_channel_order": True}, "blue before red"),
+        ({"image_std": [0, 0, 0]}, "no statistics of channels"),
+        ({"image_mean": [float("nan")] * 3}, "no statistics of channels"),
+        ({"size": -3}, "no image size"),
+    ],
+)
+def test_what_cannot_be_seen_so_is_refused(
+    config: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        read_preprocessor(tmp_path, **config)
+
+
+def test_a_folder_that_would_download_is_refused(tmp_path: Path) -> None:
+    model = parse_model(write_timm(tmp_path / "hub", resnet(), architecture="hf-hub:some/one"))
+    with pytest.raises(RequestError, match="timm has no network 'hf-hub:some/one'"):
+        open_model(model, SHAPE)
