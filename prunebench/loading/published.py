@@ -6,6 +6,7 @@ import hashlib
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from http.client import BadStatusLine, HTTPException, IncompleteRead
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -52,12 +53,21 @@ def fetch(weights: Weights, *, most_bytes: int = MOST_BYTES, quiet: bool = False
         try:
             _copy(weights, beside, quiet)
             beside.replace(kept)
-        except OSError as error:
-            reason = error.strerror or str(getattr(error, "reason", error))
-            raise RequestError(f"cannot be fetched: {reason}", where=weights.url) from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise RequestError(f"cannot be fetched: {_explain(error)}", where=weights.url) from None
         finally:
             beside.unlink(missing_ok=True)
     return kept
+
+
+def _explain(error: Exception) -> str:
+    """Say in a line what went wrong: of the address, of the answer, or of a file."""
+    if isinstance(error, IncompleteRead):
+        return "the answer ends in the middle"
+    if isinstance(error, BadStatusLine):
+        return f"the answer is not HTTP: {str(error.args[0])[:40]!r}"
+    reason = getattr(error, "strerror", None) or str(getattr(error, "reason", error))
+    return reason or type(error).__name__
 
 
 def _copy(weights: Weights, target: Path, quiet: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 import prunebench as pb
 from prunebench.cli import app
 from prunebench.errors import RequestError
+from prunebench.loading.published import fetch
 from prunebench.record import Record, Weights, read_record
 from prunebench.record.checking import check_record
 from prunebench.results import Results
@@ -156,6 +158,37 @@ def test_other_weights_than_published_are_not_read(
     assert not list((cache / "weights").iterdir())
     local = change(record, url=str(tmp_path / "served" / "weights.safetensors"))
     assert count(pb.load(local, empty).module) == record.mean("params")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://[bad/", "Invalid IPv6 URL"),
+        ("http://127.0.0.1:port/", "nonnumeric port: 'port'"),
+        ("http://127.0.0.1:1/a b", "control characters"),
+        ("a\0b", "null byte"),
+        ("hello\n\n", "the answer is not HTTP: 'hello"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+            "the answer ends in the middle",
+        ),
+    ],
+)
+def test_a_bad_address_or_answer_is_said_in_a_line(url: str, message: str, cache: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        if "\n" in url:  # it is the answer
+            threading.Thread(target=answer, args=(listening, url.encode()), daemon=True).start()
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with pytest.raises(RequestError, match=f"cannot be fetched: .*{message}") as error:
+            fetch(Weights(url=url, sha256="0" * 64, bytes=10), quiet=True)
+    assert error.value.where == url
+
+
+def answer(listening: socket.socket, content: bytes) -> None:
+    caller, _ = listening.accept()
+    with caller:
+        caller.recv(4096)
+        caller.sendall(content)
 
 
 def test_a_row_is_submitted_with_the_address_of_its_weights(made: Results, tmp_path: Path) -> None:
