@@ -154,9 +154,7 @@ def _list_pairs(given: Any, split: str) -> Iterator[tuple[Tensor, Tensor]]:
             f"{split!r} is a {type(given).__name__}; expected a pair (images, labels) of tensors "
             "or arrays, a torch Dataset or a DataLoader"
         )
-    if isinstance(given, DataLoader) and isinstance(given.sampler, RandomSampler):
-        given, batched = given.dataset, False  # an order without chance
-    listed = given
+    listed: Any = _put_in_order(given, split) if isinstance(given, DataLoader) else given
     if not batched and not isinstance(given, IterableDataset):
         listed = map(given.__getitem__, range(len(cast(Sized, given))))
     for item in listed:
@@ -165,7 +163,39 @@ def _list_pairs(given: Any, split: str) -> Iterator[tuple[Tensor, Tensor]]:
                 f"{split!r} gives {type(item).__name__}; expected pairs of an image and its label"
             )
         image, label = _to_tensor(item[0], split), torch.as_tensor(item[1])
-        yield (image, label) if batched else (image[None], label.reshape(1))
+        alone = not batched or label.dim() == 0  # as of a loader without a batch size
+        yield (image[None], label.reshape(1)) if alone else (image, label)
+
+
+def _put_in_order(loader: DataLoader[Any], split: str) -> DataLoader[Any]:
+    """Return a loader of the same batches without chance: of one that shuffles, in order.
+
+    Raises:
+        RequestError: Its sampler draws other images each time.
+    """
+    if isinstance(loader.dataset, IterableDataset):
+        return loader
+    sampler, images = loader.sampler, len(cast(Sized, loader.dataset))
+    if (
+        type(sampler) is RandomSampler
+        and not sampler.replacement
+        and sampler.num_samples == len(sampler.data_source) == images
+    ):
+        return DataLoader(
+            loader.dataset,
+            loader.batch_size,
+            collate_fn=loader.collate_fn,
+            num_workers=loader.num_workers,
+            worker_init_fn=loader.worker_init_fn,
+        )
+    chosen = loader.batch_sampler or sampler
+    if [*chosen] != [*chosen]:
+        raise RequestError(
+            f"{split!r} is a DataLoader whose sampler draws other images each time; expected one "
+            "that goes through its data set, which `shuffle=True` does too: give a Subset of the "
+            "data set for a part of it"
+        )
+    return loader
 
 
 def _to_tensor(image: Any, split: str) -> Tensor:
