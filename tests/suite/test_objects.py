@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
+import random
+import sys
+import threading
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils import prune
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, SubsetRandomSampler, TensorDataset
 
 import prunebench as pb
 from prunebench.errors import RequestError
@@ -26,9 +30,10 @@ from prunebench.pruners.filters.magnitude import L1Filter
 from prunebench.record.checking import check_record
 from prunebench.store.digests import Digests
 from prunebench.suite import Suite, load_suite
-from prunebench.suite.objects.content import NoContent, digest
+from prunebench.suite.objects.content import digest
 from prunebench.suite.objects.images import read_splits
 from prunebench.suite.objects.networks import GivenModule, renew_weights
+from prunebench.suite.objects.own_code import NoContent
 
 LABELS = torch.arange(40) % 2
 IMAGES = (torch.arange(40 * 256) % 251).to(torch.uint8).view(40, 1, 16, 16)
@@ -149,6 +154,23 @@ def test_images_are_read_whatever_holds_them() -> None:
         assert torch.equal(labels, LABELS)
 
 
+def test_a_loader_is_read_in_order_with_its_collate_fn() -> None:
+    def invert(items: list[Any]) -> Any:
+        images, labels = zip(*items, strict=True)
+        return 255 - torch.stack(images), torch.stack(labels) + 1
+
+    given = TensorDataset(IMAGES, LABELS)
+    for shuffle in (False, True):
+        loader = DataLoader(given, 16, shuffle=shuffle, collate_fn=invert)
+        images, labels = read_splits(loader)["train"]
+        assert torch.equal(images, 255 - IMAGES)
+        assert torch.equal(labels, LABELS + 1)
+    for sampler in (RandomSampler(given, num_samples=3), SubsetRandomSampler(range(20))):
+        with pytest.raises(RequestError, match="sampler draws other images each time"):
+            read_splits(DataLoader(given, 16, sampler=sampler))
+    assert len(read_splits(DataLoader(given, batch_size=None))["train"][1]) == 40
+
+
 def test_splits_are_cut_where_they_are_not_given() -> None:
     suite = Suite.of(words())
     data = suite.datasets[0].plugin.load()
@@ -186,6 +208,84 @@ def make_adder(amount: int) -> Any:
     return add
 
 
+def run_text(text: str) -> Any:
+    return eval(text)
+
+
+def multiply(amount: int) -> Any:
+    def decorate(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapped(number: int) -> Any:
+            return function(number) * amount
+
+        return wrapped
+
+    return decorate
+
+
+def count(number: int) -> int:
+    return number
+
+
+def make_class(amount: int) -> Any:
+    class Scaled(nn.Module):
+        factor = amount
+
+    return Scaled
+
+
+class Items(list[int]):
+    pass
+
+
+def test_content_is_also_of_what_is_not_in_the_text() -> None:
+    assert digest(make_class(2)) == digest(make_class(2)) != digest(make_class(3))
+    assert digest(make_class(2)()) != digest(make_class(3)())
+    later = make_class(2)
+    later.factor = 9
+    assert digest(later) != digest(make_class(2))
+    assert digest(multiply(2)(count)) != digest(multiply(3)(count)) != digest(count)
+    assert digest(torch.no_grad()(count)) != digest(torch.no_grad()(make_adder))
+    assert digest(torch.ones(3).mul) != digest(torch.zeros(3).mul)
+    assert digest(random.Random(1)) == digest(random.Random(1)) != digest(random.Random(2))
+    items, others = Items([1]), Items([1])
+    others.factor = 2  # type: ignore[attr-defined]
+    assert digest(items) != digest(others)
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    texts = {
+        "own_deep": "FACTOR = 1.0\nclass Kept:\n    value = 1\nkept = Kept()\n",
+        "own_middle": "import own_deep\ndef shrink(n):\n    return n * own_deep.FACTOR\n",
+        "own_top": "import own_middle\ndef cut(n):\n    return own_middle.shrink(n)\n",
+        "own_late": "def cut(n):\n    import own_middle as m\n    return m.shrink(n)\n",
+        "own_loop": "import own_again\ndef cut(n):\n    return own_again.cut(n)\n",
+        "own_again": "import own_loop\ndef cut(n):\n    return own_loop.cut(n)\n",
+        "own_lost": "def cut(n):\n    import nowhere_at_all\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield {name: importlib.import_module(name) for name in texts}
+    for name in texts:
+        sys.modules.pop(name)
+
+
+def test_content_follows_own_modules_to_those_that_they_import(modules: Any) -> None:
+    deep, used = modules["own_deep"], [modules[f"own_{name}"].cut for name in ("top", "late")]
+    found = [digest(each) for each in used]
+    assert found == [digest(each) for each in used]
+    deep.FACTOR = 0.0
+    changed = [digest(each) for each in used]
+    deep.kept.value = 5
+    again = [digest(each) for each in used]
+    assert len({*found, *changed, *again}) == 6
+    digest(modules["own_loop"].cut)
+    with pytest.raises(NoContent, match="'nowhere_at_all', which is not found"):
+        digest(modules["own_lost"].cut)
+
+
 def test_content_changes_with_what_an_object_is(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     network = Net()
@@ -208,7 +308,7 @@ def test_content_changes_with_what_an_object_is(monkeypatch: pytest.MonkeyPatch)
     assert digest(functools.partial(cut, level=1)) != digest(cut)
     assert digest((1, 2)) != digest((1, 2.0)) != digest([1, 2.0])
     assert digest(torch.zeros(2, 3)) != digest(torch.zeros(3, 2))
-    for unreadable in (lambda: 0, iter([]), {"file": torch.Generator()}):
+    for unreadable in (lambda: 0, iter([]), {"file": threading.Lock()}, run_text):
         with pytest.raises(NoContent):
             digest(unreadable)
 
@@ -260,6 +360,7 @@ def test_a_suite_of_objects_runs_once_and_says_what_it_is(tmp_path: Path) -> Non
     assert again.records == first.records
 
 
+@pytest.mark.slow
 def test_a_function_that_builds_is_trained_as_the_suite_says(tmp_path: Path) -> None:
     suite = words(model={Net: {"training": {"epochs": 1, "images": 20}}})
     found = pb.run(suite, tmp_path / "store", tracking_uri="", device="cpu", quiet=True)

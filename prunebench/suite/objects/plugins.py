@@ -15,7 +15,7 @@ from prunebench.plugins import entries
 from prunebench.plugins.base import Plugin, from_function
 from prunebench.plugins.finding import find_base
 from prunebench.plugins.objects import BY_NAME, PREFIX, Named, keep_class
-from prunebench.suite.objects.content import NoContent, Unreadable, digest
+from prunebench.suite.objects.content import Unreadable, digest
 from prunebench.suite.objects.images import GivenImages, find_changing, is_images, read_splits
 from prunebench.suite.objects.networks import (
     GivenFunction,
@@ -24,6 +24,7 @@ from prunebench.suite.objects.networks import (
     check_function,
     take_module,
 )
+from prunebench.suite.objects.own_code import NoContent
 
 logger = logging.getLogger(__name__)
 
