@@ -284,6 +284,12 @@ def test_content_follows_own_modules_to_those_that_they_import(modules: Any) -> 
     digest(modules["own_loop"].cut)
     with pytest.raises(NoContent, match="'nowhere_at_all', which is not found"):
         digest(modules["own_lost"].cut)
+    file = Path(modules["own_top"].__file__)
+    file.write_text(file.read_text() + "\n\ndef cut(n):\n    return n\n")
+    digest(modules["own_top"].cut)  # it is still there
+    file.write_text("def cut(n):\n    return 2 * n\n")
+    with pytest.raises(NoContent, match="'cut', whose file has changed since"):
+        digest(modules["own_top"].cut)
 
 
 def test_content_changes_with_what_an_object_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def _list_pairs(given: Any, split: str) -> Iterator[tuple[Tensor, Tensor]]:
         )
     listed: Any = _put_in_order(given, split) if isinstance(given, DataLoader) else given
     if not batched and not isinstance(given, IterableDataset):
-        listed = map(given.__getitem__, range(len(cast(Sized, given))))
+        listed = map(listed.__getitem__, range(len(listed)))
     for item in listed:
         if not isinstance(item, list | tuple) or len(item) < 2:
             raise RequestError(

@@ -6,6 +6,7 @@ import dis
 import functools
 import importlib
 import inspect
+import linecache
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -75,13 +76,33 @@ def read_source(value: Any) -> str:
     """Return the text of a class, a module, or the code of a function.
 
     Raises:
-        NoContent: It is not found, as of what was typed in.
+        NoContent: It is not found, as of what was typed in, or not that of the code that runs.
     """
+    name = value.co_name if isinstance(value, CodeType) else value.__name__
     try:
-        return inspect.cleandoc(inspect.getsource(value))
+        text = inspect.cleandoc(inspect.getsource(value))
     except (OSError, TypeError):
-        name = getattr(value, "co_name", None) or value.__name__
         raise NoContent(f"{name!r}, whose source text is not found") from None
+    if isinstance(value, CodeType) and Path(value.co_filename).is_file():
+        lines = "".join(linecache.getlines(value.co_filename))
+        if value not in _compile(lines, value.co_filename):
+            raise NoContent(f"{name!r}, whose file has changed since it was imported: start anew")
+    return text
+
+
+@functools.lru_cache(64)
+def _compile(text: str, file: str) -> frozenset[CodeType]:
+    """Return the code of all functions of a text."""
+    try:
+        left = [compile(text, file, "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError):
+        return frozenset()
+    found = set()
+    while left:
+        inner = [each for each in left.pop().co_consts if isinstance(each, CodeType)]
+        found.update(inner)
+        left += inner
+    return frozenset(found)
 
 
 def list_references(function: FunctionType) -> Iterator[Any]:
