@@ -21,6 +21,7 @@ from prunebench.model_files.graphs.aten_graph import (
     name_operator,
 )
 from prunebench.model_files.graphs.layer_names import TENSOR, name_layers
+from prunebench.model_files.graphs.safe_names import check_names, make_safe
 
 Arguments = dict[str, Any]
 """Of a call, by name; tensors of the network in place of their nodes."""
@@ -114,7 +115,9 @@ def _assemble(
         _attach(root, name, layer)
     for node in graph.nodes:
         if node.op == "get_attr":
-            node.target = _keep(root, str(node.target), tensors[str(node.target)])
+            name = str(node.target)
+            node.target = _keep(root, make_safe(name), tensors[name])
+    check_names(graph)
     graph.lint()
     made = fx.GraphModule(root, graph)
     network = type("ConvertedNetwork", (nn.Module,), {"forward": type(made).forward})()

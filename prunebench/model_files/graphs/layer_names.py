@@ -11,6 +11,7 @@ from torch import fx, nn
 from torch._ops import OpOverload
 
 from prunebench.model_files.graphs.aten_graph import NAME, PATH, name_operator
+from prunebench.model_files.graphs.safe_names import make_safe
 
 TENSOR = "tensor"
 """Key in a node's ``meta``: whether it gives one tensor."""
@@ -72,9 +73,11 @@ class LayerNames:
 
 
 def name_layers(graph: fx.Graph) -> LayerNames:
-    """Find out which modules had parts, by the names that calls carry."""
+    """Find out which modules had parts, by the names that calls carry, which are made safe."""
     kinds: dict[str, set[str]] = defaultdict(set)
     for node in graph.nodes:
+        for key in {PATH, NAME} & node.meta.keys():
+            node.meta[key] = make_safe(str(node.meta[key]))
         if node.op == "call_function":
             node.meta[TENSOR] = _gives_tensor(node)
             kinds[str(node.meta.get(PATH, ""))].add(name_operator(node))
