@@ -2,8 +2,9 @@
 
 ``torch.export.load`` unpickles example inputs, weights and constants of unusual kinds; evaluates
 sizes, told as text, as Python; looks functions up by name; imports modules that the structure of
-inputs names; and loads compiled libraries. What is pickled must therefore load as tensors alone,
-sizes must be arithmetic, and functions operators of PyTorch.
+inputs names; writes the names of tensors and arguments into Python code, as they are; and loads
+compiled libraries. What is pickled must therefore load as tensors alone, sizes must be arithmetic,
+functions operators of PyTorch, and all names words.
 """
 
 from __future__ import annotations
@@ -29,6 +30,15 @@ TARGETS = re.compile(
 """What a graph may call: operators that compute, and arithmetic of sizes."""
 FILES = re.compile(r"(weight|tensor)_\d+")
 """Where a tensor may be in the archive; all else is unpickled."""
+NAMES = re.compile(r"[\w.-]*", re.ASCII)
+"""How all may be called that a file names: harmless wherever it stands in code."""
+STACKS = re.compile(r"[\w.,;@<>\[\]' -]*", re.ASCII)
+"""Modules that a call was in, whose names are made safe later."""
+UNUSED = {
+    *("stack_trace", "torch_fn", "source_fn_stack", "from_node", "custom"),
+    *("torch_version", "guards_code", "as_string", "as_strings"),
+}
+"""Texts that are never code: notes, and arguments, which are written with quotes around them."""
 WORDS = {
     *("Symbol", "Integer", "Rational", "Float", "Add", "Mul", "Pow", "Max", "Min", "int_oo", "oo"),
     *("FloorDiv", "CeilDiv", "CleanDiv", "Mod", "PythonMod", "ModularIndexing", "PowByNatural"),
@@ -93,6 +103,7 @@ def _check_told(told: Any, key: str = "") -> None:
         if told.get("use_pickle"):
             raise RequestError(f"holds a pickled tensor, which {TRUST}")
         for each, value in told.items():
+            _check_told(each)
             _check_told(value, each)
     elif isinstance(told, list):
         for value in told:
@@ -102,7 +113,7 @@ def _check_told(told: Any, key: str = "") -> None:
 
 
 def _is_harmless(told: str, key: str) -> bool:
-    if key == "target":
+    if key in ("target", "as_operator"):
         return TARGETS.fullmatch(told) is not None
     if key == "path_name":
         return FILES.fullmatch(told) is not None
@@ -111,5 +122,26 @@ def _is_harmless(told: str, key: str) -> bool:
         plain = all(word in WORDS or re.fullmatch(r"[su]\d+", word) for word in words)
         return plain and set(re.sub(r"\w", "", told)) <= set("-+*/(),.=' <>")
     if key in ("in_spec", "out_spec"):  # JSON within JSON, which may name modules to import
-        return not any(part in told for part in ("__enum__", "default_factory", "\\u"))
-    return True
+        imports = any(part in told for part in ("__enum__", "default_factory", "\\u"))
+        return not imports and _is_plain_spec(told)
+    if key == "nn_module_stack":
+        return STACKS.fullmatch(told) is not None
+    return key in UNUSED or NAMES.fullmatch(told) is not None
+
+
+def _is_plain_spec(told: str) -> bool:
+    """Tell whether all texts of a structure are names, or further JSON of names."""
+
+    def is_plain(value: Any) -> bool:
+        if isinstance(value, dict):
+            return all(is_plain(each) for each in (*value, *value.values()))
+        if isinstance(value, list):
+            return all(is_plain(each) for each in value)
+        if isinstance(value, str) and not NAMES.fullmatch(value):
+            return is_plain(json.loads(value))
+        return True
+
+    try:
+        return is_plain(json.loads(told))
+    except ValueError:
+        return False

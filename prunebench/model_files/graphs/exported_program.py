@@ -59,7 +59,10 @@ def convert_program(program: ExportedProgram) -> GraphFile:
     Raises:
         RequestError: As of ``read_exported_program``.
     """
-    flat = program.module(check_guards=False)
+    try:
+        flat = program.module(check_guards=False)
+    except Exception as error:  # a damaged archive can fail in any way
+        raise RequestError(describe_failure(error)) from None
     example, batch = _find_example(flat)
     source = _read_graph(flat)
     if batch:

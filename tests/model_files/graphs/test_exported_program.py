@@ -135,6 +135,7 @@ def _with_text(key: str, text: str) -> Callable[[str, bytes], bytes]:
         _with_text("expr_str", "__import__('os').system('true')"),
         _with_text("expr_str", "s1.func"),
         _with_text("in_spec", '[1, {"__enum__": true, "fqn": "this:x"}]'),
+        _with_text("in_spec", '[1, {"\\u005f_enum__": true, "fqn": "this"}]'),
         lambda name, content: content.replace(b'"use_pickle": false', b'"use_pickle": true'),
         lambda name, content: content.replace(b'"weight_0"', b'"opaque_obj_0"'),
     ],
