@@ -22,7 +22,7 @@ from prunebench.model_files.untrained import (
     describe_statistics,
     find_random_layers,
 )
-from prunebench.model_files.weights import SavedWeights, read_network
+from prunebench.model_files.weights import SavedWeights, check_part, read_network
 from prunebench.networks.factory import build_module, find_source_file
 from prunebench.networks.layout import Layout
 from prunebench.networks.portable import find_architecture, read_exported
@@ -175,6 +175,7 @@ def _open_whole(file: Path, part: str, shape: InputShape, unsafe_pickle: bool) -
     """Open a file that holds a whole network."""
     kind = recognise(file)
     if kind in GRAPHS:
+        check_part(part, spell(file))
         graph = read_graph_file(file, kind, shape.size, unsafe_pickle=unsafe_pickle)
         folded = (FOLDED,) if kind is FileKind.ONNX else ()
         return OpenedModel(deepcopy(graph.module), graph.notes + folded)

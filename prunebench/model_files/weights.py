@@ -65,6 +65,7 @@ def read_network(path: Path, part: str = "", *, unsafe_pickle: bool = False) -> 
             return SavedWeights(*read_torch_pruning(content, where))
         found = find_network(content, part, where)
     elif kind is FileKind.TORCH_SCRIPT:
+        check_part(part, where)
         found = dict(_read_torch_script(path).state_dict())
     else:
         raise RequestError(
@@ -77,6 +78,16 @@ def read_network(path: Path, part: str = "", *, unsafe_pickle: bool = False) -> 
         make_masks_permanent(found)
         return SavedWeights(_check(found.state_dict(), where), list_sizes(found), found)
     return SavedWeights(apply_saved_masks(_strip_parallel(_check(found, where)), where))
+
+
+def check_part(part: str, where: str) -> None:
+    """Refuse a part of a file that holds one network.
+
+    Raises:
+        RequestError: A part is asked for.
+    """
+    if part:
+        raise RequestError(f"holds one network; give it without #{part}", where=where)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
