@@ -103,19 +103,12 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch_script(path: Path) -> nn.Module:
-    import warnings
+    from prunebench.model_files.graphs.script_archive import load_script
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated
-            found: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
-                str(path), map_location="cpu"
-            )
-            return found
-    except Exception as error:
-        raise RequestError(
-            f"cannot be read as TorchScript ({type(error).__name__})", where=spell(path)
-        ) from error
+        return load_script(path)
+    except RequestError as error:
+        raise RequestError(error.message, where=spell(path)) from None
 
 
 def _check(state: dict[str, Tensor], where: str) -> dict[str, Tensor]:

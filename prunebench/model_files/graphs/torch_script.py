@@ -19,6 +19,7 @@ from prunebench.model_files.graphs.aten_graph import NAMESPACES, PATH, WITH_FILE
 from prunebench.model_files.graphs.aten_layers import make_network
 from prunebench.model_files.graphs.graph_file import GraphFile
 from prunebench.model_files.graphs.same_logits import check_logits
+from prunebench.model_files.graphs.script_archive import load_script
 
 REMEDY = (
     "give the module it was made of, or FACTORY@FILE, which builds the network and takes its "
@@ -32,7 +33,7 @@ def read_torch_script(path: Path, *, size: tuple[int, int] | None = None) -> Gra
     """Read a network that ``torch.jit.save`` wrote.
 
     Nothing but TorchScript's own interpreter runs what is in the archive, and no pickle is read
-    by Python: loading runs no Python code. Networks whose code reads or writes files are refused.
+    by Python. Code that does more than compute is refused before, see ``script_archive.py``.
 
     Args:
         path: The archive.
@@ -44,13 +45,7 @@ def read_torch_script(path: Path, *, size: tuple[int, int] | None = None) -> Gra
     """
     find_status(path)
     try:
-        with _silence():
-            try:
-                script = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-            except Exception as error:  # a damaged archive can fail in any way
-                first = str(error).strip().partition("\n")[0]
-                raise RequestError(f"is no TorchScript that can be loaded: {first}") from None
-            return convert_script(script, size=size)
+        return convert_script(load_script(path), size=size)
     except RequestError as error:
         raise RequestError(error.message, where=spell(path)) from None
 

@@ -112,7 +112,7 @@ def test_code_that_reads_files_is_refused(tmp_path: Path) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.conv(x).mean((2, 3)) + torch.from_file("/etc/hostname", size=1)
 
-    with pytest.raises(RequestError, match="calls aten::from_file"):
+    with pytest.raises(RequestError, match=r"reads or writes files: .*from_file"):
         read_torch_script(script(Reading(), tmp_path / "a.pt"))
 
 
