@@ -226,7 +226,7 @@ def test_a_converted_network_that_fails_is_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             raise AttributeError("no shape")
 
-    with pytest.raises(RequestError, match=r"cannot be converted: .* fails \(no shape\)"):
+    with pytest.raises(RequestError, match=r"cannot be converted: it fails .*\(no shape\)"):
         check_logits(Failing(), nn.Flatten(), IMAGES, "the file", "")
 
 
