@@ -130,13 +130,13 @@ def _fill_factory(
     return _describe(module, model, _describe_fit(fit, model.factory))
 
 
-def find_channels(model: ModelText, *, unsafe_pickle: bool = False) -> int:
-    """Find the channels of a model's images in its kernels: 1 for grey, else 3."""
+def find_channels(model: ModelText, *, unsafe_pickle: bool = False) -> int | None:
+    """Find the channels of a model's images in its kernels: 1 for grey, else 3; None without."""
     if model.file is None or is_folder(model.file):
-        return 3
+        return None
     if not model.factory and recognise(model.file) in TELLING:
         graph = read_graph_file(model.file, recognise(model.file), unsafe_pickle=unsafe_pickle)
-        return graph.channels or 3
+        return graph.channels
     state = read_network(model.file, model.part, unsafe_pickle=unsafe_pickle).state
     # Depthwise kernels are of one channel, too, but the first of a colour network is of three.
     widths = {tensor.shape[1] for tensor in state.values() if tensor.ndim == 4}
