@@ -1,4 +1,4 @@
-"""What to try next, and why a smaller network is not a faster one: each only where it holds."""
+"""Advice on what to try next, and why a smaller network is not faster: each where it holds."""
 
 from __future__ import annotations
 

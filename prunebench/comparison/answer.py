@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from prunebench.comparison.compared import ComparedNetworks
 
 Change = Literal["fell", "noise", "rose", "unknown", "unsure"]
-"""What became of accuracy: beyond noise, where its interval does not hold 0; unsure, where the
+"""Changes of accuracy: beyond noise, where its interval does not hold 0; unsure, where the
 interval holds 0 and large drops, too."""
 LARGE = 0.05
 """A drop that must be excluded before accuracy is called kept: 5 points."""

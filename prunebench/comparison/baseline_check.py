@@ -1,4 +1,4 @@
-"""Whether a baseline answers as a trained network should: if not, its maps mean nothing."""
+"""Doubts in a baseline that does not answer as a trained network: its maps mean nothing."""
 
 from __future__ import annotations
 

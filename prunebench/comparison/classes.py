@@ -21,7 +21,7 @@ WORST = 5
 
 @dataclass(frozen=True)
 class ComparedClass:
-    """What became of one class.
+    """One class before and after.
 
     Attributes:
         name: The class.

@@ -1,4 +1,4 @@
-"""What two networks cost: parameters, MACs, bytes, and time measured in turns."""
+"""Costs of two networks: parameters, MACs, bytes, and time measured in turns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LONGEST = 6.0
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What one network costs, masks of torch.nn.utils.prune made permanent.
+    """Costs of one network, masks of torch.nn.utils.prune made permanent.
 
     Attributes:
         params: Parameters.

@@ -1,4 +1,4 @@
-"""How images are seen, as the command line asks for it or files tell it."""
+"""Size and statistics of images, as the command line asks for them or files tell them."""
 
 from __future__ import annotations
 

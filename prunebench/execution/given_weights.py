@@ -1,4 +1,4 @@
-"""Whether weights that a suite gives meet images as they were trained with."""
+"""A warning where weights that a suite gives meet other images than they were trained with."""
 
 from __future__ import annotations
 

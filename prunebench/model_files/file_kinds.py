@@ -1,4 +1,4 @@
-"""What kind of network file it is, told by its content."""
+"""Kinds of network files, told by their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prunebench.input_files import is_file, spell
 
 
 class FileKind(Enum):
-    """How a network is stored."""
+    """Kinds of network files."""
 
     SAFETENSORS = "safetensors"
     TORCH = "torch.save"

@@ -1,4 +1,4 @@
-"""How a model is named: ``FACTORY[@WEIGHTS]``, or a file that holds a whole network."""
+"""Names of models: ``FACTORY[@WEIGHTS]``, or a file that holds a whole network."""
 
 from __future__ import annotations
 

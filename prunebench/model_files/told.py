@@ -1,4 +1,4 @@
-"""What files tell of a network's input: normalisation, size, channels and number of classes."""
+"""Facts that files tell of a network's input: normalisation, size and number of classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a network's weights are random: looked at, not guessed from how the model is spelled."""
+"""Signs that a network's weights are random, seen in them and not in how a model is spelled."""
 
 from __future__ import annotations
 

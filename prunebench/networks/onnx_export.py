@@ -62,7 +62,7 @@ def to_onnx(network: Network, path: str | Path) -> None:
     inputs = copied.example(2)
     batch = torch.export.Dim("batch", min=1)
     try:
-        with _silence(), torch.no_grad():
+        with silence(), torch.no_grad():
             program: Any = torch.onnx.export(
                 module,
                 (inputs,),
@@ -83,7 +83,7 @@ def to_onnx(network: Network, path: str | Path) -> None:
     for node in program.model.graph:
         node.metadata_props.clear()  # where in which file it was called
     program.model.metadata_props.update({name: json.dumps(v) for name, v in seen.items()})
-    with _silence():
+    with silence():
         program.save(str(path), external_data=False)
 
 
@@ -170,10 +170,10 @@ _ONNX_LAYERS: dict[type[nn.Module], type[_OnnxLayer]] = {
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Silence the exporter's notices."""
+def silence(level: int = logging.WARNING) -> Iterator[None]:
+    """Silence torch's warnings, and what it logs up to a level."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Whether given weights see images as they were trained to: usual statistics tried in turn."""
+"""Usual statistics of images, tried in turn on weights that may have been trained with others."""
 
 from __future__ import annotations
 

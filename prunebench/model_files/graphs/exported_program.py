@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,13 @@ from torch.export import ExportedProgram
 from torch.export.pt2_archive._package import load_pt2
 
 from prunebench.errors import RequestError
-from prunebench.input_files import find_status, spell
+from prunebench.input_files import find_status
 from prunebench.model_files.graphs.archive_check import check_archive, describe_failure
 from prunebench.model_files.graphs.aten_graph import PATH, AtenGraph, free_batch
 from prunebench.model_files.graphs.aten_layers import make_network
-from prunebench.model_files.graphs.graph_file import GraphFile
+from prunebench.model_files.graphs.graph_file import GraphFile, naming
 from prunebench.model_files.graphs.same_logits import check_logits
+from prunebench.networks.onnx_export import silence
 
 REMEDY = 'export it with dynamic_shapes=({0: torch.export.Dim("batch")},)'
 
@@ -41,7 +39,7 @@ def read_exported_program(path: Path, *, unsafe_pickle: bool = False) -> GraphFi
             mode or for one size of batches, or works otherwise than images in, logits out.
     """
     find_status(path)
-    with _naming(path), _silence():
+    with naming(path), silence(logging.ERROR):  # which a refusal tells
         if not unsafe_pickle:
             check_archive(path)
         try:
@@ -120,25 +118,3 @@ def _find_example(flat: fx.GraphModule) -> tuple[Tensor, int | None]:
     batch = value.shape[0] if isinstance(value.shape[0], int) else None
     sizes = (int(size) for size in value.shape[1:])
     return torch.zeros(batch or 2, *sizes, dtype=value.dtype), batch
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say in every refusal which file is meant."""
-    try:
-        yield
-    except RequestError as error:
-        raise RequestError(error.message, where=spell(path)) from None
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Silence what torch logs of archives, which a refusal tells."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

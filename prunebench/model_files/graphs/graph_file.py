@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
+
+from prunebench.errors import RequestError
+from prunebench.input_files import spell
 
 
 @dataclass(frozen=True)
@@ -25,3 +31,12 @@ class GraphFile:
     input_size: tuple[int, int] | None = None
     channels: int | None = None
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say in every refusal which file is meant."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(error.message, where=spell(path)) from None

@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import torch
 from torch import Tensor, fx
 
 from prunebench.errors import RequestError
-from prunebench.input_files import find_status, spell
+from prunebench.input_files import find_status
 from prunebench.model_files.graphs.aten_graph import free_batch
 from prunebench.model_files.graphs.aten_layers import make_network
-from prunebench.model_files.graphs.graph_file import GraphFile
+from prunebench.model_files.graphs.graph_file import GraphFile, naming
 from prunebench.model_files.graphs.onnx_operators import FOLDS, OPERATORS
 from prunebench.model_files.graphs.onnx_step import Constant, OnnxStep, OnnxValues, make_constant
 from prunebench.model_files.graphs.same_logits import TOLERANCE, check_logits
@@ -55,7 +54,7 @@ def read_onnx(path: Path) -> GraphFile:
     """
     check_packages("reading ONNX files")
     find_status(path)
-    with _naming(path):
+    with naming(path):
         model = _load(path)
         shape = _find_shape(model)
         run = _start_session(path)  # which refuses what is no whole graph
@@ -350,12 +349,3 @@ def _read_normalisation(
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say in every refusal which file is meant."""
-    try:
-        yield
-    except RequestError as error:
-        raise RequestError(error.message, where=spell(path)) from None
